@@ -1,0 +1,87 @@
+/** What can go wrong, in the words that decide an HTTP status and whether a retry can heal it. */
+export const errorCodes = {
+  invalid: 422,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  stale: 409,
+  too_large: 413,
+  rate_limited: 429,
+  unavailable: 503,
+  internal: 500,
+} as const;
+export type ErrorCode = keyof typeof errorCodes;
+
+/** What a person reads: what happened, whether anything was changed, what to do. */
+export type Screen = {
+  happened: string;
+  changed: string;
+  todo?: string;
+  /** Messages by form field, where a field is to blame. */
+  fields?: Record<string, string>;
+};
+
+export const nothingChanged = "Nothing was changed.";
+
+/**
+ * The one error that is thrown inside; each door converts it once. `log` is for the operator's log and may name hosts and
+ * statuses, never secrets; `screen` is for the person.
+ */
+export class AppError extends Error {
+  override name = "AppError";
+  readonly code: ErrorCode;
+  readonly screen: Screen;
+  /** Earliest useful retry, where the other side named one. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    options: {
+      log: string;
+      screen: Omit<Screen, "changed"> & { changed?: string };
+      retryAfterMs?: number;
+      cause?: unknown;
+    },
+  ) {
+    super(options.log, { cause: options.cause });
+    this.code = code;
+    this.screen = { ...options.screen, changed: options.screen.changed ?? nothingChanged };
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** A form or document that does not fit, with the message at its field. */
+export function invalidFields(
+  fields: Record<string, string>,
+  happened = "Some of what was entered does not fit.",
+): AppError {
+  return new AppError("invalid", {
+    log: `invalid: ${JSON.stringify(fields)}`,
+    screen: { happened, fields, todo: "Mend what is marked and try again." },
+  });
+}
+
+export function notFound(what = "This page"): AppError {
+  return new AppError("not_found", {
+    log: `${what} not found`,
+    screen: {
+      happened: `${what} does not exist, or you may not see it.`,
+      todo: "Check the address, or sign in as somebody who may.",
+    },
+  });
+}
+
+/** Any thrown value as an AppError; what was not foreseen stays vague on the screen and whole in the log. */
+export function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  return new AppError("internal", {
+    log: error instanceof Error ? error.message : String(error),
+    cause: error,
+    screen: {
+      happened: "Something failed that we did not foresee.",
+      changed: "We cannot say whether anything was changed.",
+      todo: "Reload the page to see the present state; if it stays, give the request id to the operator.",
+    },
+  });
+}

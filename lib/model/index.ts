@@ -1,0 +1,15 @@
+/**
+ * The enrollment model: forge scope, operator tenant, execution pool, cache/state plane, as types, schemas and rules.
+ *
+ * It promises that every rule which can be said without I/O is said here once, and that the form, the REST body and the
+ * YAML document are checked by the same schema. It touches nothing: no clock, no environment, no network. It does not
+ * know how a rule is stored, shown or enforced in a cluster.
+ */
+export * from "./document.ts";
+export * from "./enrollment.ts";
+export * from "./label.ts";
+export * from "./plane.ts";
+export * from "./pool.ts";
+export * from "./quantity.ts";
+export * from "./scope.ts";
+export * from "./tenant.ts";
