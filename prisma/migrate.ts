@@ -1,0 +1,254 @@
+// Migrations through Prisma's own schema engine, as WebAssembly: nothing is downloaded, and `_prisma_migrations` comes
+// out as `prisma migrate deploy` writes it, so that either may continue what the other began.
+//
+//   node prisma/migrate.ts             applies what is missing to DATABASE_OWNER_URL
+//   node prisma/migrate.ts new NAME    writes prisma/migrations/<time>_NAME/migration.sql from schema.prisma, to be extended by hand
+//   node prisma/migrate.ts check       fails when schema.prisma and the migrations differ
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PrismaPg } from '@prisma/adapter-pg';
+import {
+  bindMigrationAwareSqlAdapterFactory,
+  ColumnTypeEnum,
+  type ErrorRegistry,
+  type SqlResultSet,
+} from '@prisma/driver-adapter-utils';
+import type { MigrationList, SchemaEngine, SchemasContainer } from '@prisma/schema-engine-wasm';
+import pg from 'pg';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const NOTHING_EXTERNAL = { externalTables: [], externalEnums: [] };
+// Any fixed number: two starts at once take turns.
+const MIGRATION_LOCK = 7_046_311;
+
+interface Places {
+  schema: string;
+  migrations: string;
+}
+
+const PLACES: Places = { schema: join(HERE, 'schema.prisma'), migrations: join(HERE, 'migrations') };
+
+/** Brings the database up to date and returns the names of what it applied. */
+export async function migrate(ownerUrl: string, places: Places = PLACES): Promise<string[]> {
+  if (!existsSync(places.migrations)) return [];
+  return underLock(ownerUrl, () =>
+    withEngine(ownerUrl, places, async (engine) => {
+      const migrationsList = readMigrations(places.migrations);
+      const input = { migrationsList, filters: NOTHING_EXTERNAL };
+      return (await engine.applyMigrations(input)).appliedMigrationNames;
+    }),
+  );
+}
+
+/** The SQL that is missing between the migrations and schema.prisma; empty when they agree. `emptyUrl` is a database to use up. */
+export async function difference(emptyUrl: string, places: Places = PLACES): Promise<string> {
+  await migrate(emptyUrl, places);
+  return withEngine(emptyUrl, places, async (engine) => {
+    const schema = readSchema(places.schema);
+    const result = await engine.diff({
+      from: { tag: 'schemaDatasource', configDir: HERE, ...schema },
+      to: { tag: 'schemaDatamodel', ...schema },
+      script: true,
+      exitCode: null,
+      filters: NOTHING_EXTERNAL,
+    });
+    const sql = result.stdout ?? '';
+    return sql.includes('This is an empty migration') ? '' : sql;
+  });
+}
+
+async function underLock<T>(ownerUrl: string, work: () => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  await client.connect();
+  try {
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    return await work();
+  } finally {
+    await client.end();
+  }
+}
+
+async function withEngine<T>(url: string, places: Places, work: (engine: SchemaEngine) => Promise<T>): Promise<T> {
+  const { SchemaEngine } = await loadEngine();
+  const { files } = readSchema(places.schema);
+  const pool = new CatalogPool({ connectionString: url });
+  const datamodels = files.map((file): [string, string] => [file.path, file.content]);
+  const adapter = adapterFor(pool);
+  const engine = await SchemaEngine.new({ datamodels }, () => {}, adapter);
+  try {
+    return await work(engine);
+  } catch (error) {
+    throw readable(error, adapter.errorRegistry);
+  } finally {
+    engine.free();
+    await pool.end();
+  }
+}
+
+/**
+ * Prisma's adapter for `pg`, with two of its habits changed. It cuts a script at every semicolon, which no function body
+ * survives, so a script goes to the server whole. And it has no name for the one-byte type "char" of Postgres' catalog,
+ * which the engine reads to compare schemas, so such columns pass through it as text and are named for what they are after it.
+ */
+function adapterFor(pool: CatalogPool) {
+  const factory = new PrismaPg(pool, { disposeExternalPool: false });
+  const connect = factory.connect.bind(factory);
+  factory.connect = async () => {
+    const adapter = await connect();
+    const queryRaw = adapter.queryRaw.bind(adapter);
+    adapter.executeScript = async (script) => void (await pool.query(script));
+    adapter.queryRaw = async (query) => pool.nameCharColumns(await queryRaw(query));
+    return adapter;
+  };
+  return bindMigrationAwareSqlAdapterFactory(factory);
+}
+
+class CatalogPool extends pg.Pool {
+  // By the array of rows, which pg and the adapter hand on as it is.
+  readonly #charColumns = new WeakMap<object, number[]>();
+
+  // The overloads of query() cannot be restated in a subclass; only its promise form is used here.
+  override query(...args: unknown[]): never {
+    const query = super.query as unknown as (...all: unknown[]) => Promise<Partial<pg.QueryArrayResult>>;
+    return query.apply(this, args).then((result) => this.#charAsText(result)) as never;
+  }
+
+  #charAsText<T extends Partial<pg.QueryArrayResult>>(result: T): T {
+    const { builtins } = pg.types;
+    const chars = (result.fields ?? []).flatMap((field, index) => (field.dataTypeID === builtins.CHAR ? [index] : []));
+    for (const index of chars) result.fields![index]!.dataTypeID = builtins.TEXT;
+    if (result.rows) this.#charColumns.set(result.rows, chars);
+    return result;
+  }
+
+  nameCharColumns(result: SqlResultSet): SqlResultSet {
+    for (const index of this.#charColumns.get(result.rows) ?? []) result.columnTypes[index] = ColumnTypeEnum.Character;
+    return result;
+  }
+}
+
+type Glue = typeof import('@prisma/schema-engine-wasm') & { __wbg_set_wasm(exports: WebAssembly.Exports): void };
+let loaded: Promise<Glue> | undefined;
+
+/** When the engine gives up altogether, its promise never settles: its last words must end us. */
+Object.assign(globalThis, {
+  PRISMA_WASM_PANIC_REGISTRY: {
+    set_message: (message: string) => {
+      console.error(`Prisma's schema engine gave up: ${message}`);
+      process.exit(1);
+    },
+  },
+});
+
+function loadEngine(): Promise<Glue> {
+  loaded ??= instantiate();
+  return loaded;
+}
+
+/** Done by hand because the package's own entry imports the .wasm file as a module, which needs a bundler. */
+async function instantiate(): Promise<Glue> {
+  const glueUrl = import.meta.resolve('@prisma/schema-engine-wasm/schema_engine_bg');
+  const glue = (await import(glueUrl)) as Glue;
+  const bytes = readFileSync(new URL('./schema_engine_bg.wasm', glueUrl));
+  const imports = { './schema_engine_bg.js': glue as unknown as WebAssembly.ModuleImports };
+  const { instance } = await WebAssembly.instantiate(bytes, imports);
+  glue.__wbg_set_wasm(instance.exports);
+  (instance.exports['__wbindgen_start'] as () => void)();
+  return glue;
+}
+
+/** The engine names a failed statement's error by number and keeps the error itself in a register; a person wants the sentence. */
+function readable(error: unknown, registry: ErrorRegistry): Error {
+  const text = (error as Error | undefined)?.message ?? String(error);
+  const id = /External error id#(\d+)/.exec(text)?.[1];
+  const cause = id === undefined ? undefined : (registry.consumeError(Number(id))?.error as Error | undefined);
+  return new Error(`Migration failed: ${cause ? `${cause.message}\n` : ''}${text}`, { cause: cause ?? error });
+}
+
+function readSchema(path: string): SchemasContainer {
+  return { files: [{ path, content: readFileSync(path, 'utf8') }] };
+}
+
+function readMigrations(baseDir: string): MigrationList {
+  const names = existsSync(baseDir)
+    ? readdirSync(baseDir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    : [];
+  const lock = join(baseDir, 'migration_lock.toml');
+  return {
+    baseDir,
+    lockfile: { path: 'migration_lock.toml', content: existsSync(lock) ? readFileSync(lock, 'utf8') : null },
+    shadowDbInitScript: '',
+    migrationDirectories: names
+      .map((entry) => entry.name)
+      .sort()
+      .map((name) => ({
+        path: name,
+        migrationFile: {
+          path: 'migration.sql',
+          content: { tag: 'ok', value: readFileSync(join(baseDir, name, 'migration.sql'), 'utf8') },
+        },
+      })),
+  };
+}
+
+/** A database to try the migrations on, on a Postgres of its own that is gone afterwards. */
+async function onScratchDatabase<T>(work: (ownerUrl: string) => Promise<T>): Promise<T> {
+  const { startPostgres } = await import('#sandbox/postgres.ts');
+  const server = await startPostgres({ dataDir: join(tmpdir(), `flywheel-migrate-${process.pid}`), keepData: false });
+  try {
+    return await work(server.ownerUrl);
+  } finally {
+    await server.stop();
+  }
+}
+
+function writeMigration(name: string, sql: string): string {
+  const time = new Date().toISOString().replaceAll(/\D/g, '').slice(0, 14);
+  const folder = join(PLACES.migrations, `${time}_${name}`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(PLACES.migrations, 'migration_lock.toml'), LOCK_FILE);
+  const file = join(folder, 'migration.sql');
+  writeFileSync(file, sql || '-- schema.prisma asks for nothing new; write the SQL by hand.\n');
+  return file;
+}
+
+const LOCK_FILE = `# Please do not edit this file manually
+# It should be added in your version-control system (e.g., Git)
+provider = "postgresql"
+`;
+
+async function applyCommand(): Promise<void> {
+  const url = process.env['DATABASE_OWNER_URL'];
+  if (!url) throw new Error('DATABASE_OWNER_URL is not set: the URL of the database, as the role that owns it.');
+  const applied = await migrate(url);
+  console.log(applied.length ? `Applied: ${applied.join(', ')}` : 'The database is up to date.');
+}
+
+async function newCommand(name: string | undefined): Promise<void> {
+  if (!name || !/^[a-z0-9_]+$/.test(name)) throw new Error('Usage: node prisma/migrate.ts new NAME   (a-z, 0-9 and _)');
+  console.log(`Wrote ${writeMigration(name, await onScratchDatabase((url) => difference(url)))}`);
+}
+
+async function checkCommand(): Promise<void> {
+  const sql = await onScratchDatabase((url) => difference(url));
+  if (sql) throw new Error(`schema.prisma and the migrations differ. Missing from the migrations:\n\n${sql}`);
+  console.log('schema.prisma and the migrations agree.');
+}
+
+async function main([command, name]: string[]): Promise<void> {
+  if (!command) return applyCommand();
+  if (command === 'new') return newCommand(name);
+  if (command === 'check') return checkCommand();
+  throw new Error(`Unknown command "${command}". Known: new NAME, check, or none to apply.`);
+}
+
+if (import.meta.main) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}
