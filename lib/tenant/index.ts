@@ -1,0 +1,9 @@
+/**
+ * Who asks, for whom: sign-in, membership, permissions, audit, and the doors that everything else stands behind.
+ *
+ * It promises that each door begins with the permission it needs, answers a stranger exactly as it answers for what does
+ * not exist, and turns every error into what a person may read, once. Identity is (connection, subject), never an e-mail
+ * address. It may touch the database, cookies and headers. It knows no forge: sign-in objects come to it as values.
+ */
+export * from './permission.ts';
+export type { AuditEntry, Ctx, CtxTenant, Person, PersonCtx, PersonIdentity } from './ctx.ts';
