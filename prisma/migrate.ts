@@ -98,7 +98,7 @@ function adapterFor(pool: CatalogPool) {
   factory.connect = async () => {
     const adapter = await connect();
     const queryRaw = adapter.queryRaw.bind(adapter);
-    adapter.executeScript = async (script) => void (await pool.query(script));
+    adapter.executeScript = (script) => pool.run(script);
     adapter.queryRaw = async (query) => pool.nameCharColumns(await queryRaw(query));
     return adapter;
   };
@@ -109,10 +109,14 @@ class CatalogPool extends pg.Pool {
   // By the array of rows, which pg and the adapter hand on as it is.
   readonly #charColumns = new WeakMap<object, number[]>();
 
+  async run(script: string): Promise<void> {
+    await super.query(script);
+  }
+
   // The overloads of query() cannot be restated in a subclass; only its promise form is used here.
   override query(...args: unknown[]): never {
-    const query = super.query as unknown as (...all: unknown[]) => Promise<Partial<pg.QueryArrayResult>>;
-    return query.apply(this, args).then((result) => this.#charAsText(result)) as never;
+    const [text, values] = args as [string, unknown[] | undefined];
+    return super.query<unknown[]>(text, values).then((result) => this.#charAsText(result)) as never;
   }
 
   #charAsText<T extends Partial<pg.QueryArrayResult>>(result: T): T {

@@ -226,7 +226,9 @@ function postgresIdentity(): Identity {
     const gid = idOf('-g', user);
     if (uid && gid) return { uid, gid };
   }
-  throw new Error('Postgres cannot run as root, and this machine has neither a user "postgres" nor "nobody" to run it as.');
+  throw new Error(
+    'Postgres cannot run as root, and this machine has neither a user "postgres" nor "nobody" to run it as.',
+  );
 }
 
 function idOf(flag: string, user: string): number | undefined {

@@ -26,7 +26,8 @@ function installDependencies(say) {
   if (existsSync(NODE) && (readIfThere(stamp) === wanted || isInstalled())) return writeFileSync(stamp, wanted);
   say('Installing dependencies (npm ci) …');
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci failed; its last words are above.');
-  if (!existsSync(NODE)) throw new Error('npm ci ran, but node_modules/.bin/node is missing: were install scripts switched off?');
+  if (!existsSync(NODE))
+    throw new Error('npm ci ran, but node_modules/.bin/node is missing: were install scripts switched off?');
   writeFileSync(stamp, wanted);
 }
 
@@ -47,7 +48,12 @@ export function generateClient(say = console.log) {
   if (!existsSync(join(ROOT, 'prisma/schema.prisma')) || readIfThere(stamp) === wanted) return;
   say('Generating the database client …');
   // `generate` never runs the schema engine, but fetches it unless a file is named that exists.
-  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: NODE, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' };
+  const env = {
+    ...process.env,
+    PRISMA_SCHEMA_ENGINE_BINARY: NODE,
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+  };
   const args = [join(MODULES, 'prisma/build/index.js'), 'generate', '--no-hints'];
   const { status, stdout, stderr } = spawnSync(NODE, args, { cwd: ROOT, env, encoding: 'utf8' });
   if (status !== 0) throw new Error(`prisma generate failed:\n${stdout}${stderr}`);
