@@ -1,0 +1,96 @@
+import { AppError } from '../../errors.ts';
+import type { AtticServer } from './index.ts';
+import { AtticError, CacheConfig } from './schema.ts';
+import { type AtticPermissions, signAtticToken } from './token.ts';
+
+type Asked = { server: AtticServer; name: string; signal?: AbortSignal | undefined };
+
+/** Long enough for a slow server and a clock that is a little off; nobody but this request ever holds the token. */
+const tokenLifeMs = 5 * 60_000;
+
+/**
+ * One call about one cache. Null where Attic says that there is no such cache, and where one that we create exists already:
+ * both are what the caller goes on to look at.
+ */
+export async function request(
+  asked: Asked,
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  permissions: AtticPermissions,
+  body?: object,
+): Promise<CacheConfig | null> {
+  const response = await send(asked, method, permissions, body);
+  if (response.ok) return method === 'GET' ? readConfig(asked, response) : null;
+  const error = await readError(response);
+  if (error.error === 'NoSuchCache' && method !== 'PATCH') return null;
+  if (error.error === 'CacheAlreadyExists') return null;
+  throw refused(asked, method, response.status, error);
+}
+
+async function send(
+  asked: Asked,
+  method: string,
+  permissions: AtticPermissions,
+  body: object | undefined,
+): Promise<Response> {
+  const { token } = await signAtticToken({
+    secretBase64: asked.server.signingSecret,
+    subject: 'flywheel-portal',
+    expiresAt: new Date(Date.now() + tokenLifeMs),
+    caches: { [asked.name]: permissions },
+  });
+  const url = `${asked.server.url}/_api/v1/cache-config/${encodeURIComponent(asked.name)}`;
+  const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+  if (body) headers['content-type'] = 'application/json';
+  return asked.server.fetch(url, {
+    method,
+    headers,
+    ...(body ? { body: JSON.stringify(body) } : {}),
+    signal: asked.signal ?? null,
+  });
+}
+
+async function readConfig(asked: Asked, response: Response): Promise<CacheConfig> {
+  const parsed = CacheConfig.safeParse(await response.json().catch(() => undefined));
+  if (parsed.success) return parsed.data;
+  throw new AppError('unavailable', {
+    log: `Attic at ${asked.server.url} answered a cache-config that we cannot read`,
+    screen: {
+      happened: 'The cache server answered something that the portal does not understand.',
+      todo: 'It is asked again by itself; if this stays, the operator must check the server’s version.',
+    },
+  });
+}
+
+async function readError(response: Response): Promise<AtticError> {
+  const parsed = AtticError.safeParse(await response.json().catch(() => undefined));
+  return parsed.success ? parsed.data : { error: 'unknown', message: '' };
+}
+
+function refused(asked: Asked, method: string, status: number, error: AtticError): AppError {
+  const log = `Attic at ${asked.server.url}: ${method} ${asked.name}: ${status} ${error.error}`;
+  if (status === 401 || status === 403) {
+    return new AppError('forbidden', {
+      log,
+      screen: {
+        happened: 'The cache server refused the portal’s token.',
+        todo: 'The operator must check the signing key of this cache server.',
+      },
+    });
+  }
+  if (status === 429 || status >= 500) {
+    return new AppError('unavailable', {
+      log,
+      screen: {
+        happened: 'The cache server is not able to answer now.',
+        todo: 'It is asked again by itself.',
+      },
+    });
+  }
+  return new AppError('internal', {
+    log,
+    screen: {
+      happened: 'The cache server refused what the portal asked for.',
+      todo: 'The operator must check the server’s version.',
+    },
+  });
+}

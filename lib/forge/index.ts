@@ -1,0 +1,15 @@
+/**
+ * The forges: one port, and one folder of the same shape for each kind (now github/).
+ *
+ * It promises that an enrollment reads the same whatever the forge, that identity is an id and not a name, and that no
+ * request leaves but through the guard (guard.ts), which pins a checked address, follows no redirect and bounds time and
+ * size. The contract is the comment on `Forge`; contract.test.ts holds every installed forge to it.
+ *
+ * It may touch the network. It does not read the database or the configuration: a connection comes as a value. It knows
+ * no tenant, keeps no secret, and never waits for a rate limit to pass: it says until when, and the caller parks the work.
+ */
+export { forgeOf, webhookOf } from './registry.ts';
+export { guardedFetch } from './guard.ts';
+export type { GuardedFetch } from './guard.ts';
+export { runnerGroupPrefix } from './runner-group.ts';
+export type * from './port.ts';
