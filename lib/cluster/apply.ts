@@ -1,0 +1,293 @@
+import { AppError } from '#lib/errors.ts';
+import { ClusterClient, ClusterRefused, fieldManager, groupPath, kinds, objectPath, type Kind } from './client.ts';
+import { fieldChanges, stamped, type FieldChange } from './compare.ts';
+import { managedBy, redacted, tenantLabel, type KubernetesObject } from './manifests.ts';
+import type { ClusterView, Observed } from './view.ts';
+
+/** Called before each write; throws when the caller may no longer write. */
+export type Guard = () => Promise<void>;
+
+const writesAtOnce = 8;
+
+export type Ensured = { applied: number; unchanged: number };
+
+function owned(object: KubernetesObject, tenant: string): boolean {
+  const labels = object.metadata.labels ?? {};
+  return labels['app.kubernetes.io/managed-by'] === managedBy && labels[tenantLabel] === tenant;
+}
+
+function tenantOf(object: KubernetesObject): string {
+  return object.metadata.labels?.[tenantLabel] ?? '';
+}
+
+/**
+ * Makes the cluster hold these objects: server-side apply, strict validation, one field manager, only for what the view
+ * lacks. Namespaces first, runner sets last: they need what stands before them. Idempotent.
+ */
+export async function ensureObjects(
+  view: ClusterView,
+  objects: readonly KubernetesObject[],
+  guard: Guard,
+): Promise<Ensured> {
+  const missing = objects.map(stamped).filter((object) => !view.has(object));
+  const stage = (object: KubernetesObject) =>
+    object.kind === 'Namespace' ? 0 : object.kind === 'AutoscalingRunnerSet' ? 2 : 1;
+  for (const each of [0, 1, 2]) {
+    const batch = missing.filter((object) => stage(object) === each);
+    if (batch.length === 0) continue;
+    await guard();
+    await inParallel(batch, async (object) => view.learn(await ensureObject(view, object)));
+  }
+  return { applied: missing.length, unchanged: objects.length - missing.length };
+}
+
+async function ensureObject(view: ClusterView, object: KubernetesObject): Promise<Observed> {
+  // A namespace is made, not applied: apply would quietly adopt one that somebody else made under that name.
+  if (object.kind === 'Namespace' && !view.get(object)) return createNamespace(view.client, object);
+  return applyObject(view.client, object);
+}
+
+async function createNamespace(client: ClusterClient, object: KubernetesObject): Promise<Observed> {
+  const { name } = object.metadata;
+  try {
+    return await client.call<Observed>(
+      { method: 'POST', path: '/api/v1/namespaces', query: { fieldManager, fieldValidation: 'Strict' }, body: object },
+      `namespace ${name}`,
+    );
+  } catch (error) {
+    if (!(error instanceof ClusterRefused) || error.refusal.reason !== 'AlreadyExists') throw error;
+  }
+  const existing = await readObject(client, object);
+  if (existing && !owned(existing, tenantOf(object))) throw foreignNamespace(name);
+  if (existing?.metadata.deletionTimestamp !== undefined) throw terminating(name);
+  return applyObject(client, object);
+}
+
+function foreignNamespace(name: string): AppError {
+  return new AppError('conflict', {
+    log: `namespace ${name} exists and is not ours`,
+    screen: {
+      happened: `The cluster already has a namespace ${name} that the portal did not make.`,
+      todo: 'The operator must rename or remove it, or the tenant must take another slug.',
+    },
+  });
+}
+
+function terminating(name: string): AppError {
+  return new AppError('unavailable', {
+    log: `namespace ${name} is terminating`,
+    screen: {
+      happened: `The former namespace ${name} is still being removed.`,
+      todo: 'Nothing needs doing: the portal goes on when it is gone.',
+    },
+  });
+}
+
+/** One server-side apply. A field that somebody else owns is reported; only our own former writes are overruled. */
+export async function applyObject(client: ClusterClient, object: KubernetesObject, dryRun = false): Promise<Observed> {
+  const { namespace, name } = object.metadata;
+  const what = `${object.kind} ${namespace ? `${namespace}/` : ''}${name}`;
+  const send = (force: boolean) =>
+    client.call<Observed>(
+      {
+        method: 'PATCH',
+        path: objectPath(object),
+        query: {
+          fieldManager,
+          fieldValidation: 'Strict',
+          force: force ? 'true' : undefined,
+          dryRun: dryRun ? 'All' : undefined,
+        },
+        contentType: 'application/apply-patch+yaml',
+        body: object,
+      },
+      what,
+    );
+  try {
+    return await send(false);
+  } catch (error) {
+    if (error instanceof ClusterRefused && error.refusal.status === 409) {
+      const managers = conflictingManagers(error);
+      if (managers.length > 0 && managers.every((manager) => manager === fieldManager)) return send(true);
+      if (managers.length > 0) throw fieldConflict(error, what);
+    }
+    throw error;
+  }
+}
+
+function conflictingManagers(error: ClusterRefused): string[] {
+  return error.refusal.causes
+    .filter((cause) => cause.reason === 'FieldManagerConflict')
+    .map((cause) => /conflict with "([^"]*)"/.exec(cause.message ?? '')?.[1] ?? 'unknown');
+}
+
+function fieldConflict(error: ClusterRefused, what: string): AppError {
+  const fields = error.refusal.causes.map((cause) => `${cause.field ?? '?'} (${cause.message ?? ''})`).join(', ');
+  return new AppError('conflict', {
+    log: `${what}: fields owned by others: ${fields}`,
+    screen: {
+      happened: `Somebody else changed ${what}: ${fields}.`,
+      changed: 'Those fields were left as they are.',
+      todo: 'The operator must undo that change or give the field up.',
+    },
+  });
+}
+
+/** The object as it is; undefined when there is none. */
+export async function readObject(
+  client: ClusterClient,
+  object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>,
+): Promise<Observed | undefined> {
+  try {
+    return await client.call<Observed>(
+      { method: 'GET', path: objectPath(object) },
+      `${object.kind} ${object.metadata.name}`,
+    );
+  } catch (error) {
+    if (error instanceof ClusterRefused && error.refusal.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Asks for the end of one object of ours: with its UID, so that a namesake made since is never hit (F8), and not at all when
+ * the owner label is another's. Answers whether it is gone already.
+ */
+export async function deleteObject(client: ClusterClient, object: Observed, tenant: string): Promise<'gone' | 'going'> {
+  if (!owned(object, tenant)) return 'gone';
+  try {
+    const answer = await client.call<Observed | { kind: 'Status' }>(
+      {
+        method: 'DELETE',
+        path: objectPath(object),
+        body: {
+          apiVersion: 'v1',
+          kind: 'DeleteOptions',
+          preconditions: { uid: object.metadata.uid },
+          propagationPolicy: 'Background',
+        },
+      },
+      `the removal of ${object.kind} ${object.metadata.name}`,
+    );
+    return answer.kind === 'Status' ? 'gone' : 'going';
+  } catch (error) {
+    // 409: the UID is another's, so ours is gone.
+    if (error instanceof ClusterRefused && (error.refusal.status === 404 || error.refusal.status === 409))
+      return 'gone';
+    throw error;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ the plan's view
+
+export type ObjectChange = {
+  op: '+' | '~' | '-' | '=';
+  kind: string;
+  name: string;
+  namespace?: string;
+  fields: FieldChange[];
+  object: KubernetesObject;
+};
+
+/** Where objects of a namespace that does not exist yet are tried: the API server's dry run needs one to be in. */
+export const planNamespace = 'flywheel-plan';
+
+/**
+ * What applying these objects would change, from the API server's own dry run: its validation, admission and defaults are
+ * the real ones. Writes nothing but, once a cluster, the empty namespace in which not yet existing ones are tried.
+ */
+export async function dryRunObjects(
+  client: ClusterClient,
+  objects: readonly KubernetesObject[],
+): Promise<ObjectChange[]> {
+  const absent = new Set<string>();
+  const namespaces = objects.filter((object) => object.kind === 'Namespace');
+  for (const object of namespaces) {
+    const existing = await readObject(client, object);
+    if (!existing) absent.add(object.metadata.name);
+    else if (!owned(existing, tenantOf(object))) throw foreignNamespace(object.metadata.name);
+  }
+  if (absent.size > 0) await ensurePlanNamespace(client, namespaces[0]);
+  const changes: ObjectChange[] = [];
+  await inParallel([...objects.entries()], async ([index, object]) => {
+    const isNew = absent.has(object.metadata.namespace ?? object.metadata.name);
+    changes[index] = isNew ? await dryRunNew(client, object) : await dryRunExisting(client, object);
+  });
+  return changes;
+}
+
+async function ensurePlanNamespace(client: ClusterClient, like: KubernetesObject | undefined): Promise<void> {
+  const object: KubernetesObject = {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: planNamespace, labels: { ...like?.metadata.labels, [tenantLabel]: 'flywheel' } },
+  };
+  if (!(await readObject(client, object))) await applyObject(client, object);
+}
+
+/** Tried in the plan's namespace, and named back. */
+async function dryRunNew(client: ClusterClient, object: KubernetesObject): Promise<ObjectChange> {
+  if (object.kind !== 'Namespace') {
+    await applyObject(client, { ...object, metadata: { ...object.metadata, namespace: planNamespace } }, true);
+  } else await applyObject(client, object, true);
+  return change('+', object, fieldChanges(undefined, object));
+}
+
+async function dryRunExisting(client: ClusterClient, object: KubernetesObject): Promise<ObjectChange> {
+  const before = await readObject(client, object);
+  const after = await applyObject(client, stamped(object), true);
+  const fields = fieldChanges(before, after);
+  if (!before) return change('+', object, fieldChanges(undefined, object));
+  return change(fields.length === 0 ? '=' : '~', object, fields);
+}
+
+function change(op: ObjectChange['op'], object: KubernetesObject, fields: FieldChange[]): ObjectChange {
+  const { name, namespace } = object.metadata;
+  return {
+    op,
+    kind: object.kind,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    fields,
+    object: redacted(object),
+  };
+}
+
+/** The same list without a cluster to ask: everything counts as added, unchecked. */
+export function uncheckedChanges(objects: readonly KubernetesObject[]): ObjectChange[] {
+  return objects.map((object) => change('+', object, fieldChanges(undefined, object)));
+}
+
+/** All objects of ours of these kinds in a namespace: for the removal's list. */
+export async function listObjects(
+  client: ClusterClient,
+  kind: Kind,
+  apiVersion: string,
+  namespace: string,
+  labelSelector: string,
+): Promise<Observed[]> {
+  const path = `${groupPath(apiVersion)}/namespaces/${encodeURIComponent(namespace)}/${kinds[kind].plural}`;
+  try {
+    const list = await client.call<{ items: Observed[] }>(
+      { method: 'GET', path, query: { labelSelector } },
+      `the list of ${kind}`,
+    );
+    return list.items.map((item) => ({ ...item, kind, apiVersion }));
+  } catch (error) {
+    if (error instanceof ClusterRefused && error.refusal.status === 404) return [];
+    throw error;
+  }
+}
+
+/** Runs all, a few at once; the first failure is thrown when those under way have ended. */
+export async function inParallel<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const failures: unknown[] = [];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined && failures.length === 0; item = queue.shift()) {
+      await run(item).catch((error: unknown) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(writesAtOnce, items.length) }, worker));
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,211 @@
+import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
+import { request, type Dispatcher } from 'undici';
+import { AppError, type ErrorCode } from '#lib/errors.ts';
+import type { KubernetesObject } from './manifests.ts';
+
+/*
+ * KubernetesObjectApi.patch of @kubernetes/client-node 2.0 offers no `fieldValidation` and makes a new agent, so a new TLS
+ * handshake, for every call. The library loads the configuration and the credentials; requests go over kept connections.
+ */
+
+export const fieldManager = 'flywheel';
+const credentialsMs = 60_000;
+const requestMs = 30_000;
+
+/** A cluster as a value: where it is and by what right. Nothing of it is kept in the database. */
+export type ClusterConnection = { id: string; kubeConfig: () => KubeConfig };
+
+/** The API server's own answer to a request that it refused (metav1.Status). */
+export type Refusal = {
+  status: number;
+  reason: string;
+  message: string;
+  causes: { field?: string; message?: string; reason?: string }[];
+};
+
+export class ClusterRefused extends AppError {
+  override name = 'ClusterRefused';
+  readonly refusal: Refusal;
+  constructor(code: ErrorCode, refusal: Refusal, what: string, retryAfterMs?: number) {
+    super(code, {
+      log: `${what}: ${refusal.status} ${refusal.reason} ${refusal.message}`,
+      screen: {
+        happened: `The cluster refused ${what}: ${refusal.message}`,
+        changed: 'Other objects of this enrollment may have been changed.',
+      },
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+    this.refusal = refusal;
+  }
+}
+
+export function clusterAway(id: string, cause: unknown): AppError {
+  return new AppError('unavailable', {
+    log: `cluster ${id} is away: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+    screen: {
+      happened: 'The cluster does not answer.',
+      changed: 'Nothing was changed by this attempt.',
+      todo: 'Nothing needs doing: the portal tries again by itself.',
+    },
+  });
+}
+
+const codeOf: Record<number, ErrorCode> = {
+  400: 'invalid',
+  401: 'forbidden',
+  403: 'forbidden',
+  404: 'not_found',
+  409: 'conflict',
+  413: 'too_large',
+  422: 'invalid',
+  429: 'rate_limited',
+};
+
+type Credentials = {
+  server: string;
+  headers: Record<string, string>;
+  dispatcher: Dispatcher | undefined;
+  untilMs: number;
+};
+
+export type ApiRequest = {
+  method: 'GET' | 'PATCH' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  query?: Record<string, string | undefined>;
+  body?: unknown;
+  contentType?: string;
+  signal?: AbortSignal | undefined;
+};
+
+/** One API server: its requests, counted, and its refusals as typed errors. */
+export class ClusterClient {
+  readonly id: string;
+  /** Requests sent since the start, for the benches and for the operator. */
+  readonly sent = { GET: 0, PATCH: 0, POST: 0, PUT: 0, DELETE: 0 };
+  readonly #connection: ClusterConnection;
+  #credentials: Credentials | undefined;
+
+  constructor(connection: ClusterConnection) {
+    this.id = connection.id;
+    this.#connection = connection;
+  }
+
+  /** The parsed body; `AppError` of code unavailable when nothing answers, ClusterRefused when the server says no. */
+  async call<T = KubernetesObject>(asked: ApiRequest, what: string): Promise<T> {
+    const response = await this.raw(asked, requestMs);
+    const text = await response.body.text().catch((error: unknown) => {
+      throw clusterAway(this.id, error);
+    });
+    if (response.statusCode < 300) return JSON.parse(text) as T;
+    if (response.statusCode === 401) this.#credentials = undefined;
+    throw this.#refused(response, text, what);
+  }
+
+  /** The response itself, for streams. */
+  async raw(asked: ApiRequest, timeoutMs: number): Promise<Dispatcher.ResponseData> {
+    try {
+      const { server, headers, dispatcher } = await this.#ready();
+      const url = new URL(server + asked.path);
+      for (const [name, value] of Object.entries(asked.query ?? {}))
+        if (value !== undefined) url.searchParams.set(name, value);
+      this.sent[asked.method] += 1;
+      return await request(url, {
+        method: asked.method,
+        headers: {
+          ...headers,
+          accept: 'application/json',
+          ...(asked.body === undefined ? {} : { 'content-type': asked.contentType ?? 'application/json' }),
+        },
+        body: asked.body === undefined ? null : JSON.stringify(asked.body),
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+        ...(dispatcher ? { dispatcher } : {}),
+        ...(asked.signal ? { signal: asked.signal } : {}),
+      });
+    } catch (error) {
+      if (asked.signal?.aborted) throw asked.signal.reason;
+      throw clusterAway(this.id, error);
+    }
+  }
+
+  async #ready(): Promise<Credentials> {
+    if (this.#credentials && performance.now() < this.#credentials.untilMs) return this.#credentials;
+    const kubeConfig = this.#connection.kubeConfig();
+    const server = kubeConfig.getCurrentCluster()?.server;
+    if (!server) throw new Error('the kubeconfig names no cluster');
+    refuseForeignCode(kubeConfig);
+    const context = new RequestContext(server, HttpMethod.GET);
+    await kubeConfig.applySecurityAuthentication(context);
+    const previous = this.#credentials;
+    const headers = context.getHeaders();
+    // The agent is kept as long as the server is the same; a new one would drop the open connections.
+    const dispatcher =
+      previous?.server === server ? previous.dispatcher : (context.getDispatcher() as Dispatcher | undefined);
+    this.#credentials = { server, headers, dispatcher, untilMs: performance.now() + credentialsMs };
+    return this.#credentials;
+  }
+
+  #refused(response: Dispatcher.ResponseData, text: string, what: string): AppError {
+    const refusal = refusalOf(response.statusCode, text);
+    const seconds = Number(response.headers['retry-after']);
+    const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
+    return new ClusterRefused(codeOf[refusal.status] ?? 'unavailable', refusal, what, retryAfterMs);
+  }
+}
+
+/** A kubeconfig may name programs to run; an operator's file is trusted to name a server, not to run code in the portal. */
+function refuseForeignCode(kubeConfig: KubeConfig): void {
+  const user = kubeConfig.getCurrentUser();
+  if (user?.exec || user?.authProvider) throw new Error('a kubeconfig with exec or auth-provider is not accepted');
+}
+
+function refusalOf(status: number, text: string): Refusal {
+  try {
+    const body = JSON.parse(text) as { reason?: string; message?: string; details?: { causes?: Refusal['causes'] } };
+    return {
+      status,
+      reason: body.reason ?? '',
+      message: body.message ?? text.slice(0, 500),
+      causes: body.details?.causes ?? [],
+    };
+  } catch {
+    return { status, reason: '', message: text.slice(0, 500), causes: [] };
+  }
+}
+
+type KindInfo = { plural: string; namespaced: boolean };
+
+/** The kinds that the portal writes or watches. A closed list: discovery would be a request a kind and a cluster. */
+export const kinds = {
+  Namespace: { plural: 'namespaces', namespaced: false },
+  ResourceQuota: { plural: 'resourcequotas', namespaced: true },
+  LimitRange: { plural: 'limitranges', namespaced: true },
+  NetworkPolicy: { plural: 'networkpolicies', namespaced: true },
+  Secret: { plural: 'secrets', namespaced: true },
+  ServiceAccount: { plural: 'serviceaccounts', namespaced: true },
+  Role: { plural: 'roles', namespaced: true },
+  RoleBinding: { plural: 'rolebindings', namespaced: true },
+  AutoscalingRunnerSet: { plural: 'autoscalingrunnersets', namespaced: true },
+  Deployment: { plural: 'deployments', namespaced: true },
+  Service: { plural: 'services', namespaced: true },
+  PersistentVolumeClaim: { plural: 'persistentvolumeclaims', namespaced: true },
+  Pod: { plural: 'pods', namespaced: true },
+  EphemeralRunner: { plural: 'ephemeralrunners', namespaced: true },
+} as const satisfies Record<string, KindInfo>;
+export type Kind = keyof typeof kinds;
+
+export function groupPath(apiVersion: string): string {
+  return apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+}
+
+/** The API path of an object, each part encoded: a name can never reach another resource. */
+export function objectPath(object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>): string {
+  const info: KindInfo | undefined = kinds[object.kind as Kind];
+  if (!info) throw new Error(`the portal does not handle ${object.kind}`);
+  const { name, namespace } = object.metadata;
+  if (info.namespaced !== (namespace !== undefined))
+    throw new Error(`${object.kind} ${name}: namespace ${namespace ?? 'missing'}`);
+  const within = info.namespaced ? `/namespaces/${encodeURIComponent(namespace ?? '')}` : '';
+  return `${groupPath(object.apiVersion)}${within}/${info.plural}/${encodeURIComponent(name)}`;
+}

@@ -1,0 +1,22 @@
+/**
+ * Kubernetes: what an enrollment stands for in a cluster, and the means to make it so.
+ *
+ * It promises: objects are built by pure functions (manifests.ts); writes are server-side applies by the field manager
+ * `flywheel` with strict validation, sent only for what the watch-fed view lacks; a foreign namespace is never adopted and a
+ * foreign field never forced; a delete carries the UID and hits only what bears our owner label. It touches the API server of
+ * the connection that it is given. It reads no database and decides nothing: when to write is the reconciler's to say.
+ */
+export * from './apply.ts';
+export {
+  ClusterClient,
+  ClusterRefused,
+  clusterAway,
+  fieldManager,
+  objectPath,
+  type ClusterConnection,
+} from './client.ts';
+export { appliedAnnotation, fieldChanges, holds, stamped, type FieldChange } from './compare.ts';
+export { clusterConnection } from './connection.ts';
+export { findController } from './controller.ts';
+export * from './manifests.ts';
+export { ClusterView, type Change, type Observed } from './view.ts';

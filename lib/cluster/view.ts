@@ -1,0 +1,270 @@
+import { createHash } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '#lib/errors.ts';
+import { type ClusterClient, groupPath, kinds, objectPath, type Kind } from './client.ts';
+import { appliedHash, holds } from './compare.ts';
+import { enrollmentLabel, managedBy, tenantLabel, type KubernetesObject } from './manifests.ts';
+
+/*
+ * What the cluster holds of ours, fed by list and watch. One connection a kind for the whole cluster, so that a pass that
+ * changes nothing sends nothing, and 1,000 tenants cost the API server what one costs.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ */
+
+const pageSize = 500;
+/** The server ends a watch by then; silence for longer means a connection that died unnoticed. */
+const watchSeconds = 240;
+const retryMsMost = 15_000;
+
+type ViewKind = { kind: Kind; apiVersion: string };
+
+export const viewKinds: readonly ViewKind[] = [
+  { kind: 'Namespace', apiVersion: 'v1' },
+  { kind: 'ResourceQuota', apiVersion: 'v1' },
+  { kind: 'LimitRange', apiVersion: 'v1' },
+  { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1' },
+  { kind: 'Secret', apiVersion: 'v1' },
+  { kind: 'ServiceAccount', apiVersion: 'v1' },
+  { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
+  { kind: 'RoleBinding', apiVersion: 'rbac.authorization.k8s.io/v1' },
+  { kind: 'AutoscalingRunnerSet', apiVersion: 'actions.github.com/v1alpha1' },
+  { kind: 'Deployment', apiVersion: 'apps/v1' },
+  { kind: 'Service', apiVersion: 'v1' },
+  { kind: 'PersistentVolumeClaim', apiVersion: 'v1' },
+  { kind: 'Pod', apiVersion: 'v1' },
+];
+
+export type Observed = KubernetesObject & {
+  metadata: KubernetesObject['metadata'] & {
+    uid: string;
+    resourceVersion: string;
+    deletionTimestamp?: string;
+    creationTimestamp?: string;
+  };
+  status?: Record<string, unknown>;
+};
+
+/** Kept as text: a thousand tenants' objects as live trees would be several times as large. */
+type Entry = { kind: Kind; text: string; uid: string; resourceVersion: string; matched?: string };
+
+export type Change = {
+  kind: Kind;
+  namespace: string | undefined;
+  name: string;
+  tenant: string | undefined;
+  enrollment: string | undefined;
+  deleted: boolean;
+  object: Observed;
+};
+
+export class ClusterView {
+  readonly client: ClusterClient;
+  readonly #entries = new Map<string, Entry>();
+  readonly #synced = new Set<Kind>();
+  readonly #listeners: ((change: Change) => void)[] = [];
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(client: ClusterClient) {
+    this.client = client;
+  }
+
+  onChange(listener: (change: Change) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Follows every kind until the signal aborts; a server that is away is asked again. */
+  start(signal: AbortSignal, log?: (message: string, detail: Record<string, unknown>) => void): void {
+    this.#running = Promise.all(viewKinds.map((kind) => this.#follow(kind, signal, log)));
+  }
+
+  async stopped(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Whether all kinds were listed once: before that an absence means nothing. */
+  get synced(): boolean {
+    return this.#synced.size === viewKinds.length;
+  }
+
+  async whenSynced(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    const until = performance.now() + timeoutMs;
+    while (!this.synced && performance.now() < until && !signal?.aborted) await sleep(20);
+    return this.synced;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>): Observed | undefined {
+    const entry = this.#entries.get(objectPath(object));
+    return entry && (JSON.parse(entry.text) as Observed);
+  }
+
+  /** Whether the cluster has all of this stamped object already. */
+  has(wanted: KubernetesObject): boolean {
+    const entry = this.#entries.get(objectPath(wanted));
+    if (!entry) return false;
+    const hash = appliedHash(wanted);
+    if (hash !== undefined && entry.matched === hash) return true;
+    const observed = JSON.parse(entry.text) as Observed;
+    if (observed.metadata.deletionTimestamp !== undefined) return false;
+    const same = holds(observed, wanted.kind === 'Secret' ? hashedData(wanted) : wanted);
+    if (same && hash !== undefined) entry.matched = hash;
+    return same;
+  }
+
+  *all(kind: Kind): Generator<Observed> {
+    for (const entry of this.#entries.values()) if (entry.kind === kind) yield JSON.parse(entry.text) as Observed;
+  }
+
+  /** Takes in what a write answered, so that the next look does not wait for the watch. */
+  learn(object: Observed): void {
+    this.#put(object.kind as Kind, object, false);
+  }
+
+  async #follow(
+    { kind, apiVersion }: ViewKind,
+    signal: AbortSignal,
+    log?: (message: string, detail: Record<string, unknown>) => void,
+  ): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        let version: string | undefined = await this.#list(kind, apiVersion, signal);
+        this.#synced.add(kind);
+        failures = 0;
+        while (!signal.aborted && version !== undefined) version = await this.#watch(kind, apiVersion, version, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        if (failures === 1)
+          log?.('a watch of the cluster broke; it will be listed again', {
+            kind,
+            error: error instanceof Error ? error.message : String(error),
+          });
+        // A kind that the cluster does not have yet (ARC is not installed): nothing of ours can be of it.
+        if (error instanceof AppError && error.code === 'not_found') this.#synced.add(kind);
+        await sleep(Math.min(retryMsMost, 250 * 2 ** failures) * (0.5 + Math.random() / 2), undefined, {
+          signal,
+        }).catch(() => undefined);
+      }
+    }
+  }
+
+  #path(kind: Kind, apiVersion: string): string {
+    return `${groupPath(apiVersion)}/${kinds[kind].plural}`;
+  }
+
+  async #list(kind: Kind, apiVersion: string, signal: AbortSignal): Promise<string> {
+    const seen = new Set<string>();
+    let from: string | undefined;
+    for (;;) {
+      const page = await this.client.call<{
+        metadata: { resourceVersion: string; continue?: string };
+        items: Observed[];
+      }>(
+        {
+          method: 'GET',
+          path: this.#path(kind, apiVersion),
+          query: { labelSelector: selector, limit: String(pageSize), continue: from },
+          signal,
+        },
+        `the list of ${kind}`,
+      );
+      for (const item of page.items) seen.add(this.#put(kind, { ...item, kind, apiVersion }, true));
+      from = page.metadata.continue;
+      if (!from) {
+        this.#forgetUnseen(kind, seen);
+        return page.metadata.resourceVersion;
+      }
+    }
+  }
+
+  /** What a new list does not have was deleted while we did not watch. */
+  #forgetUnseen(kind: Kind, seen: Set<string>): void {
+    for (const [path, entry] of this.#entries) if (entry.kind === kind && !seen.has(path)) this.#drop(path, entry);
+  }
+
+  /** The version to go on from; undefined when the server has forgotten it (410) and a new list is due. */
+  async #watch(kind: Kind, apiVersion: string, version: string, signal: AbortSignal): Promise<string | undefined> {
+    const query = {
+      labelSelector: selector,
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      resourceVersion: version,
+      timeoutSeconds: String(watchSeconds),
+    };
+    const response = await this.client.raw(
+      { method: 'GET', path: this.#path(kind, apiVersion), query, signal },
+      (watchSeconds + 30) * 1000,
+    );
+    if (response.statusCode !== 200) {
+      await response.body.dump();
+      return undefined;
+    }
+    let last = version;
+    for await (const line of createInterface({ input: response.body })) {
+      const event = JSON.parse(line) as { type: string; object: Observed };
+      if (event.type === 'ERROR') return undefined;
+      last = event.object.metadata.resourceVersion;
+      if (event.type === 'DELETED') {
+        const path = objectPath({ ...event.object, kind, apiVersion });
+        const entry = this.#entries.get(path);
+        if (entry) this.#drop(path, entry);
+      } else if (event.type !== 'BOOKMARK') this.#put(kind, { ...event.object, kind, apiVersion }, true);
+    }
+    return last;
+  }
+
+  #put(kind: Kind, object: Observed, announce: boolean): string {
+    const path = objectPath(object);
+    const before = this.#entries.get(path);
+    const { uid, resourceVersion } = object.metadata;
+    if (before?.uid === uid && !isNewer(resourceVersion, before.resourceVersion)) return path;
+    this.#entries.set(path, { kind, uid, resourceVersion, text: JSON.stringify(compact(object)) });
+    if (announce) this.#announce(kind, object, false);
+    return path;
+  }
+
+  #drop(path: string, entry: Entry): void {
+    this.#entries.delete(path);
+    this.#announce(entry.kind, JSON.parse(entry.text) as Observed, true);
+  }
+
+  #announce(kind: Kind, object: Observed, deleted: boolean): void {
+    const { name, namespace, labels } = object.metadata;
+    const change = {
+      kind,
+      name,
+      namespace,
+      tenant: labels?.[tenantLabel],
+      enrollment: labels?.[enrollmentLabel],
+      deleted,
+      object,
+    };
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+/** A late event, or a replica that lags behind, must not undo what is known. Versions are decimal numbers that grow (KEP-5504). */
+function isNewer(version: string, known: string): boolean {
+  const decimal = /^\d{1,30}$/;
+  return decimal.test(version) && decimal.test(known) ? BigInt(version) > BigInt(known) : version !== known;
+}
+
+const selector = `app.kubernetes.io/managed-by=${managedBy}`;
+
+/** Secret values are kept and compared as hashes: the view holds no secret. */
+function hashedData(object: KubernetesObject): KubernetesObject {
+  const data = (object['data'] ?? {}) as Record<string, string>;
+  const hash = (value: string) => createHash('sha256').update(value).digest('base64');
+  return { ...object, data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, hash(value)])) };
+}
+
+function compact(object: Observed): KubernetesObject {
+  const { managedFields: _, ...metadata } = object.metadata as Observed['metadata'] & { managedFields?: unknown };
+  const slim = { ...object, metadata };
+  return object.kind === 'Secret' ? hashedData(slim) : slim;
+}

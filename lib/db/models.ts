@@ -1,0 +1,29 @@
+/** Models whose rows belong to one tenant, and the column that says which. */
+export const tenantModels = {
+  Tenant: 'id',
+  Membership: 'tenantId',
+  Enrollment: 'tenantId',
+  EnrollmentPool: 'tenantId',
+  Plan: 'tenantId',
+  Credential: 'tenantId',
+  CacheView: 'tenantId',
+  RunnerReading: 'tenantId',
+  Job: 'tenantId',
+  Audit: 'tenantId',
+} as const;
+
+/** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */
+export const globalModels = {
+  readable: ['Pool', 'Rate', 'Cluster'],
+  systemOnly: [
+    'User',
+    'Identity',
+    'Session',
+    'ForgeConnection',
+    'Installation',
+    'Delivery',
+    'BillingAccount',
+    'CacheServer',
+    'Task',
+  ],
+} as const;
