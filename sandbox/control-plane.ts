@@ -1,0 +1,411 @@
+// A real Kubernetes API on loopback: etcd, kube-apiserver and kube-controller-manager, built once from their Go modules.
+// There are no nodes, so pods stay pending; everything else (quotas, Pod Security, garbage collection, RBAC) is as anywhere.
+//
+//   node sandbox/control-plane.ts build    builds it, showing how far it is, and prints where it is
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { homedir, setPriority } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort, logTail, startChild, waitUntil, type Child } from '#sandbox/process.ts';
+
+const SOURCE = fileURLToPath(new URL('./control-plane/', import.meta.url));
+const KUBERNETES = '1.37.2';
+
+// ---------------------------------------------------------------------------------------------------------- building
+
+/** Go is missing, too old, or could not build; the message is for the person at the terminal. */
+export class CannotBuild extends Error {}
+
+export interface Progress {
+  done: number;
+  total: number;
+}
+
+export interface BuildOptions {
+  onProgress?: (progress: Progress) => void;
+}
+
+/** The binary, when an earlier build left it in the cache. */
+export function builtControlPlane(): string | undefined {
+  const go = goVersion();
+  if (!go) return undefined;
+  const file = cachedBinary(go);
+  return existsSync(file) ? file : undefined;
+}
+
+/**
+ * Builds the binary into the user's cache, or waits for whoever is already building it. About ten minutes of two cores the
+ * first time, at low priority, so that what runs meanwhile stays usable.
+ */
+export async function buildControlPlane(options: BuildOptions = {}): Promise<string> {
+  const go = goVersion();
+  if (!go) throw new CannotBuild('Go is not installed (1.26 or newer is needed to build the Kubernetes control plane).');
+  const file = cachedBinary(go);
+  mkdirSync(cacheDir(), { recursive: true });
+  while (!existsSync(file)) {
+    const lock = takeLock(`${file}.lock`);
+    if (!lock) {
+      await pause(1000);
+      continue;
+    }
+    try {
+      if (!existsSync(file)) await compile(file, options);
+    } finally {
+      lock.release();
+    }
+  }
+  return file;
+}
+
+function cacheDir(): string {
+  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'flywheel');
+}
+
+function goVersion(): string | undefined {
+  const { status, stdout } = spawnSync('go', ['version'], { cwd: SOURCE, encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+function cachedBinary(go: string): string {
+  const hash = createHash('sha256').update(go);
+  for (const name of ['go.mod', 'go.sum', 'main.go']) hash.update(readFileSync(join(SOURCE, name)));
+  return join(cacheDir(), `control-plane-${hash.digest('hex').slice(0, 16)}`);
+}
+
+/** A lock is a file that its holder keeps touching; one that nobody touches was left by somebody who was killed. */
+function takeLock(file: string): { release(): void } | undefined {
+  const STALE_MS = 20_000;
+  try {
+    if (Date.now() - statSync(file).mtimeMs < STALE_MS) return undefined;
+    rmSync(file, { force: true });
+  } catch {
+    // No such file: free.
+  }
+  try {
+    writeFileSync(file, String(process.pid), { flag: 'wx' });
+  } catch {
+    return undefined;
+  }
+  const touch = setInterval(() => utimesSync(file, new Date(), new Date()), 2000);
+  return {
+    release: () => {
+      clearInterval(touch);
+      rmSync(file, { force: true });
+    },
+  };
+}
+
+const BUILD_FLAGS = ['-trimpath', '-buildvcs=false'];
+
+function linkerFlags(): string {
+  const [major, minor] = KUBERNETES.split('.');
+  const set = (name: string, value?: string) => `-X k8s.io/component-base/version.${name}=${value}`;
+  return ['-s', '-w', set('gitVersion', `v${KUBERNETES}`), set('gitMajor', major), set('gitMinor', minor)].join(' ');
+}
+
+async function compile(file: string, { onProgress }: BuildOptions): Promise<void> {
+  const half = `${file}.${process.pid}.half`;
+  const logFile = `${file}.log`;
+  rmSync(logFile, { force: true });
+  onProgress?.({ done: 0, total: 0 });
+  const total = countPackagesToBuild();
+  const child = startChild({
+    command: 'go',
+    args: ['build', '-v', ...BUILD_FLAGS, '-ldflags', linkerFlags(), '-o', half, '.'],
+    cwd: SOURCE,
+    env: goEnvironment(),
+    logFile,
+  });
+  if (child.pid) setPriority(child.pid, 10);
+  const done = () => Math.min(total, logTail(logFile, Infinity).split('\n').filter(isPackageName).length);
+  const report = setInterval(() => onProgress?.({ done: done(), total }), 2000);
+  const ending = await child.exited.finally(() => clearInterval(report));
+  if (ending !== 'exit code 0' || !existsSync(half)) {
+    rmSync(half, { force: true });
+    throw new CannotBuild(`The Kubernetes control plane could not be built (${ending}):\n${logTail(logFile)}`);
+  }
+  onProgress?.({ done: total, total });
+  renameSync(half, file);
+  rmSync(logFile, { force: true });
+}
+
+function goEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, GOWORK: 'off' };
+}
+
+/** What `go build -v` will name; packages that Go's own cache already holds are not among them. */
+function countPackagesToBuild(): number {
+  const args = ['list', '-deps', ...BUILD_FLAGS, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', '.'];
+  const { status, stdout, stderr } = spawnSync('go', args, {
+    cwd: SOURCE,
+    env: goEnvironment(),
+    encoding: 'utf8',
+    maxBuffer: 1e8,
+  });
+  if (status !== 0) throw new CannotBuild(`The Kubernetes control plane cannot be built: ${stderr.trim()}`);
+  return stdout.split('\n').filter(Boolean).length;
+}
+
+function isPackageName(line: string): boolean {
+  return line.length > 0 && !line.includes(' ');
+}
+
+// ---------------------------------------------------------------------------------------------------------- running
+
+export interface ControlPlaneOptions {
+  /** A folder of its own, readable by nobody else. */
+  dataDir: string;
+  /** From buildControlPlane(). */
+  binary: string;
+  port?: number;
+  /** False: nothing is synced to disk, and the folder is removed at the end and at the next start. */
+  keepData: boolean;
+  logDir?: string;
+}
+
+export interface ControlPlane {
+  /** cluster-admin. */
+  kubeconfigPath: string;
+  /** The user `flywheel-portal`, who may do what control-plane/portal-rbac.yaml says and no more. */
+  portalKubeconfigPath: string;
+  serverUrl: string;
+  port: number;
+  /** By name, for a supervisor that reports one which ends by itself. */
+  children: Record<'etcd' | 'kube-apiserver' | 'kube-controller-manager', Child>;
+  /** Runs kubectl as cluster-admin and returns what it prints. */
+  kubectl(...args: string[]): string;
+  stop(): Promise<void>;
+}
+
+const USERS = {
+  admin: { name: 'sandbox-admin', group: 'system:masters' },
+  controllers: { name: 'system:kube-controller-manager', group: '' },
+  portal: { name: 'flywheel-portal', group: '' },
+} as const;
+type User = keyof typeof USERS;
+
+interface Parts {
+  options: ControlPlaneOptions;
+  dir: string;
+  serverUrl: string;
+  port: number;
+}
+
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const dir = resolve(options.dataDir);
+  if (!options.keepData) rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const port = await freePort(options.port ?? 0);
+  const parts: Parts = { options, dir, port, serverUrl: `https://127.0.0.1:${port}` };
+  writeKeys(dir);
+  const tokens = writeTokens(dir);
+  const started: Child[] = [];
+  const stop = async () => {
+    // Those that write first, what they write to last.
+    for (const child of started.toReversed()) await child.stop();
+    if (!options.keepData) rmSync(dir, { recursive: true, force: true });
+  };
+  const start = (name: string, args: string[]) => {
+    const child = startPart(parts, name, args);
+    started.push(child);
+    return child;
+  };
+  try {
+    const etcd = start('etcd', etcdFlags(parts));
+    const apiserver = start('apiserver', apiserverFlags(parts));
+    await waitUntil('kube-apiserver', 90_000, () => isReady(parts, tokens.admin), apiserver);
+    const kubeconfigs = writeKubeconfigs(parts, tokens);
+    const controllers = start('controller-manager', controllerManagerFlags(parts, kubeconfigs.controllers));
+    const kubectl = (...args: string[]) =>
+      execFileSync(options.binary, ['kubectl', '--kubeconfig', kubeconfigs.admin, ...args], { encoding: 'utf8' });
+    kubectl('apply', '--server-side', '-f', join(SOURCE, 'portal-rbac.yaml'));
+    await waitUntil('kube-controller-manager', 60_000, () => hasDefaultAccount(parts, tokens.admin), controllers);
+    return {
+      kubeconfigPath: kubeconfigs.admin,
+      portalKubeconfigPath: kubeconfigs.portal,
+      serverUrl: parts.serverUrl,
+      port,
+      children: { etcd, 'kube-apiserver': apiserver, 'kube-controller-manager': controllers },
+      kubectl,
+      stop,
+    };
+  } catch (error) {
+    const tails = ['etcd', 'apiserver'].map((name) => `--- ${name}\n${logTail(logFileOf(parts, name), 5)}`);
+    await stop();
+    throw new Error(`${(error as Error).message}\n${tails.join('\n')}`, { cause: error });
+  }
+}
+
+/** Where startControlPlane() will put the kubeconfigs, for processes that start before it has. */
+export function kubeconfigPathsIn(dataDir: string): { admin: string; portal: string } {
+  const dir = resolve(dataDir);
+  return { admin: join(dir, 'kubeconfig'), portal: join(dir, 'portal.kubeconfig') };
+}
+
+function startPart(parts: Parts, name: string, args: string[]): Child {
+  return startChild({
+    command: parts.options.binary,
+    args: [name, ...args],
+    cwd: parts.dir,
+    logFile: logFileOf(parts, name),
+    // The API server waits for open watches; nothing is lost by not letting it.
+    stopTimeoutMs: 3000,
+  });
+}
+
+function logFileOf(parts: Parts, name: string): string {
+  return join(parts.options.logDir ?? parts.dir, `${name}.log`);
+}
+
+// etcd has no passwords here, so it listens on a socket file in our own folder and on no port that others could reach.
+// The name must look like host:port; it is a file relative to the working directory, which all three share.
+const ETCD = 'unix://etcd:0';
+
+function etcdFlags({ options, dir }: Parts): string[] {
+  rmSync(join(dir, 'etcd:0'), { force: true });
+  const urls = [`--listen-client-urls=${ETCD}`, `--advertise-client-urls=${ETCD}`];
+  const flags = [`--data-dir=${join(dir, 'etcd')}`, ...urls, '--listen-peer-urls=http://127.0.0.1:0', '--log-level=warn'];
+  return options.keepData ? flags : [...flags, '--unsafe-no-fsync'];
+}
+
+function apiserverFlags({ dir, port }: Parts): string[] {
+  return [
+    `--etcd-servers=${ETCD}`,
+    `--secure-port=${port}`,
+    '--bind-address=127.0.0.1',
+    `--cert-dir=${join(dir, 'certs')}`,
+    `--service-account-key-file=${join(dir, 'service-account.key')}`,
+    `--service-account-signing-key-file=${join(dir, 'service-account.key')}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--token-auth-file=${join(dir, 'tokens.csv')}`,
+    '--authorization-mode=RBAC',
+    '--service-cluster-ip-range=10.0.0.0/24',
+    // As clusters with Docker-in-Docker runners have it; Pod Security decides per namespace.
+    '--allow-privileged=true',
+    '--anonymous-auth=false',
+    '--profiling=false',
+  ];
+}
+
+function controllerManagerFlags({ dir }: Parts, kubeconfig: string): string[] {
+  return [
+    `--kubeconfig=${kubeconfig}`,
+    `--service-account-private-key-file=${join(dir, 'service-account.key')}`,
+    '--use-service-account-credentials=true',
+    '--controllers=*,-node-lifecycle-controller,-node-ipam-controller,-ttl-controller',
+    '--leader-elect=false',
+    '--secure-port=0',
+  ];
+}
+
+function writeKeys(dir: string): void {
+  const certificate = join(dir, 'certs', 'apiserver.crt');
+  // The server signs itself a certificate for a year and does not look at it again.
+  const OLD_MS = 300 * 24 * 3600 * 1000;
+  if (existsSync(certificate) && Date.now() - statSync(certificate).mtimeMs > OLD_MS) {
+    rmSync(join(dir, 'certs'), { recursive: true });
+  }
+  const file = join(dir, 'service-account.key');
+  if (existsSync(file)) return;
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+}
+
+function writeTokens(dir: string): Record<User, string> {
+  const file = join(dir, 'tokens.json');
+  if (!existsSync(file)) {
+    const fresh = () => randomBytes(32).toString('base64url');
+    const made: Record<User, string> = { admin: fresh(), controllers: fresh(), portal: fresh() };
+    writeFileSync(file, JSON.stringify(made), { mode: 0o600 });
+  }
+  const tokens = JSON.parse(readFileSync(file, 'utf8')) as Record<User, string>;
+  const lines = (Object.keys(USERS) as User[]).map((user) => {
+    const { name, group } = USERS[user];
+    return `${tokens[user]},${name},${name}${group && `,"${group}"`}\n`;
+  });
+  writeFileSync(join(dir, 'tokens.csv'), lines.join(''), { mode: 0o600 });
+  return tokens;
+}
+
+function writeKubeconfigs(parts: Parts, tokens: Record<User, string>): Record<User, string> {
+  const paths = { ...kubeconfigPathsIn(parts.dir), controllers: join(parts.dir, 'controllers.kubeconfig') };
+  for (const user of Object.keys(USERS) as User[]) {
+    // Readers may be waiting for the file to appear, so it appears whole.
+    writeFileSync(`${paths[user]}.new`, kubeconfig(parts, USERS[user].name, tokens[user]), { mode: 0o600 });
+    renameSync(`${paths[user]}.new`, paths[user]);
+  }
+  return paths;
+}
+
+function kubeconfig(parts: Parts, user: string, token: string): string {
+  const ca = certificateAuthority(parts).toString('base64');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'sandbox',
+    clusters: [{ name: 'sandbox', cluster: { server: parts.serverUrl, 'certificate-authority-data': ca } }],
+    users: [{ name: user, user: { token } }],
+    contexts: [{ name: 'sandbox', context: { cluster: 'sandbox', user } }],
+  };
+  // JSON is YAML, and needs no care about quoting.
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+/** The API server writes its certificate and the authority that it made for it into one file. */
+function certificateAuthority({ dir }: Parts): Buffer {
+  return readFileSync(join(dir, 'certs', 'apiserver.crt'));
+}
+
+async function isReady(parts: Parts, token: string): Promise<boolean> {
+  return existsSync(join(parts.dir, 'certs', 'apiserver.crt')) && (await status(parts, token, '/readyz')) === 200;
+}
+
+async function hasDefaultAccount(parts: Parts, token: string): Promise<boolean> {
+  return (await status(parts, token, '/api/v1/namespaces/default/serviceaccounts/default')) === 200;
+}
+
+function status(parts: Parts, token: string, path: string): Promise<number | undefined> {
+  return new Promise((done) => {
+    const headers = { authorization: `Bearer ${token}` };
+    const asked = request(`${parts.serverUrl}${path}`, { ca: certificateAuthority(parts), headers }, (answer) => {
+      answer.resume();
+      done(answer.statusCode);
+    });
+    asked.on('error', () => done(undefined));
+    asked.setTimeout(5000, () => asked.destroy());
+    asked.end();
+  });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+/** One line now and then, for a terminal that may be a log file. */
+export function progressLine({ done, total }: Progress): string {
+  if (total === 0) return 'Kubernetes control plane: fetching its Go modules …';
+  return `Kubernetes control plane: ${done} of ${total} packages compiled`;
+}
+
+async function main([command]: string[]): Promise<void> {
+  if (command !== 'build') throw new Error('Usage: node sandbox/control-plane.ts build');
+  let last = 0;
+  const onProgress = (progress: Progress) => {
+    if (Date.now() - last < 10_000 && progress.done < progress.total) return;
+    last = Date.now();
+    console.log(progressLine(progress));
+  };
+  console.log(await buildControlPlane({ onProgress }));
+}
+
+if (import.meta.main) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}
