@@ -1,5 +1,5 @@
-import type { ForgeKind, TenantKind, Quota } from '../model/index.ts';
-import type { TenantDb, TenantState, TenantTx } from '../db/index.ts';
+import type { ForgeKind, TenantKind, Quota } from '#lib/model/index.ts';
+import type { TenantDb, TenantState, TenantTx } from '#lib/db/index.ts';
 import type { ActingRole } from './permission.ts';
 
 /** One account of the person on one forge. (connection, subject) is who they are; the login may change. */

@@ -7,3 +7,25 @@
  */
 export * from './permission.ts';
 export type { AuditEntry, Ctx, CtxTenant, Person, PersonCtx, PersonIdentity } from './ctx.ts';
+export { appendAudit, appendSystemAudit } from './audit.ts';
+export {
+  action,
+  openAction,
+  operatorAction,
+  operatorPage,
+  operatorView,
+  page,
+  personAction,
+  personPage,
+  route,
+  view,
+} from './door.ts';
+export { layout, isOwnOrigin } from './door.ts';
+export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
+export { syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
+export type { ForgeStanding, TenantChoice } from './membership.ts';
+export { cookieName, currentPerson, endAllSessions, endSession, isSecurePortal } from './session.ts';
+export { authOptions, authSecret } from './sign-in.ts';
+export type { SignInForge, SignInProfile, SignInRequest } from './sign-in.ts';
+export { userToken } from './token.ts';
+export type { UserTokens } from './token.ts';

@@ -1,0 +1,60 @@
+import { Prisma, type TenantTx, type UnsafeTx } from '#lib/db/index.ts';
+import type { AuditEntry, PersonCtx } from './ctx.ts';
+
+/** JSON as Postgres keeps it: what is absent stays absent, dates become text. */
+function asJson(value: unknown): Prisma.InputJsonValue | undefined {
+  if (value === undefined || value === null) return undefined;
+  return JSON.parse(JSON.stringify(value)) as Prisma.InputJsonValue;
+}
+
+/**
+ * One record, in the transaction of the change that it tells of: either both are kept or neither. `tenantId` is null for
+ * what concerns no single tenant, which only operators read.
+ */
+export async function appendAudit(
+  tx: TenantTx | UnsafeTx,
+  by: PersonCtx,
+  tenantId: string | null,
+  entry: AuditEntry,
+): Promise<void> {
+  const before = asJson(entry.before);
+  const after = asJson(entry.after);
+  await tx.audit.create({
+    data: {
+      tenantId,
+      actorId: by.person.userId,
+      actor: actorName(by),
+      action: entry.action,
+      target: entry.target.slice(0, 500),
+      ...(before === undefined ? {} : { before }),
+      ...(after === undefined ? {} : { after }),
+      requestId: by.requestId,
+    },
+  });
+}
+
+/** What the portal itself did, with nobody asking. */
+export async function appendSystemAudit(
+  tx: TenantTx | UnsafeTx,
+  tenantId: string | null,
+  entry: AuditEntry,
+): Promise<void> {
+  const before = asJson(entry.before);
+  const after = asJson(entry.after);
+  await tx.audit.create({
+    data: {
+      tenantId,
+      actor: 'portal',
+      action: entry.action,
+      target: entry.target.slice(0, 500),
+      ...(before === undefined ? {} : { before }),
+      ...(after === undefined ? {} : { after }),
+    },
+  });
+}
+
+/** Logins change and are re-used, so the record carries the identity's key beside it. */
+function actorName({ person }: PersonCtx): string {
+  const first = person.identities[0];
+  return first ? `${first.login} (${first.connectionId}:${first.subject})` : person.name;
+}

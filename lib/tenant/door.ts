@@ -1,0 +1,369 @@
+import type { ReactNode } from 'react';
+import type { z } from 'zod';
+import { AppError, errorCodes, notFound, toAppError, type ErrorCode, type Screen } from '#lib/errors.ts';
+import { unsafeDb } from '#lib/db/index.ts';
+import { env } from '#lib/env.ts';
+import { appendAudit } from './audit.ts';
+import type { Ctx, PersonCtx } from './ctx.ts';
+import { formObject, typedValues } from './form.ts';
+import { log } from './log.ts';
+import { tenantCtx } from './membership.ts';
+import { may, type OperatorPermission, type TenantPermission } from './permission.ts';
+import { currentPerson, requestId } from './session.ts';
+
+/*
+ * The doors. Each begins with the permission it needs, finds out who asks and for whom, and turns what is thrown inside into
+ * what a person may read. What a stranger gets is what they would get if the thing did not exist.
+ */
+
+/** What a person reads of an error, and what they give to the operator. */
+export type ShownError = Screen & { code: ErrorCode; requestId: string };
+
+export type ActionResult<T> = { ok: true; value: T } | { ok: false; error: ShownError; values: Record<string, string> };
+
+/** What `useActionState` holds: nothing before the first press. */
+export type ActionState<T> = ActionResult<T> | null;
+
+export function shown(error: AppError, id: string): ShownError {
+  return { ...error.screen, code: error.code, requestId: id };
+}
+
+/** An error as Next carries it to the browser: of a thrown error only the digest survives. `readDigest` is its other end. */
+function withDigest(error: AppError, id: string): Error {
+  return Object.assign(new Error(error.message, { cause: error }), {
+    digest: JSON.stringify(shown(error, id)),
+  });
+}
+
+function logFailure(error: AppError, id: string, door: string): void {
+  const foreseen = error.code !== 'internal' && error.code !== 'unavailable';
+  const details = { requestId: id, door, code: error.code, reason: error.message };
+  if (foreseen) log().info(details, 'refused');
+  else log().error({ ...details, stack: stackOf(error) }, 'failed');
+}
+
+function stackOf(error: AppError): string | undefined {
+  return error.cause instanceof Error ? error.cause.stack : error.stack;
+}
+
+/** A denial leaves a record that operators read; the tenant asked for is named as it was asked, since it may not exist. */
+async function recordDenial(by: PersonCtx, door: string, target: string): Promise<void> {
+  log().warn({ requestId: by.requestId, userId: by.person.userId, door, target }, 'denied');
+  await appendAudit(unsafeDb(), by, null, { action: 'access:denied', target: `${door} of ${target}` });
+}
+
+const notAllowed = (): AppError =>
+  new AppError('forbidden', {
+    log: 'the role does not hold the permission',
+    screen: { happened: 'Your role may not do this.', todo: 'Ask an admin of the tenant.' },
+  });
+
+const signedOut = (): AppError =>
+  new AppError('unauthenticated', {
+    log: 'no live session',
+    screen: {
+      happened: 'You are no longer signed in.',
+      todo: 'Sign in again in another tab, then press the button again; what you entered stays here.',
+    },
+  });
+
+const foreignOrigin = (origin: string | null): AppError =>
+  new AppError('forbidden', {
+    log: `origin ${origin ?? 'missing'} is not the portal's`,
+    screen: {
+      happened: 'This request did not come from the portal’s own page.',
+      todo: `Open ${env().PORTAL_URL} and try again there.`,
+    },
+  });
+
+/** Next compares Origin with Host and lets a missing one pass; neither header of a proxy nor absence counts here. */
+export function isOwnOrigin(origin: string | null): boolean {
+  return origin !== null && origin === new URL(env().PORTAL_URL).origin;
+}
+
+async function requireOwnOrigin(): Promise<void> {
+  const { headers } = await import('next/headers.js');
+  const origin = (await headers()).get('origin');
+  if (!isOwnOrigin(origin)) throw foreignOrigin(origin);
+}
+
+// ---------------------------------------------------------------------------------------------------------- pages
+
+type SearchParams = Record<string, string | string[] | undefined>;
+type PageProps<P> = { params: Promise<P>; searchParams: Promise<SearchParams> };
+type Shown<P> = { params: P; searchParams: SearchParams };
+type Render<C, P> = (ctx: C, props: Shown<P>) => ReactNode | Promise<ReactNode>;
+
+async function signedInPerson(): Promise<PersonCtx> {
+  const by = await currentPerson();
+  if (by) return by;
+  const { redirect } = await import('next/navigation.js');
+  const { headers } = await import('next/headers.js');
+  const path = (await headers()).get('x-portal-path') ?? '/';
+  return redirect(`/sign-in?next=${encodeURIComponent(path)}`);
+}
+
+async function absent(): Promise<never> {
+  const { notFound: absentPage } = await import('next/navigation.js');
+  return absentPage();
+}
+
+async function rendered<C, P>(
+  by: PersonCtx,
+  door: string,
+  ctx: C,
+  props: PageProps<P>,
+  render: Render<C, P>,
+): Promise<ReactNode> {
+  try {
+    return await render(ctx, { params: await props.params, searchParams: await props.searchParams });
+  } catch (error) {
+    const { unstable_rethrow } = await import('next/navigation.js');
+    unstable_rethrow(error);
+    const failure = toAppError(error);
+    logFailure(failure, by.requestId, door);
+    if (failure.code === 'not_found') return absent();
+    throw withDigest(failure, by.requestId);
+  }
+}
+
+/** A page or layout of a tenant. Who is no member, or may not see this, finds nothing here. */
+export function page<P extends { tenant: string }>(
+  permission: TenantPermission,
+  render: Render<Ctx, P>,
+): (props: PageProps<P>) => Promise<ReactNode> {
+  return async function Page(props) {
+    const by = await signedInPerson();
+    const { tenant } = await props.params;
+    const ctx = await tenantCtx(by, tenant);
+    if (!ctx || !may(ctx.role, permission)) {
+      await recordDenial(by, permission, tenant);
+      return absent();
+    }
+    return rendered(by, permission, ctx, props, render);
+  };
+}
+
+type LayoutProps<P> = { children: ReactNode; params: Promise<P> };
+
+/** The frame around a tenant's pages. It is no fence: each page within asks for itself. */
+export function layout<P extends { tenant: string }>(
+  permission: TenantPermission,
+  render: (ctx: Ctx, children: ReactNode) => ReactNode | Promise<ReactNode>,
+): (props: LayoutProps<P>) => Promise<ReactNode> {
+  return async function Layout({ children, params }) {
+    const by = await signedInPerson();
+    const { tenant } = await params;
+    const ctx = await tenantCtx(by, tenant);
+    if (!ctx || !may(ctx.role, permission)) return absent();
+    return render(ctx, children);
+  };
+}
+
+/** A page for whoever is signed in. */
+export function personPage<P = Record<string, never>>(
+  render: Render<PersonCtx, P>,
+): (props: PageProps<P>) => Promise<ReactNode> {
+  return async function Page(props) {
+    const by = await signedInPerson();
+    return rendered(by, 'person', by, props, render);
+  };
+}
+
+/** A page of the operators. For anybody else it does not exist. */
+export function operatorPage<P = Record<string, never>>(
+  permission: OperatorPermission,
+  render: Render<PersonCtx, P>,
+): (props: PageProps<P>) => Promise<ReactNode> {
+  return async function Page(props) {
+    const by = await signedInPerson();
+    if (!by.person.isOperator) {
+      await recordDenial(by, permission, 'operator');
+      return absent();
+    }
+    return rendered(by, permission, by, props, render);
+  };
+}
+
+// -------------------------------------------------------------------------------------------------------- actions
+
+/** A form, or the same as an object where a component calls the action itself. */
+export type ActionInput = FormData | object;
+
+function parsed<S extends z.ZodType>(schema: S, input: ActionInput): z.output<S> {
+  const value = input instanceof FormData ? formObject(input) : input;
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const fields: Record<string, string> = {};
+  for (const issue of result.error.issues) fields[issue.path.join('.')] ??= issue.message;
+  throw new AppError('invalid', {
+    log: `invalid: ${JSON.stringify(fields)}`,
+    screen: {
+      happened: 'Some of what was entered does not fit.',
+      fields,
+      todo: 'Mend what is marked and try again.',
+    },
+  });
+}
+
+async function performed<T>(door: string, input: ActionInput, run: () => Promise<T>): Promise<ActionResult<T>> {
+  try {
+    await requireOwnOrigin();
+    return { ok: true, value: await run() };
+  } catch (error) {
+    const { unstable_rethrow } = await import('next/navigation.js');
+    unstable_rethrow(error);
+    const failure = toAppError(error);
+    const id = await requestId();
+    logFailure(failure, id, door);
+    const values = input instanceof FormData ? typedValues(input) : {};
+    return { ok: false, error: shown(failure, id), values };
+  }
+}
+
+async function requiredPerson(): Promise<PersonCtx> {
+  const by = await currentPerson();
+  if (!by) throw signedOut();
+  return by;
+}
+
+/**
+ * A server action within a tenant. It is reachable by a bare POST, so it trusts nothing that the page checked; a stranger's
+ * tenant answers 404, as an absent one does.
+ */
+export function action<S extends z.ZodType, T>(
+  permission: TenantPermission,
+  schema: S,
+  run: (ctx: Ctx, input: z.output<S>) => Promise<T>,
+): (slug: string, before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+  return async function act(slug, _before, input) {
+    return performed(permission, input, async () => {
+      const by = await requiredPerson();
+      const ctx = await tenantCtx(by, String(slug));
+      if (!ctx || !may(ctx.role, permission)) await recordDenial(by, permission, String(slug));
+      if (!ctx) return absent();
+      if (!may(ctx.role, permission)) throw notAllowed();
+      return run(ctx, parsed(schema, input));
+    });
+  };
+}
+
+/** A server action of whoever is signed in. */
+export function personAction<S extends z.ZodType, T>(
+  schema: S,
+  run: (by: PersonCtx, input: z.output<S>) => Promise<T>,
+): (before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+  return async function act(_before, input) {
+    return performed('person', input, async () => run(await requiredPerson(), parsed(schema, input)));
+  };
+}
+
+/** A server action of the operators. */
+export function operatorAction<S extends z.ZodType, T>(
+  permission: OperatorPermission,
+  schema: S,
+  run: (by: PersonCtx, input: z.output<S>) => Promise<T>,
+): (before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+  return async function act(_before, input) {
+    return performed(permission, input, async () => {
+      const by = await requiredPerson();
+      if (!by.person.isOperator) {
+        await recordDenial(by, permission, 'operator');
+        return absent();
+      }
+      return run(by, parsed(schema, input));
+    });
+  };
+}
+
+/** A server action for anybody, signed in or not, such as signing in itself. */
+export function openAction<S extends z.ZodType, T>(
+  schema: S,
+  run: (input: z.output<S>) => Promise<T>,
+): (before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+  return async function act(_before, input) {
+    return performed('open', input, async () => run(parsed(schema, input)));
+  };
+}
+
+// ---------------------------------------------------------------------------------------------------------- views
+
+type RouteContext<P> = { params: Promise<P> };
+type RouteHandler<P> = (request: Request, context: RouteContext<P>) => Promise<Response>;
+type Asked<P> = { params: P; searchParams: URLSearchParams };
+
+function json(body: unknown, status: number, extra: Record<string, string> = {}): Response {
+  return Response.json(body, { status, headers: { 'cache-control': 'no-store', ...extra } });
+}
+
+function failed(error: AppError, id: string): Response {
+  const retry = error.retryAfterMs;
+  const extra: Record<string, string> = {};
+  if (retry !== undefined) extra['retry-after'] = String(Math.ceil(retry / 1000));
+  return json({ error: shown(error, id) }, errorCodes[error.code], extra);
+}
+
+async function answered(door: string, run: () => Promise<Response>): Promise<Response> {
+  try {
+    return await run();
+  } catch (error) {
+    const { unstable_rethrow } = await import('next/navigation.js');
+    unstable_rethrow(error);
+    const failure = toAppError(error);
+    const id = await requestId();
+    logFailure(failure, id, door);
+    return failed(failure, id);
+  }
+}
+
+async function tenantOrAbsent(permission: TenantPermission, slug: string): Promise<Ctx> {
+  const by = await requiredPerson();
+  const ctx = await tenantCtx(by, slug);
+  if (ctx && may(ctx.role, permission)) return ctx;
+  await recordDenial(by, permission, slug);
+  throw notFound('This');
+}
+
+/** A read as JSON, for pages that poll. */
+export function view<P extends { tenant: string }, T>(
+  permission: TenantPermission,
+  read: (ctx: Ctx, asked: Asked<P>) => Promise<T>,
+): RouteHandler<P> {
+  return (request, context) =>
+    answered(permission, async () => {
+      const params = await context.params;
+      const ctx = await tenantOrAbsent(permission, params.tenant);
+      const { searchParams } = new URL(request.url);
+      return json(await read(ctx, { params, searchParams }), 200);
+    });
+}
+
+/** A read of the operators as JSON. */
+export function operatorView<T>(
+  permission: OperatorPermission,
+  read: (by: PersonCtx) => Promise<T>,
+): RouteHandler<Record<string, never>> {
+  return () =>
+    answered(permission, async () => {
+      const by = await requiredPerson();
+      if (!by.person.isOperator) {
+        await recordDenial(by, permission, 'operator');
+        throw notFound('This');
+      }
+      return json(await read(by), 200);
+    });
+}
+
+/** A tenant's route that answers in its own form, such as a CSV or YAML file. What is not a GET must come from our own page. */
+export function route<P extends { tenant: string }>(
+  permission: TenantPermission,
+  answer: (ctx: Ctx, request: Request, params: P) => Promise<Response>,
+): RouteHandler<P> {
+  return (request, context) =>
+    answered(permission, async () => {
+      const origin = request.headers.get('origin');
+      if (request.method !== 'GET' && !isOwnOrigin(origin)) throw foreignOrigin(origin);
+      const params = await context.params;
+      return answer(await tenantOrAbsent(permission, params.tenant), request, params);
+    });
+}

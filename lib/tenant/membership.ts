@@ -1,0 +1,131 @@
+import { tenantDb, unsafeDb, unsafeTransaction, type Role, type UnsafeTx } from '#lib/db/index.ts';
+import { TenantSlug } from '#lib/model/index.ts';
+import { appendAudit, appendSystemAudit } from './audit.ts';
+import type { Ctx, PersonCtx } from './ctx.ts';
+
+/** The person's way into a tenant, or null: for the absent and for the stranger alike. */
+export async function tenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
+  if (!TenantSlug.safeParse(slug).success) return null;
+  const row = await unsafeDb().tenant.findUnique({
+    where: { slug },
+    include: { members: { where: { userId: by.person.userId }, select: { role: true } } },
+  });
+  if (!row) return null;
+  // A membership goes before operating, so that nobody acts as operator where they need not.
+  const role = row.members[0]?.role ?? (by.person.isOperator ? 'operator' : null);
+  if (role === null) return null;
+  const { id, displayName, kind, isDefault, state, clusterId } = row;
+  const quota = { cpu: row.quotaCpu, memory: row.quotaMemory, runners: row.quotaRunners };
+  return {
+    ...by,
+    tenant: { id, slug, displayName, kind, isDefault, state, clusterId, quota },
+    role,
+    db: tenantDb(id),
+    audit: (tx, entry) => appendAudit(tx, by, id, entry),
+  };
+}
+
+export type TenantChoice = { id: string; slug: string; displayName: string; role: Role };
+
+/** The tenants of a person, by name. */
+export async function tenantsOf({ person }: PersonCtx): Promise<TenantChoice[]> {
+  const rows = await unsafeDb().membership.findMany({
+    where: { userId: person.userId },
+    select: { role: true, tenant: { select: { id: true, slug: true, displayName: true } } },
+    orderBy: { tenant: { displayName: 'asc' } },
+  });
+  return rows.map(({ role, tenant }) => ({ ...tenant, role }));
+}
+
+/** An account on a forge that the person belongs to, by the forge's own id of it, and as what. */
+export type ForgeStanding = { ownerId: string; login: string; role: 'admin' | 'member' };
+
+/** A scope that somebody enrolled: its own id on the forge, and that of the account which the App is installed on. */
+export type EnrolledScope = { tenantId: string; scopeId: string; accountId: string | null };
+
+/**
+ * The role that each tenant's enrolled scopes give. Ids decide and never names: whoever takes over a name that was given up
+ * must not take over its tenant.
+ */
+export function derivedRoles(
+  scopes: readonly EnrolledScope[],
+  standings: readonly ForgeStanding[],
+): Map<string, ForgeStanding['role']> {
+  const byOwner = new Map(standings.map((standing) => [standing.ownerId, standing.role]));
+  const roles = new Map<string, ForgeStanding['role']>();
+  for (const { tenantId, scopeId, accountId } of scopes) {
+    const role = byOwner.get(scopeId) ?? (accountId === null ? undefined : byOwner.get(accountId));
+    if (role === undefined || roles.get(tenantId) === 'admin') continue;
+    roles.set(tenantId, role);
+  }
+  return roles;
+}
+
+async function enrolledScopes(tx: UnsafeTx, connectionId: string): Promise<EnrolledScope[]> {
+  const rows = await tx.enrollment.findMany({
+    where: { connectionId, state: { not: 'withdrawn' } },
+    select: { tenantId: true, scopeId: true, installationId: true },
+  });
+  const installations = await tx.installation.findMany({
+    where: { connectionId, removedAt: null },
+    select: { externalId: true, accountId: true },
+  });
+  const accountOf = new Map(installations.map((row) => [row.externalId, row.accountId]));
+  return rows.map(({ tenantId, scopeId, installationId }) => ({
+    tenantId,
+    scopeId,
+    accountId: installationId === null ? null : (accountOf.get(installationId) ?? null),
+  }));
+}
+
+/**
+ * Makes the memberships that come from a forge match what the forge says of the person now: given, raised, lowered, and
+ * taken away. What an invitation or an operator gave stays as it is.
+ */
+export async function syncMemberships(
+  userId: string,
+  connectionId: string,
+  standings: readonly ForgeStanding[],
+): Promise<void> {
+  await unsafeTransaction(async (tx) => {
+    const scopes = await enrolledScopes(tx, connectionId);
+    const wanted = derivedRoles(scopes, standings);
+    const tenantIds = [...new Set(scopes.map((scope) => scope.tenantId))];
+    const present = await tx.membership.findMany({
+      where: { userId, tenantId: { in: tenantIds } },
+    });
+    for (const tenantId of tenantIds) {
+      const row = present.find((candidate) => candidate.tenantId === tenantId);
+      await settle(tx, userId, tenantId, row, wanted.get(tenantId));
+    }
+  });
+}
+
+async function settle(
+  tx: UnsafeTx,
+  userId: string,
+  tenantId: string,
+  row: { role: Role; source: string } | undefined,
+  role: ForgeStanding['role'] | undefined,
+): Promise<void> {
+  if (row && row.source !== 'forge') return;
+  const where = { tenantId_userId: { tenantId, userId } };
+  if (role === undefined) {
+    if (!row) return;
+    await tx.membership.delete({ where });
+  } else {
+    const checkedAt = new Date();
+    await tx.membership.upsert({
+      where,
+      create: { tenantId, userId, role, source: 'forge', checkedAt },
+      update: { role, checkedAt },
+    });
+  }
+  if (row?.role === role) return;
+  await appendSystemAudit(tx, tenantId, {
+    action: 'membership:follow-forge',
+    target: `user/${userId}`,
+    before: row && { role: row.role },
+    after: role && { role },
+  });
+}

@@ -1,0 +1,115 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { cache } from 'react';
+import { unsafeDb } from '#lib/db/index.ts';
+import { env } from '#lib/env.ts';
+import type { Person, PersonCtx } from './ctx.ts';
+
+const hour = 3_600_000;
+
+/** ASVS 7.3.1 and 7.3.2: a session ends after this long unused, and after this long in any case. */
+export const sessionIdleMs = 12 * hour;
+export const sessionAbsoluteMs = 7 * 24 * hour;
+/** Use is written down this often at most, so that reading a page is not a write. */
+const seenEveryMs = 5 * 60_000;
+
+/** The table keeps this alone, so that whoever reads it can open no session. */
+export function tokenHash(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+export function isSecurePortal(): boolean {
+  return env().PORTAL_URL.startsWith('https://');
+}
+
+/** `__Host-` binds a cookie to this host and to https; a browser refuses it on plain http. */
+export function cookieName(name: string): string {
+  return isSecurePortal() ? `__Host-flywheel.${name}` : `flywheel.${name}`;
+}
+
+type SessionTimes = { createdAt: Date; lastSeenAt: Date; expiresAt: Date };
+
+export function isSessionLive(session: SessionTimes, now: Date): boolean {
+  const at = now.getTime();
+  return (
+    at < session.expiresAt.getTime() &&
+    at < session.lastSeenAt.getTime() + sessionIdleMs &&
+    at < session.createdAt.getTime() + sessionAbsoluteMs
+  );
+}
+
+/** `<connection>:<subject>`, separated by commas. */
+export function isOperatorIdentity(operators: string, identity: { connectionId: string; subject: string }): boolean {
+  const key = `${identity.connectionId}:${identity.subject}`;
+  return operators
+    .split(',')
+    .map((part) => part.trim())
+    .includes(key);
+}
+
+const personFields = {
+  id: true,
+  name: true,
+  imageUrl: true,
+  disabledAt: true,
+  identities: {
+    select: {
+      id: true,
+      connectionId: true,
+      subject: true,
+      login: true,
+      connection: { select: { kind: true } },
+    },
+    orderBy: { signedInAt: 'desc' },
+  },
+} as const;
+
+/** The person behind a session cookie, or null where there is none that still counts. */
+export async function personOfToken(token: string, now: Date): Promise<Person | null> {
+  const session = await unsafeDb().session.findUnique({
+    where: { tokenHash: tokenHash(token) },
+    include: { user: { select: personFields } },
+  });
+  if (!session || session.user.disabledAt || !isSessionLive(session, now)) return null;
+  if (now.getTime() - session.lastSeenAt.getTime() > seenEveryMs) {
+    await unsafeDb().session.updateMany({ where: { id: session.id }, data: { lastSeenAt: now } });
+  }
+  const { user } = session;
+  const identities = user.identities.map(({ connection, ...identity }) => ({
+    ...identity,
+    forge: connection.kind,
+  }));
+  return {
+    userId: user.id,
+    name: user.name,
+    imageUrl: user.imageUrl,
+    identities,
+    isOperator: identities.some((identity) => isOperatorIdentity(env().FLYWHEEL_OPERATORS, identity)),
+  };
+}
+
+/** Next is loaded when a request comes, never by the worker, which shares this room's audit. */
+export async function requestId(): Promise<string> {
+  const { headers } = await import('next/headers.js');
+  return (await headers()).get('x-request-id') ?? randomUUID();
+}
+
+async function readPerson(): Promise<PersonCtx | null> {
+  const { cookies } = await import('next/headers.js');
+  const token = (await cookies()).get(cookieName('session'))?.value;
+  if (!token) return null;
+  const person = await personOfToken(token, new Date());
+  return person && { person, requestId: await requestId() };
+}
+
+/** Who asks, looked up once a request, or null. */
+export const currentPerson = cache(readPerson);
+
+/** Ends one session at the server (ASVS 7.4.1); the cookie alone would end it in one browser's eyes. */
+export async function endSession(token: string): Promise<void> {
+  await unsafeDb().session.deleteMany({ where: { tokenHash: tokenHash(token) } });
+}
+
+/** Ends all of a person's sessions, as when they are disabled or ask for it. */
+export async function endAllSessions(userId: string): Promise<void> {
+  await unsafeDb().session.deleteMany({ where: { userId } });
+}
