@@ -5,6 +5,7 @@
 //   node prisma/migrate.ts new NAME    writes prisma/migrations/<time>_NAME/migration.sql from schema.prisma, to be extended by hand
 //   node prisma/migrate.ts check       fails when schema.prisma and the migrations differ
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -153,9 +154,13 @@ function loadEngine(): Promise<Glue> {
 
 /** Done by hand because the package's own entry imports the .wasm file as a module, which needs a bundler. */
 async function instantiate(): Promise<Glue> {
-  const glueUrl = import.meta.resolve('@prisma/schema-engine-wasm/schema_engine_bg');
-  const glue = (await import(glueUrl)) as Glue;
-  const bytes = readFileSync(new URL('./schema_engine_bg.wasm', glueUrl));
+  const name = '@prisma/schema-engine-wasm/schema_engine_bg';
+  const glue = (await import(name)) as Glue;
+  const bytes = readFileSync(
+    createRequire(import.meta.url)
+      .resolve(name)
+      .replace(/\.js$/, '.wasm'),
+  );
   const imports = { './schema_engine_bg.js': glue as unknown as WebAssembly.ModuleImports };
   const { instance } = await WebAssembly.instantiate(bytes, imports);
   glue.__wbg_set_wasm(instance.exports);

@@ -42,7 +42,8 @@ export function builtControlPlane(): string | undefined {
  */
 export async function buildControlPlane(options: BuildOptions = {}): Promise<string> {
   const go = goVersion();
-  if (!go) throw new CannotBuild('Go is not installed (1.26 or newer is needed to build the Kubernetes control plane).');
+  if (!go)
+    throw new CannotBuild('Go is not installed (1.26 or newer is needed to build the Kubernetes control plane).');
   const file = cachedBinary(go);
   mkdirSync(cacheDir(), { recursive: true });
   while (!existsSync(file)) {
@@ -267,7 +268,12 @@ const ETCD = 'unix://etcd:0';
 function etcdFlags({ options, dir }: Parts): string[] {
   rmSync(join(dir, 'etcd:0'), { force: true });
   const urls = [`--listen-client-urls=${ETCD}`, `--advertise-client-urls=${ETCD}`];
-  const flags = [`--data-dir=${join(dir, 'etcd')}`, ...urls, '--listen-peer-urls=http://127.0.0.1:0', '--log-level=warn'];
+  const flags = [
+    `--data-dir=${join(dir, 'etcd')}`,
+    ...urls,
+    '--listen-peer-urls=http://127.0.0.1:0',
+    '--log-level=warn',
+  ];
   return options.keepData ? flags : [...flags, '--unsafe-no-fsync'];
 }
 

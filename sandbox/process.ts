@@ -37,14 +37,14 @@ while read -r op pid; do
   for p in $pids; do [ "$p" = "$pid" ] || rest="$rest $p"; done
   pids=$rest
 done
-for p in $pids; do kill -TERM -- "-$p" 2>/dev/null; done
+for p in $pids; do kill -s TERM -- "-$p" 2>/dev/null; done
 for i in 1 2 3 4 5 6 7 8 9 10; do
   alive=
-  for p in $pids; do kill -0 -- "-$p" 2>/dev/null && alive=1; done
+  for p in $pids; do kill -s 0 -- "-$p" 2>/dev/null && alive=1; done
   [ -z "$alive" ] && exit 0
   sleep 0.5
 done
-for p in $pids; do kill -KILL -- "-$p" 2>/dev/null; done
+for p in $pids; do kill -s KILL -- "-$p" 2>/dev/null; done
 `;
 
 let watchdog: ChildProcess | undefined;
