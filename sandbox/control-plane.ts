@@ -175,7 +175,7 @@ export interface ControlPlane {
   serverUrl: string;
   port: number;
   /** By name, for a supervisor that reports one which ends by itself. */
-  children: Record<'etcd' | 'kube-apiserver' | 'kube-controller-manager', Child>;
+  children: Record<'etcd' | 'kube-apiserver' | 'kube-controller-manager', Child & { logFile: string }>;
   /** Runs kubectl as cluster-admin and returns what it prints. */
   kubectl(...args: string[]): string;
   stop(): Promise<void>;
@@ -246,15 +246,17 @@ export function kubeconfigPathsIn(dataDir: string): { admin: string; portal: str
   return { admin: join(dir, 'kubeconfig'), portal: join(dir, 'portal.kubeconfig') };
 }
 
-function startPart(parts: Parts, name: string, args: string[]): Child {
-  return startChild({
+function startPart(parts: Parts, name: string, args: string[]) {
+  const logFile = logFileOf(parts, name);
+  const child = startChild({
     command: parts.options.binary,
     args: [name, ...args],
     cwd: parts.dir,
-    logFile: logFileOf(parts, name),
+    logFile,
     // The API server waits for open watches; nothing is lost by not letting it.
     stopTimeoutMs: 3000,
   });
+  return { ...child, logFile };
 }
 
 function logFileOf(parts: Parts, name: string): string {

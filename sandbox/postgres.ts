@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import pg from 'pg';
-import { freePort, isAlive, logTail, startChild, waitUntil, type Child } from '#sandbox/process.ts';
+import { commandLine, freePort, isAlive, logTail, startChild, waitUntil, type Child } from '#sandbox/process.ts';
 
 export interface PostgresOptions {
   /** A folder of its own; holds the passwords (0600) and the cluster. May end up elsewhere: see placeFor(). */
@@ -200,22 +200,9 @@ async function endLeftover(cluster: string): Promise<void> {
   const pidFile = join(cluster, 'postmaster.pid');
   if (!existsSync(pidFile)) return;
   const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
-  if (!(pid > 1) || !isAlive(pid) || !isPostgresOn(pid, cluster)) return;
+  if (!(pid > 1) || !isAlive(pid) || !commandLine(pid).includes(cluster)) return;
   process.kill(pid, 'SIGINT');
   await waitUntil('The earlier Postgres', 20_000, async () => !isAlive(pid));
-}
-
-function isPostgresOn(pid: number, cluster: string): boolean {
-  const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' });
-  return stdout ? stdout.includes(cluster) : commandLineOf(pid).includes(cluster);
-}
-
-function commandLineOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
 }
 
 /** Postgres refuses to run as root, so root lends it another user: `postgres` where there is one, else `nobody`. */
@@ -240,7 +227,7 @@ function idOf(flag: string, user: string): number | undefined {
  * The wanted folder, unless the user that Postgres runs as cannot reach it (a checkout below a 0700 home): then a folder
  * under /var/tmp that belongs to this checkout. Decided by trying, as that user, not by reading permission bits.
  */
-function placeFor(wanted: string, identity: Identity): string {
+export function placeFor(wanted: string, identity: Identity = postgresIdentity()): string {
   const folder = resolve(wanted);
   if (identity.uid === undefined || canEnter(folder, identity)) return folder;
   return join(outsidePlace(folder), 'data');

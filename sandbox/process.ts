@@ -1,7 +1,7 @@
 // Child processes that do not outlive us. Each child leads its own process group, so that Ctrl-C in a terminal reaches
 // only the parent, which then stops its children in order; and a watchdog of a few lines of shell, which nobody but us
 // holds a pipe to, ends them all when we ourselves are killed with no chance to tidy up.
-import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
@@ -49,7 +49,8 @@ for p in $pids; do kill -s KILL -- "-$p" 2>/dev/null; done
 
 let watchdog: ChildProcess | undefined;
 
-function tellWatchdog(line: string): void {
+/** Its process is there as long as any child of ours may be, even when we are not. */
+export function watchdogPid(): number {
   if (!watchdog || watchdog.exitCode !== null) {
     watchdog = spawn('sh', ['-c', WATCHDOG], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
     watchdog.unref();
@@ -57,7 +58,12 @@ function tellWatchdog(line: string): void {
     // An open pipe must not keep our own event loop alive: the pipe closing *is* the message.
     (watchdog.stdin as unknown as { unref(): void }).unref();
   }
-  watchdog.stdin?.write(line);
+  return watchdog.pid ?? 0;
+}
+
+function tellWatchdog(line: string): void {
+  watchdogPid();
+  watchdog?.stdin?.write(line);
 }
 
 export function startChild(options: ChildOptions): Child {
@@ -116,6 +122,14 @@ export function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout ?? '';
   }
 }
 

@@ -1,0 +1,390 @@
+// The whole portal on one machine, with everything around it: what `npm start` and the browser tests run.
+//
+//   node sandbox/up.ts [--fresh] [--data-dir DIR] [--port N] [--wait-for-cluster]
+//
+// Real: Postgres, and the Kubernetes API where Go is there to build it. Stand-ins over real HTTP: GitHub, Attic, and ARC.
+// The portal is given all of it as in production, by its environment, and knows nothing of this folder.
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import {
+  buildControlPlane,
+  builtControlPlane,
+  CannotBuild,
+  kubeconfigPathsIn,
+  progressLine,
+  startControlPlane,
+  type Progress,
+} from '#sandbox/control-plane.ts';
+import { startGithub, type Github } from '#sandbox/github/index.ts';
+import { Keepsakes } from '#sandbox/keepsakes.ts';
+import { placeFor, startPostgres, type Postgres } from '#sandbox/postgres.ts';
+import { freePort, startChild, waitUntil, type Child } from '#sandbox/process.ts';
+import { generateClient, ROOT } from '#sandbox/setup.mjs';
+import { Supervisor, type Running } from '#sandbox/supervisor.ts';
+import { buildWeb, isBuilt, NEXT } from '#sandbox/web-build.ts';
+import { migrate } from '../prisma/migrate.ts';
+
+export interface UpOptions {
+  /** Without it: PORT, else 3000, else a free one that is then remembered. */
+  port?: number;
+  dataDir: string;
+  /** Forget what an earlier start left. */
+  fresh: boolean;
+  /** Start the portal only when the Kubernetes API is there, for tests that cannot wait in the page. */
+  waitForCluster: boolean;
+}
+
+const OPERATOR = 'github:1005';
+const DEMO_ACCOUNTS = [
+  ['ada-tinyland', 'owns the organization tinyland-inc'],
+  ['sam-tinyland', 'is a member of tinyland-inc'],
+  ['JessSullivan', 'has a repository of their own, cmux'],
+  ['mallory', 'is a stranger to all of these'],
+  ['olive-operator', 'operates the platform'],
+] as const;
+
+class Sandbox {
+  readonly #options: UpOptions;
+  readonly #dataDir: string;
+  readonly #logs: string;
+  readonly #keepsakes: Keepsakes;
+  readonly #supervisor = new Supervisor(say);
+  readonly #stops: (() => Promise<void>)[] = [];
+
+  constructor(options: UpOptions) {
+    this.#options = options;
+    this.#dataDir = resolve(options.dataDir);
+    this.#logs = join(this.#dataDir, 'logs');
+    this.#keepsakes = new Keepsakes(this.#dataDir);
+  }
+
+  async start(): Promise<void> {
+    const possession = await this.#keepsakes.takePossession();
+    this.#stops.push(async () => possession.release());
+    if (this.#options.fresh) this.#forget();
+    this.#keepLastLogs();
+    generateClient(say);
+    const ports = await this.#ports();
+    const portal = `http://localhost:${ports.web}`;
+    const [postgres, github] = await Promise.all([
+      this.#startPostgres(ports.postgres),
+      this.#startGithub(portal, ports.github),
+    ]);
+    const attic = await this.#startAttic(ports.attic);
+    const env = this.#portalEnv(portal, postgres, ports.web);
+    const cluster = this.#startCluster(ports.kubernetes, github);
+    await this.#seed(env, postgres, github, attic);
+    if (!isBuilt()) {
+      say('Building the portal (next build) …');
+      await buildWeb(join(this.#logs, 'build.log'), env);
+    }
+    if (this.#options.waitForCluster) await cluster;
+    await this.#startWorker(env);
+    await this.#startWeb(env, ports.web);
+    const { admin } = kubeconfigPathsIn(join(this.#dataDir, 'control-plane'));
+    this.#keepsakes.writeAddress({ portal, github: github.url, attic: attic.url, kubeconfig: admin, logs: this.#logs });
+    announce(portal, github.url);
+    await cluster;
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor.stopAll();
+    for (const stop of this.#stops.toReversed()) await stop();
+  }
+
+  #forget(): void {
+    const postgres = join(this.#dataDir, 'postgres');
+    rmSync(placeFor(postgres), { recursive: true, force: true });
+    for (const name of [
+      'postgres',
+      'control-plane',
+      'ports.json',
+      'secrets.json',
+      'address.json',
+      'github.json',
+      'attic.json',
+      'arc.json',
+    ]) {
+      rmSync(join(this.#dataDir, name), { recursive: true, force: true });
+    }
+  }
+
+  #keepLastLogs(): void {
+    rmSync(`${this.#logs}.previous`, { recursive: true, force: true });
+    if (existsSync(this.#logs)) renameSync(this.#logs, `${this.#logs}.previous`);
+    mkdirSync(this.#logs, { recursive: true });
+  }
+
+  /** Near the portal's own, and the same at the next start, so that URLs stay. */
+  async #ports() {
+    const asked = this.#options.port;
+    const base = asked ?? 3000;
+    const web = asked ? await exactly(asked) : await this.#keepsakes.port('web', base);
+    return {
+      web,
+      github: await this.#keepsakes.port('github', base + 1),
+      attic: await this.#keepsakes.port('attic', base + 2),
+      kubernetes: await this.#keepsakes.port('kubernetes', base + 3),
+      postgres: await this.#keepsakes.port('postgres', base + 4),
+    };
+  }
+
+  async #startPostgres(port: number): Promise<Postgres> {
+    const logFile = join(this.#logs, 'postgres.log');
+    let first: Postgres | undefined;
+    await this.#supervisor.add({
+      name: 'Postgres',
+      start: async () => {
+        const started = await startPostgres({
+          dataDir: join(this.#dataDir, 'postgres'),
+          port,
+          keepData: true,
+          logFile,
+        });
+        first ??= started;
+        return { children: { Postgres: { ...started.child, logFile } }, stop: () => started.stop() };
+      },
+    });
+    if (!first) throw new Error('Postgres did not start.');
+    const applied = await migrate(first.ownerUrl);
+    say(`Postgres is up${applied.length ? `; applied ${applied.length} migrations` : ''}.`);
+    return first;
+  }
+
+  async #startGithub(portal: string, port: number): Promise<Github> {
+    const github = await startGithub({
+      port,
+      statePath: join(this.#dataDir, 'github.json'),
+      callbackUrls: [`${portal}/api/auth/callback/github`],
+      setupUrl: `${portal}/enroll/installed`,
+      webhookUrl: `${portal}/api/hooks/github`,
+    });
+    this.#stops.push(() => github.stop());
+    return github;
+  }
+
+  async #startAttic(port: number): Promise<{ url: string; secret: string }> {
+    const secret = this.#keepsakes.secret('attic');
+    const room = (await optional('#sandbox/attic/index.ts')) as AtticRoom | undefined;
+    if (!room) return { url: `http://127.0.0.1:${port}`, secret };
+    const statePath = join(this.#dataDir, 'attic.json');
+    const attic = await room.startAttic({ port, statePath, hs256SecretBase64: secret });
+    this.#stops.push(() => attic.stop());
+    return { url: attic.url, secret };
+  }
+
+  /** What an operator would set in production, and one thing they would not: FLYWHEEL_SANDBOX lets forges live on loopback. */
+  #portalEnv(portal: string, postgres: Postgres, port: number): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      NODE_ENV: 'production',
+      NEXT_TELEMETRY_DISABLED: '1',
+      PORT: String(port),
+      PORTAL_URL: portal,
+      DATABASE_URL: postgres.appUrl,
+      FLYWHEEL_SECRET_KEY: this.#keepsakes.secret('portal'),
+      FLYWHEEL_OPERATORS: OPERATOR,
+      FLYWHEEL_SANDBOX: '1',
+      // Named before it exists: the portal waits for its cluster as it waits for one that is away.
+      KUBECONFIG: process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).portal,
+    };
+  }
+
+  async #seed(
+    env: NodeJS.ProcessEnv,
+    postgres: Postgres,
+    github: Github,
+    attic: { url: string; secret: string },
+  ): Promise<void> {
+    const room = (await optional('../prisma/seed.ts')) as SeedRoom | undefined;
+    if (!room) return say('There is no prisma/seed.ts: the database starts empty.');
+    // The seed uses the portal's own rooms, which read their configuration from the environment; but it is no production.
+    Object.assign(process.env, { ...env, NODE_ENV: 'development' });
+    await room.seed({
+      ownerUrl: postgres.ownerUrl,
+      github: { url: github.url, apiUrl: github.apiUrl, app: github.app },
+      attic: { url: attic.url, hs256SecretBase64: attic.secret },
+    });
+  }
+
+  /** Never throws: without a cluster the portal still signs people in and plans. */
+  async #startCluster(port: number, github: Github): Promise<void> {
+    const own = process.env['SANDBOX_KUBECONFIG'];
+    if (own) return say(`Using the cluster of ${own}; ARC's stand-in is off.`);
+    if (process.env['SANDBOX_CLUSTER'] === 'off')
+      return say('No cluster, as SANDBOX_CLUSTER=off asks: enrollments will wait.');
+    try {
+      const binary = builtControlPlane() ?? (await this.#buildControlPlane());
+      await this.#runControlPlane(binary, port);
+      const { admin } = kubeconfigPathsIn(join(this.#dataDir, 'control-plane'));
+      await this.#startArc(admin, github);
+      say(`The Kubernetes API is up: export KUBECONFIG=${admin}   (or: npm run sandbox -- kubectl get namespaces)`);
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (error instanceof CannotBuild)
+        say(`There is no cluster, so enrollments can be planned but not applied. ${reason}`);
+      else say(`The Kubernetes API did not start, so enrollments wait: ${reason}`);
+    }
+  }
+
+  async #buildControlPlane(): Promise<string> {
+    say('Building the Kubernetes control plane in the background, once; about ten minutes on two cores.');
+    let last = Date.now();
+    const onProgress = (progress: Progress) => {
+      if (progress.total === 0 || Date.now() - last < 20_000) return;
+      last = Date.now();
+      say(progressLine(progress));
+    };
+    return buildControlPlane({ onProgress });
+  }
+
+  async #runControlPlane(binary: string, port: number): Promise<void> {
+    const dataDir = join(this.#dataDir, 'control-plane');
+    await this.#supervisor.add({
+      name: 'the Kubernetes API',
+      start: async () => {
+        const started = await startControlPlane({ dataDir, binary, port, keepData: true, logDir: this.#logs });
+        return { children: started.children, stop: () => started.stop() };
+      },
+    });
+  }
+
+  async #startArc(kubeconfig: string, github: Github): Promise<void> {
+    if (process.env['SANDBOX_ARC'] === 'off') return;
+    const room = (await optional('#sandbox/arc/index.ts')) as ArcRoom | undefined;
+    if (!room) return;
+    const arc = await room.startArc({ kubeconfig, githubUrl: github.url, logFile: join(this.#logs, 'arc.log') });
+    this.#stops.push(() => arc.stop());
+  }
+
+  async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
+    if (!existsSync(join(ROOT, 'lib/main.ts'))) return say('There is no lib/main.ts: no worker.');
+    await this.#supervisor.add({ name: 'The worker', start: async () => this.#node('worker', ['lib/main.ts'], env) });
+  }
+
+  async #startWeb(env: NodeJS.ProcessEnv, port: number): Promise<void> {
+    await this.#supervisor.add({
+      name: 'The portal',
+      start: async () => {
+        const web = this.#node('web', [NEXT, 'start', '-p', String(port), '-H', '127.0.0.1'], env);
+        await waitUntil('The portal', 60_000, () => answers(`http://127.0.0.1:${port}/`), web.children['web']);
+        return web;
+      },
+    });
+  }
+
+  #node(name: string, args: string[], env: NodeJS.ProcessEnv): Running {
+    const logFile = join(this.#logs, `${name}.log`);
+    const child: Child = startChild({ command: process.execPath, args, cwd: ROOT, env, logFile });
+    return { children: { [name]: { ...child, logFile } }, stop: () => child.stop() };
+  }
+}
+
+interface AtticRoom {
+  startAttic(options: {
+    port: number;
+    statePath: string;
+    hs256SecretBase64: string;
+  }): Promise<{ url: string; stop(): Promise<void> }>;
+}
+interface ArcRoom {
+  startArc(options: { kubeconfig: string; githubUrl: string; logFile: string }): Promise<{ stop(): Promise<void> }>;
+}
+export interface SeedInput {
+  /** As the owner of the database. DATABASE_URL and the rest of the portal's environment are set too. */
+  ownerUrl: string;
+  github: Pick<Github, 'url' | 'apiUrl' | 'app'>;
+  attic: { url: string; hs256SecretBase64: string };
+}
+interface SeedRoom {
+  seed(input: SeedInput): Promise<unknown>;
+}
+
+async function optional(name: string): Promise<unknown> {
+  try {
+    return await import(name);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(name.replace(/^(#|\.\.\/)/, ''))) return undefined;
+    throw error;
+  }
+}
+
+async function exactly(port: number): Promise<number> {
+  if ((await freePort(port)) === port) return port;
+  throw new Error(`Port ${port} is in use. Choose another one: PORT=3100 npm start`);
+}
+
+async function answers(url: string): Promise<boolean> {
+  return fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(10_000) }).then(
+    () => true,
+    () => false,
+  );
+}
+
+const began = Date.now();
+
+function say(line: string): void {
+  const seconds = Math.round((Date.now() - began) / 1000);
+  console.log(`${`${seconds}s`.padStart(5)}  ${line}`);
+}
+
+function announce(portal: string, github: string): void {
+  console.log(`\nPortal: ${portal}\n\nSign in as one of these; no password is asked for:`);
+  for (const [login, what] of DEMO_ACCOUNTS) console.log(`  ${login.padEnd(16)}${what}`);
+  console.log(`\nGitHub's stand-in: ${github}/_sandbox`);
+  console.log('Queue a job:       npm run sandbox -- job tinyland-inc/lab nix');
+  console.log('Stop:              Ctrl-C   (the data stay; npm start -- --fresh begins anew)\n');
+}
+
+function optionsFrom(argv: string[]): UpOptions {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      fresh: { type: 'boolean', default: false },
+      'data-dir': { type: 'string', default: join(ROOT, '.sandbox') },
+      port: { type: 'string', default: process.env['PORT'] ?? '' },
+      'wait-for-cluster': { type: 'boolean', default: false },
+    },
+  });
+  const port = values.port ? Number(values.port) : undefined;
+  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536))
+    throw new Error(`No port: ${values.port}`);
+  return {
+    fresh: values.fresh,
+    dataDir: values['data-dir'],
+    waitForCluster: values['wait-for-cluster'],
+    ...(port === undefined ? {} : { port }),
+  };
+}
+
+async function main(): Promise<void> {
+  const sandbox = new Sandbox(optionsFrom(process.argv.slice(2)));
+  let leaving: Promise<void> | undefined;
+  const leave = (code: number) => {
+    leaving ??= sandbox.stop().finally(() => process.exit(code));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (leaving) return;
+      say('Stopping …');
+      leave(0);
+    });
+  }
+  // start.mjs is gone, and with it the terminal that we would talk to.
+  process.on('disconnect', () => leave(1));
+  // A stand-in's forgotten promise is worth a line, not everybody's end.
+  process.on('unhandledRejection', (error) =>
+    say(`A stand-in failed: ${error instanceof Error ? error.stack : String(error)}`),
+  );
+  try {
+    await sandbox.start();
+  } catch (error) {
+    if (!leaving) say((error as Error).message);
+    leave(1);
+  }
+  await leaving;
+}
+
+if (import.meta.main) await main();
