@@ -1,0 +1,88 @@
+import { createHash, randomBytes } from 'node:crypto';
+import NextAuth from 'next-auth';
+import { cookies, headers } from 'next/headers';
+import { NextRequest, NextResponse } from 'next/server';
+import { forgeOf } from '#lib/forge/index.ts';
+import { openConnection } from '#lib/enrollment/index.ts';
+import {
+  authOptions,
+  authSecret,
+  cookieName,
+  currentPerson,
+  endSession,
+  type SignInForge,
+  type SignInRequest,
+} from '#lib/tenant/index.ts';
+import { env } from '#lib/env.ts';
+
+/** next-auth as a route handler of Next 15 and later; its own types stop at the older form. */
+type AuthHandler = (
+  request: NextRequest,
+  context: { params: Promise<{ nextauth: string[] }> },
+  options: ReturnType<typeof authOptions>,
+) => Promise<Response>;
+const handler = NextAuth as unknown as AuthHandler;
+
+async function signInForge(connectionId: string): Promise<SignInForge> {
+  const connection = await openConnection(connectionId);
+  const { signIn, listMembershipScopes } = forgeOf(connection);
+  return {
+    connectionId,
+    name: connection.id,
+    clientId: connection.clientId,
+    authorizationUrl: signIn.authorizationUrl,
+    tokenUrl: signIn.tokenUrl,
+    scopes: signIn.scopes,
+    keepsToken: signIn.keepsToken,
+    exchange: (input) => signIn.exchange(input),
+    fetchProfile: (accessToken) => signIn.fetchProfile(accessToken),
+    listStandings: (userToken) => listMembershipScopes({ userToken }),
+  };
+}
+
+async function optionsFor(connectionId: string | undefined): Promise<ReturnType<typeof authOptions>> {
+  const asked = await headers();
+  const linking = (await cookies()).has(cookieName('link')) && (await currentPerson()) !== null;
+  const request: SignInRequest = {
+    forges: connectionId === undefined ? [] : [await signInForge(connectionId)],
+    connectionId,
+    linking,
+    userAgent: asked.get('user-agent'),
+    requestId: asked.get('x-request-id') ?? crypto.randomUUID(),
+  };
+  return authOptions(request);
+}
+
+/** Where the forge sends the person back to. Only the code and the state are read from the address. */
+export async function finishSignIn(request: NextRequest, parts: string[]): Promise<Response> {
+  const before = (await cookies()).get(cookieName('session'))?.value;
+  const options = await optionsFor(parts[1]);
+  const response = await handler(request, { params: Promise.resolve({ nextauth: parts }) }, options);
+  const after = new NextResponse(null, { headers: response.headers }).cookies.get(cookieName('session'))?.value;
+  // A sign-in ends the session that this browser had before.
+  if (before && after && before !== after) await endSession(before);
+  return response;
+}
+
+function portalUrl(path: string): string {
+  return `${env().PORTAL_URL}${path}`;
+}
+
+/**
+ * Begins a sign-in and returns the forge's page to go to. next-auth wants its own token against forgery in a cookie and in
+ * the body; the action that calls this has checked the Origin, so both are made here.
+ */
+export async function beginSignIn(connectionId: string, next: string): Promise<string> {
+  const jar = await cookies();
+  const options = await optionsFor(connectionId);
+  const token = randomBytes(32).toString('hex');
+  const hash = createHash('sha256').update(`${token}${authSecret()}`).digest('hex');
+  const csrf = options.cookies?.csrfToken;
+  if (csrf) jar.set(csrf.name, `${token}|${hash}`, csrf.options);
+  const body = new URLSearchParams({ csrfToken: token, callbackUrl: next, json: 'false' });
+  const request = new NextRequest(portalUrl(`/api/auth/signin/${connectionId}`), { method: 'POST', body });
+  const parts = ['signin', connectionId];
+  const response = await handler(request, { params: Promise.resolve({ nextauth: parts }) }, options);
+  for (const cookie of new NextResponse(null, { headers: response.headers }).cookies.getAll()) jar.set(cookie);
+  return response.headers.get('location') ?? '/sign-in?error=OAuthSignin';
+}

@@ -1,0 +1,131 @@
+import clsx from 'clsx';
+import { CircleAlert } from 'lucide-react';
+import type { ComponentProps, ReactNode } from 'react';
+
+const control =
+  'min-h-9 w-full rounded-md border border-line-strong bg-surface px-3 text-ink aria-invalid:border-bad disabled:bg-sunken disabled:text-ink-3';
+
+type FieldProps = {
+  name: string;
+  label: ReactNode;
+  help?: ReactNode | undefined;
+  error?: string | undefined;
+};
+
+function ids({ name, help, error }: FieldProps) {
+  const described = [help ? `${name}-help` : null, error ? `${name}-error` : null].filter(Boolean).join(' ');
+  return {
+    id: name,
+    name,
+    'aria-invalid': error ? true : undefined,
+    'aria-describedby': described === '' ? undefined : described,
+  };
+}
+
+/** A label above, help below, the error in its place. */
+export function Field({ name, label, help, error, children }: FieldProps & { children: ReactNode }) {
+  return (
+    <div className="grid gap-1">
+      <label htmlFor={name} className="font-medium">
+        {label}
+      </label>
+      {children}
+      {error ? <FieldError name={name} message={error} /> : null}
+      {help ? (
+        <p id={`${name}-help`} className="text-sm text-ink-3">
+          {help}
+        </p>
+      ) : null}
+    </div>
+  );
+}
+
+export function FieldError({ name, message }: { name: string; message: string }) {
+  return (
+    <p id={`${name}-error`} className="flex items-start gap-1 text-sm text-bad">
+      <CircleAlert size={14} className="mt-0.5 shrink-0" aria-hidden />
+      <span className="first-letter:uppercase">{message}</span>
+    </p>
+  );
+}
+
+type TextProps = FieldProps & Omit<ComponentProps<'input'>, keyof FieldProps>;
+
+export function TextField({ name, label, help, error, className, ...rest }: TextProps) {
+  const own = { name, label, help, error };
+  return (
+    <Field {...own}>
+      <input
+        type="text"
+        autoComplete="off"
+        spellCheck={false}
+        {...ids(own)}
+        className={clsx(control, className)}
+        {...rest}
+      />
+    </Field>
+  );
+}
+
+type NumberProps = TextProps & { unit: string };
+
+/** The unit stands in the field, so that nobody has to remember it. */
+export function NumberField({ name, label, help, error, unit, className, ...rest }: NumberProps) {
+  const own = { name, label, help, error };
+  return (
+    <Field {...own}>
+      <span className={clsx('relative block', className)}>
+        <input
+          type="number"
+          inputMode="numeric"
+          {...ids(own)}
+          className={clsx(control, 'tabular pr-18 text-right')}
+          {...rest}
+        />
+        <span
+          aria-hidden
+          className="pointer-events-none absolute inset-y-0 right-3 flex items-center text-sm text-ink-3"
+        >
+          {unit}
+        </span>
+      </span>
+    </Field>
+  );
+}
+
+type SelectProps = FieldProps & Omit<ComponentProps<'select'>, keyof FieldProps>;
+
+export function SelectField({ name, label, help, error, className, ...rest }: SelectProps) {
+  const own = { name, label, help, error };
+  return (
+    <Field {...own}>
+      <select {...ids(own)} className={clsx(control, className)} {...rest} />
+    </Field>
+  );
+}
+
+type ChoiceProps = Omit<ComponentProps<'input'>, 'type' | 'title'> & {
+  type: 'radio' | 'checkbox';
+  title: ReactNode;
+  children?: ReactNode;
+};
+
+/** A choice whose whole card can be pressed. */
+export function ChoiceCard({ type, title, children, className, ...rest }: ChoiceProps) {
+  return (
+    <label
+      className={clsx(
+        'flex gap-3 rounded-lg border bg-surface p-4 has-checked:border-accent has-checked:bg-accent-soft has-disabled:cursor-not-allowed has-disabled:bg-sunken',
+        className,
+      )}
+    >
+      <input type={type} className="mt-1 size-4 shrink-0 accent-accent" {...rest} />
+      <span className="grid min-w-0 gap-1">
+        <span className="font-medium">{title}</span>
+        {children ? <span className="text-sm text-ink-2">{children}</span> : null}
+      </span>
+    </label>
+  );
+}
+
+export const inputClass = control;

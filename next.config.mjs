@@ -1,0 +1,12 @@
+/** @type {import('next').NextConfig} */
+const config = {
+  poweredByHeader: false,
+  reactStrictMode: true,
+  // The image optimizer fetches and decodes what it is told to; we show no pictures that need it.
+  images: { unoptimized: true },
+  serverExternalPackages: ['pino', 'pg', '@prisma/adapter-pg', '@kubernetes/client-node', 'undici'],
+  // What a person sees is theirs alone and changes under them: nothing rendered is kept in the browser's router.
+  experimental: { staleTimes: { dynamic: 0, static: 30 } },
+};
+
+export default config;
