@@ -189,6 +189,8 @@ export type WebhookReader = {
  */
 export type Forge = {
   kind: ForgeKind;
+  /** Where an owner installs the App, also for accounts that are not listed because it is not installed there yet. */
+  installUrl(cancel?: Cancel): Promise<string>;
   signIn: SignIn;
 
   /** Organizations and repositories that this person administers; `query` is a part of the path. */

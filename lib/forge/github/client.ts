@@ -1,0 +1,176 @@
+import { App } from '@octokit/app';
+import { Octokit } from '@octokit/core';
+import { z } from 'zod';
+import { guardedFetch } from '../guard.ts';
+import type { ForgeConnectionValue } from '../port.ts';
+import { callError, limitMs, nonsenseError, notAnAppError, notFoundError, type Refusal, refusalOf } from './errors.ts';
+import { InstallationToken } from './schema.ts';
+
+/** Who a request is made as. */
+export type As = { user: string } | { app: true } | { installation: string };
+
+export type Ask = {
+  as: As;
+  signal?: AbortSignal | undefined;
+  /** What was asked, in words that an error may show: `tinyland-inc`, never a token. */
+  about: string;
+  /** Which refusals are an answer and not an error; 404 unless said otherwise. A rate limit is never one. */
+  absent?: (refusal: Refusal) => boolean;
+  params?: Params;
+};
+
+export type Client = {
+  hasApp: boolean;
+  /** The checked answer; throws `not_found` where GitHub says 404. */
+  call<T extends z.ZodType>(route: string, schema: T, ask: Ask): Promise<z.output<T>>;
+  /** The checked answer, or null where it is absent. */
+  find<T extends z.ZodType>(route: string, schema: T, ask: Ask): Promise<z.output<T> | null>;
+  /** All items of all pages. */
+  all<T extends z.ZodType, Item>(
+    route: string,
+    schema: T,
+    itemsOf: (page: z.output<T>) => Item[],
+    ask: Ask,
+  ): Promise<Item[]>;
+};
+
+export type Params = Record<string, string | number | boolean>;
+
+export const pageSize = 100;
+/** 10,000 of anything is more than a person or an organization has; a forge that gives more gives pages without end. */
+const pagesMax = 100;
+/** A token that is about to end is not worth sending. */
+const tokenMarginMs = 2 * 60_000;
+
+const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function ignore(): void {
+  // Octokit logs to the console; what is worth saying is in the errors.
+}
+
+/** `https://api.github.com`, `https://api.<name>.ghe.com`, or an Enterprise Server's `/api/v3`. */
+export function apiBaseUrl(baseUrl: string): string {
+  const url = new URL(baseUrl);
+  const hosted = url.hostname === 'github.com' || url.hostname.endsWith('.ghe.com');
+  return hosted ? `${url.protocol}//api.${url.host}` : `${url.origin}/api/v3`;
+}
+
+export function githubClient(connection: ForgeConnectionValue): Client {
+  const Base = Octokit.defaults({
+    baseUrl: apiBaseUrl(connection.baseUrl),
+    userAgent: 'flywheel-portal',
+    request: { fetch: guardedFetch({ allowLoopback: connection.allowLoopback }), log: silent },
+    log: silent,
+  });
+  const anonymous = new Base();
+  const { app } = connection;
+  const asApp = app && new App({ appId: app.id, privateKey: app.privateKey, Octokit: Base, log: silent }).octokit;
+  const tokens = installationTokens(mint);
+
+  async function mint(installationId: string, signal: AbortSignal | undefined): Promise<InstallationToken> {
+    const route = 'POST /app/installations/{installation_id}/access_tokens';
+    const params = { installation_id: installationId };
+    return call(route, InstallationToken, {
+      as: { app: true },
+      signal,
+      params,
+      about: `installation ${installationId}`,
+    });
+  }
+
+  async function send(route: string, ask: Ask): Promise<unknown> {
+    const { as, signal } = ask;
+    const params = { ...ask.params, request: { signal } };
+    if ('app' in as) {
+      if (!asApp) throw notAnAppError(connection.id);
+      return dataOf(await asApp.request(route, params));
+    }
+    if ('user' in as) {
+      return dataOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${as.user}` } }));
+    }
+    const token = await tokens.get(as.installation, signal);
+    return dataOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${token}` } }));
+  }
+
+  /** A 401 to an installation's token is answered once with a new one: keys are replaced and tokens ended in mid-work. */
+  async function sendFresh(route: string, ask: Ask): Promise<unknown> {
+    try {
+      return await send(route, ask);
+    } catch (error) {
+      if (!('installation' in ask.as) || refusalOf(error)?.status !== 401) throw error;
+      tokens.drop(ask.as.installation);
+      return send(route, ask);
+    }
+  }
+
+  async function find<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
+    let data: unknown;
+    try {
+      data = await sendFresh(route, ask);
+    } catch (error) {
+      ask.signal?.throwIfAborted();
+      const refusal = refusalOf(error);
+      if (refusal && limitMs(refusal) === null && (ask.absent ?? isNotFound)(refusal)) return null;
+      throw callError(error, connection.baseUrl, ask);
+    }
+    const parsed = schema.safeParse(data);
+    if (parsed.success) return parsed.data;
+    throw nonsenseError(connection.baseUrl, route, parsed.error);
+  }
+
+  async function call<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
+    const found = await find(route, schema, ask);
+    if (found === null) throw notFoundError(ask.about);
+    return found;
+  }
+
+  async function all<T extends z.ZodType, Item>(
+    route: string,
+    schema: T,
+    itemsOf: (page: z.output<T>) => Item[],
+    ask: Ask,
+  ): Promise<Item[]> {
+    const items: Item[] = [];
+    for (let page = 1; page <= pagesMax; page += 1) {
+      const params = { ...ask.params, per_page: pageSize, page };
+      const more = itemsOf(await call(route, schema, { ...ask, params }));
+      items.push(...more);
+      if (more.length < pageSize) return items;
+    }
+    throw nonsenseError(connection.baseUrl, route, 'pages without end');
+  }
+
+  return { hasApp: app !== undefined, call, find, all };
+}
+
+function isNotFound(refusal: Refusal): boolean {
+  return refusal.status === 404;
+}
+
+function dataOf(response: { data: unknown }): unknown {
+  return response.data;
+}
+
+type Minted = { token: string; endsAtMs: number };
+
+/**
+ * Installation tokens of one connection. Octokit's own App authentication is not used for this: it keeps the mints under
+ * way in one map for the whole process, keyed by the installation's number alone (@octokit/auth-app 8,
+ * get-installation-authentication.js), so that two forges where the number is the same could be handed each other's
+ * token. It also waits through a 401 in ways that no AbortSignal ends.
+ */
+function installationTokens(mint: (id: string, signal: AbortSignal | undefined) => Promise<InstallationToken>) {
+  const minted = new Map<string, Minted>();
+  return {
+    async get(installationId: string, signal: AbortSignal | undefined): Promise<string> {
+      const known = minted.get(installationId);
+      if (known && known.endsAtMs - Date.now() > tokenMarginMs) return known.token;
+      const { token, expires_at: expiresAt } = await mint(installationId, signal);
+      minted.set(installationId, { token, endsAtMs: expiresAt.getTime() });
+      return token;
+    },
+    drop(installationId: string): void {
+      minted.delete(installationId);
+    },
+  };
+}

@@ -1,0 +1,179 @@
+import type { z } from 'zod';
+import { AppError } from '../../errors.ts';
+import type { ScopeLevel } from '../../model/index.ts';
+import type { Ask } from './client.ts';
+
+/** GitHub's rule where it names no time: wait a minute at least. */
+const secondaryLimitMs = 60_000;
+
+export type Refusal = { status: number; message: string; headers: Record<string, string | undefined> };
+
+/** What GitHub answered, if it was GitHub that answered: Octokit also says 500 when nobody did. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (!(error instanceof Error) || !('status' in error) || !('response' in error)) return undefined;
+  const response = error.response as { status: number; headers?: Record<string, string | undefined> } | undefined;
+  if (!response) return undefined;
+  return { status: response.status, message: error.message, headers: response.headers ?? {} };
+}
+
+/** What a refused or failed call means to us; see the contract on `Forge`. */
+export function callError(error: unknown, forge: string, ask: Ask): AppError {
+  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+    if (each instanceof AppError) return each;
+  }
+  const refusal = refusalOf(error);
+  if (!refusal) return brokenError(error, forge);
+  const log = `${forge} for ${ask.about}: ${refusal.status} ${refusal.message.slice(0, 200)}`;
+  const retryAfterMs = limitMs(refusal);
+  if (retryAfterMs !== null) return limitError(log, retryAfterMs);
+  if (refusal.status === 401) return 'user' in ask.as ? signInAgainError(log) : appRefusedError(log, ask.about);
+  if (refusal.status === 403) return forbiddenError(refusal, log, ask);
+  if (refusal.status === 404) return notFoundError(ask.about);
+  if (refusal.status === 409) return conflictError(log, ask.about);
+  if (refusal.status >= 500) return awayError(log, forge);
+  return unexpectedError(log, forge);
+}
+
+/**
+ * How long a limit says to wait, or null where it is none. A primary limit is over at `x-ratelimit-reset`, reckoned by
+ * GitHub's own clock; a secondary one after `retry-after`, or a minute where there is none.
+ */
+export function limitMs({ status, message, headers }: Refusal): number | null {
+  if (status !== 403 && status !== 429) return null;
+  const retryAfterS = Number(headers['retry-after']);
+  if (headers['retry-after'] !== undefined && Number.isFinite(retryAfterS)) return Math.max(retryAfterS * 1000, 1000);
+  const resetS = Number(headers['x-ratelimit-reset']);
+  if (headers['x-ratelimit-remaining'] === '0' && Number.isFinite(resetS)) {
+    const nowMs = Date.parse(headers['date'] ?? '') || Date.now();
+    return Math.max(resetS * 1000 - nowMs, 1000);
+  }
+  return status === 429 || /rate limit|abuse detection/i.test(message) ? secondaryLimitMs : null;
+}
+
+function limitError(log: string, retryAfterMs: number): AppError {
+  const minutes = Math.ceil(retryAfterMs / 60_000);
+  return new AppError('rate_limited', {
+    log,
+    retryAfterMs,
+    screen: {
+      happened: 'GitHub answers no more requests of ours for now.',
+      todo: `It goes on by itself in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`,
+    },
+  });
+}
+
+function signInAgainError(log: string): AppError {
+  return new AppError('unauthenticated', {
+    log,
+    screen: { happened: 'Your sign-in at GitHub has ended.', todo: 'Sign in again.' },
+  });
+}
+
+function appRefusedError(log: string, about: string): AppError {
+  return new AppError('forbidden', {
+    log,
+    screen: {
+      happened: `GitHub refuses the App’s credentials for ${about}.`,
+      todo: 'The operator must check the App’s id and private key.',
+    },
+  });
+}
+
+function forbiddenError({ message }: Refusal, log: string, ask: Ask): AppError {
+  const suspended = /suspended/i.test(message);
+  return new AppError('forbidden', {
+    log,
+    screen: {
+      happened: suspended
+        ? `The App’s installation on ${ask.about} is suspended.`
+        : `GitHub does not let ${'user' in ask.as ? 'you' : 'the App'} do that on ${ask.about}.`,
+      todo: suspended
+        ? 'An owner must unsuspend it in the organization’s settings at GitHub.'
+        : 'An owner must check the permissions of the App’s installation at GitHub.',
+    },
+  });
+}
+
+function conflictError(log: string, about: string): AppError {
+  return new AppError('conflict', {
+    log,
+    screen: { happened: `Somebody changed ${about} at the same time.`, todo: 'Try again.' },
+  });
+}
+
+function awayError(log: string, forge: string): AppError {
+  return new AppError('unavailable', {
+    log,
+    screen: {
+      happened: `${new URL(forge).hostname} is not able to answer now.`,
+      changed: 'If a change was on its way, we cannot say whether it arrived.',
+      todo: 'The portal looks again by itself; try again in a minute.',
+    },
+  });
+}
+
+function unexpectedError(log: string, forge: string): AppError {
+  return new AppError('internal', {
+    log,
+    screen: {
+      happened: `${new URL(forge).hostname} refused what the portal asked for.`,
+      todo: 'Tell the operator; the log says more.',
+    },
+  });
+}
+
+/** Neither the forge's answer nor the guard's: a key that is no key, or a mistake of ours. The message could quote it. */
+function brokenError(error: unknown, forge: string): AppError {
+  return new AppError('internal', {
+    log: `${forge}: the request could not be made (${error instanceof Error ? error.name : typeof error})`,
+    screen: {
+      happened: 'The portal could not make its request to the forge.',
+      todo: 'The operator must check the App’s private key.',
+    },
+  });
+}
+
+export function notFoundError(about: string): AppError {
+  return new AppError('not_found', {
+    log: `GitHub shows no ${about}`,
+    screen: {
+      happened: `${about} does not exist, or it is not shown to you.`,
+      todo: 'Check the name, and that the App is installed there.',
+    },
+  });
+}
+
+export function notAnAppError(connectionId: string): AppError {
+  return new AppError('forbidden', {
+    log: `connection ${connectionId} has no App`,
+    screen: {
+      happened: 'This forge has no App, so nothing can be enrolled on it.',
+      todo: 'The operator must register one.',
+    },
+  });
+}
+
+export function nonsenseError(forge: string, route: string, why: z.ZodError | string): AppError {
+  const paths = typeof why === 'string' ? why : why.issues.map((issue) => issue.path.join('.')).join(', ');
+  return new AppError('unavailable', {
+    log: `${forge}: ${route} answered what we cannot read: ${paths.slice(0, 200)}`,
+    screen: {
+      happened: `${new URL(forge).hostname} answered something that the portal does not understand.`,
+      changed: 'We cannot say whether anything was changed there.',
+      todo: 'If this stays, the operator must check that address.',
+    },
+  });
+}
+
+export function levelError(level: ScopeLevel): AppError {
+  return new AppError('invalid', {
+    log: `github: no App registers runners at level ${level}`,
+    screen:
+      level === 'enterprise'
+        ? {
+            happened: 'GitHub lets no App register runners for an enterprise.',
+            todo: 'Enrol its organizations one by one.',
+          }
+        : { happened: `GitHub has no level ${level}.`, todo: 'Choose an organization or a repository.' },
+  });
+}

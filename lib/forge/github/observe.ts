@@ -1,0 +1,193 @@
+import { z } from 'zod';
+import { AppError } from '../../errors.ts';
+import type { ScopeLevel } from '../../model/index.ts';
+import type { Cancel, InOrganization, RunnerGroup, ScopeObservation, Unsupported } from '../port.ts';
+import { runnerGroupPrefix } from '../runner-group.ts';
+import type { Client } from './client.ts';
+import { levelError, type Refusal } from './errors.ts';
+import { missingPermissions } from './choice.ts';
+import { findInstallation } from './scopes.ts';
+import { Installation, Repository, RunnerGroup as GroupSchema, RunnerGroupPage } from './schema.ts';
+
+type Observed = Cancel & { installationId: string; level: ScopeLevel; scopeId: string; path: string };
+
+/** What the reconciler asks and does, by the App's own credentials. */
+export function githubObserver(client: Client) {
+  async function observeScope(input: Observed): Promise<ScopeObservation> {
+    if (input.level !== 'organization' && input.level !== 'repository') throw levelError(input.level);
+    const installation = await currentInstallation(input);
+    // A name may be another account's by now; an id never is.
+    if (!installation || isOfAnother(installation, input)) return nothingSeen(input.path);
+    // A suspended installation mints no token: what lies behind it stays unseen, and is not therefore gone.
+    if (installation.suspended_at) {
+      return observation(input, installation, { exists: true, path: pathOf(installation, input), covered: true });
+    }
+    if (input.level === 'organization') return observeOrganization(input, installation);
+    return observeRepository(input, installation);
+  }
+
+  /** The installation that was enrolled, or the one that took its place after the App was removed and installed again. */
+  async function currentInstallation({ installationId, level, path, signal }: Observed): Promise<Installation | null> {
+    const ask = { as: { app: true as const }, signal, about: path, params: { installation_id: installationId } };
+    const enrolled = await client.find('GET /app/installations/{installation_id}', Installation, ask);
+    return enrolled ?? findInstallation(client, level === 'organization' ? 'organization' : 'repository', path, signal);
+  }
+
+  async function observeOrganization(input: Observed, installation: Installation): Promise<ScopeObservation> {
+    const path = installation.account.login;
+    const runnerGroups = await hasRunnerGroups({ installationId: installation.id, org: path, signal: input.signal });
+    return observation(input, installation, { exists: true, path, covered: true, runnerGroups });
+  }
+
+  async function observeRepository(input: Observed, installation: Installation): Promise<ScopeObservation> {
+    const ask = {
+      as: { installation: installation.id },
+      signal: input.signal,
+      about: input.path,
+      params: { id: input.scopeId },
+    };
+    const repository = await client.find('GET /repositories/{id}', Repository, ask);
+    // Private and not selected reads as absent, public and not selected reads as there: only the App's own list can tell.
+    const path = repository?.full_name ?? input.path;
+    const serving = await findInstallation(client, 'repository', path, input.signal);
+    const covered = serving?.id === installation.id;
+    const exists = repository !== null && repository.owner.id === installation.account.id;
+    return observation(input, installation, { exists, path, covered: covered && exists });
+  }
+
+  async function hasRunnerGroups(input: InOrganization): Promise<boolean> {
+    const absent = ({ status }: Refusal) => status === 404 || status === 403;
+    const ask = { ...groupAsk(input), absent };
+    const page = await client.find('GET /orgs/{org}/actions/runner-groups', RunnerGroupPage, {
+      ...ask,
+      params: { ...ask.params, per_page: 1 },
+    });
+    return page !== null;
+  }
+
+  async function findGroup(input: InOrganization & { name: string }): Promise<GroupSchema | null> {
+    const all = await client.all(
+      'GET /orgs/{org}/actions/runner-groups',
+      RunnerGroupPage,
+      (page) => page.runner_groups,
+      groupAsk(input),
+    );
+    return all.find((group) => group.name === input.name && !group.default) ?? null;
+  }
+
+  async function ensureRunnerGroup(input: InOrganization & { name: string; allowsPublicRepositories: false }) {
+    assertOurs(input.name);
+    const before = await findGroup(input);
+    if (!before) return createGroup(input);
+    if (before.visibility === 'all' && !before.allows_public_repositories)
+      return { change: null, id: before.id, name: before.name };
+    const ask = groupAsk(input);
+    const params = {
+      ...ask.params,
+      runner_group_id: before.id,
+      name: before.name,
+      visibility: 'all',
+      allows_public_repositories: false,
+    };
+    const after = await client.call('PATCH /orgs/{org}/actions/runner-groups/{runner_group_id}', GroupSchema, {
+      ...ask,
+      params,
+    });
+    return { change: 'updated' as const, id: after.id, name: after.name };
+  }
+
+  async function createGroup(
+    input: InOrganization & { name: string },
+  ): Promise<{ change: 'created'; id: string; name: string } | Unsupported> {
+    const ask = groupAsk(input);
+    const params = { ...ask.params, name: input.name, visibility: 'all', allows_public_repositories: false };
+    const group = await client.find('POST /orgs/{org}/actions/runner-groups', GroupSchema, {
+      ...ask,
+      params,
+      absent: isOutsidePlan,
+    });
+    return group ? { change: 'created', id: group.id, name: group.name } : { unsupported: true };
+  }
+
+  return {
+    observeScope,
+    ensureRunnerGroup,
+    async observeRunnerGroup(input: InOrganization & { name: string }): Promise<RunnerGroup | null> {
+      const group = await findGroup(input);
+      return group && portGroup(group);
+    },
+    async removeRunnerGroup(input: InOrganization & { id: string }): Promise<{ change: 'removed' | null }> {
+      const ask = groupAsk(input);
+      const params = { ...ask.params, runner_group_id: input.id };
+      const group = await client.find('GET /orgs/{org}/actions/runner-groups/{runner_group_id}', GroupSchema, {
+        ...ask,
+        params,
+      });
+      if (!group) return { change: null };
+      assertOurs(group.name);
+      await client.find('DELETE /orgs/{org}/actions/runner-groups/{runner_group_id}', z.unknown(), { ...ask, params });
+      return { change: 'removed' };
+    },
+  };
+}
+
+function isOfAnother(installation: Installation, { level, scopeId }: Observed): boolean {
+  return level === 'organization' && installation.account.id !== scopeId;
+}
+
+function pathOf(installation: Installation, { level, path }: Observed): string {
+  return level === 'organization' ? installation.account.login : path;
+}
+
+function groupAsk({ installationId, org, signal }: InOrganization) {
+  return { as: { installation: installationId }, signal, about: org, params: { org } };
+}
+
+function portGroup(group: GroupSchema): RunnerGroup {
+  const { id, name, visibility, allows_public_repositories: allowsPublicRepositories } = group;
+  return { id, name, visibility, allowsPublicRepositories };
+}
+
+/**
+ * Groups beside the default one are part of the paid plans. A missing permission is 403 as well, but says so in its own
+ * words, which GitHub uses for nothing else.
+ */
+function isOutsidePlan({ status, message }: Refusal): boolean {
+  if (status === 404) return true;
+  return status === 403 && !/not accessible by integration|suspended/i.test(message);
+}
+
+function assertOurs(name: string): void {
+  if (name.startsWith(runnerGroupPrefix) && name.length > runnerGroupPrefix.length) return;
+  throw new AppError('invalid', {
+    log: `the runner group ${name} is not ours to change`,
+    screen: { happened: `The runner group ${name} was not made by the portal.`, todo: 'Change it at GitHub.' },
+  });
+}
+
+function nothingSeen(path: string): ScopeObservation {
+  return { exists: false, path, installation: null, covered: false, missingPermissions: [], runnerGroups: false };
+}
+
+function observation(
+  input: Observed,
+  installation: Installation,
+  seen: { exists: boolean; path: string; covered: boolean; runnerGroups?: boolean },
+): ScopeObservation {
+  return {
+    exists: seen.exists,
+    path: seen.path,
+    covered: seen.covered,
+    installation: {
+      id: installation.id,
+      accountId: installation.account.id,
+      accountLogin: installation.account.login,
+      accountType: installation.account.type,
+      suspendedAt: installation.suspended_at,
+      permissions: installation.permissions,
+      repositorySelection: installation.repository_selection,
+    },
+    missingPermissions: missingPermissions(input.level, installation.permissions),
+    runnerGroups: seen.runnerGroups ?? false,
+  };
+}

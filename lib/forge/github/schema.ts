@@ -1,0 +1,117 @@
+import { z } from 'zod';
+
+/** What we read of GitHub's answers, and no more. Ids are numbers there and strings here, since they are never reckoned with. */
+
+const Id = z.union([z.int().nonnegative(), z.string().regex(/^\d+$/)]).transform(String);
+// A NUL cannot be kept by Postgres, and no name of GitHub's has one.
+const Text = z.string().transform((text) => text.replaceAll('\0', ''));
+const Instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
+const Selection = z.enum(['all', 'selected']);
+
+export const Account = z.object({ id: Id, login: Text, type: Text.catch('User') });
+export type Account = z.infer<typeof Account>;
+
+export const User = z.object({
+  id: Id,
+  login: Text,
+  name: Text.nullish().transform((name) => name || null),
+  avatar_url: z.url().nullish().catch(null),
+});
+export type User = z.infer<typeof User>;
+
+export const Organization = z.object({ id: Id, login: Text, name: Text.nullish() });
+export type Organization = z.infer<typeof Organization>;
+
+/** `billing_manager` manages nothing that runs. */
+export const Membership = z.object({
+  state: z.enum(['active', 'pending']),
+  role: z.enum(['admin', 'member', 'billing_manager']).catch('billing_manager'),
+  organization: z.object({ id: Id, login: Text }),
+});
+export type Membership = z.infer<typeof Membership>;
+
+export const Repository = z.object({
+  id: Id,
+  name: Text,
+  full_name: Text,
+  private: z.boolean(),
+  owner: z.object({ id: Id, login: Text }),
+  permissions: z.object({ admin: z.boolean().catch(false), push: z.boolean().catch(false) }).nullish(),
+});
+export type Repository = z.infer<typeof Repository>;
+
+export const Installation = z.object({
+  id: Id,
+  account: Account,
+  repository_selection: Selection,
+  permissions: z.record(z.string(), z.string()),
+  suspended_at: Instant.nullish().transform((at) => at ?? null),
+  html_url: z.url(),
+});
+export type Installation = z.infer<typeof Installation>;
+
+export const AppItself = z.object({ html_url: z.url() });
+
+export const InstallationPage = z.object({ installations: z.array(Installation) });
+export const RepositoryPage = z.object({ repositories: z.array(Repository) });
+
+export const InstallationToken = z.object({ token: z.string(), expires_at: Instant });
+export type InstallationToken = z.infer<typeof InstallationToken>;
+
+export const RunnerGroup = z.object({
+  id: Id,
+  name: Text,
+  visibility: Text,
+  default: z.boolean().catch(false),
+  allows_public_repositories: z.boolean(),
+});
+export type RunnerGroup = z.infer<typeof RunnerGroup>;
+
+export const RunnerGroupPage = z.object({ runner_groups: z.array(RunnerGroup) });
+
+/** GitHub answers 200 to a refused code too, with `error` in place of the token. */
+export const TokenAnswer = z.union([
+  z.object({
+    access_token: z.string().min(1),
+    refresh_token: z.string().min(1).nullish(),
+    expires_in: z.number().positive().nullish(),
+  }),
+  z.object({ error: z.string() }),
+]);
+
+/** A moved repository: the answer to its old name is 301 with the address by id. */
+export const Moved = z.object({ url: z.string() });
+
+export const WebhookHead = z.object({
+  action: Text.nullish(),
+  installation: z.object({ id: Id }).nullish(),
+});
+
+export const WebhookAccount = z.object({
+  repository: z.object({ owner: z.object({ id: Id }) }).nullish(),
+  organization: z.object({ id: Id }).nullish(),
+  installation: z.object({ account: z.object({ id: Id }).nullish() }).nullish(),
+});
+
+/** The payload of `installation` carries the whole of it; others only its id. */
+export const InstallationPayload = z.object({
+  action: Text,
+  installation: Installation.omit({ html_url: true }),
+});
+
+export const WorkflowJobPayload = z.object({
+  workflow_job: z.object({
+    id: Id,
+    status: z.string(),
+    conclusion: Text.nullish(),
+    labels: z.array(Text),
+    runner_name: Text.nullish(),
+    workflow_name: Text.nullish(),
+    name: Text.nullish(),
+    created_at: Instant,
+    started_at: Instant.nullish(),
+    completed_at: Instant.nullish(),
+  }),
+  repository: z.object({ id: Id, full_name: Text, owner: z.object({ id: Id, login: Text }) }),
+  enterprise: z.object({ id: Id }).nullish(),
+});

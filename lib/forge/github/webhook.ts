@@ -1,0 +1,118 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { AppError } from '../../errors.ts';
+import type { InstallationEvent, Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
+import { InstallationPayload, WebhookAccount, WebhookHead, WorkflowJobPayload } from './schema.ts';
+
+export const githubWebhooks: WebhookReader = {
+  verifyWebhook,
+  readWorkflowJob,
+  readInstallation,
+  readAccountId,
+};
+
+/**
+ * The signature is over the bytes as they came: JSON that was parsed and written again is another body. The headers are
+ * not signed, so the event's name decides only which schema the signed payload must fit.
+ */
+function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webhook {
+  if (!isSigned(secret, rawBody, headers.get('x-hub-signature-256'))) throw unsignedError();
+  const deliveryId = headers.get('x-github-delivery') ?? '';
+  const event = headers.get('x-github-event') ?? '';
+  // Without an id a repeat could not be told from a new delivery.
+  if (!/^[\w.-]{1,100}$/.test(deliveryId) || !/^[a-z_]{1,100}$/.test(event))
+    throw unreadableError('its id or its event');
+  const payload = parseJson(rawBody);
+  const head = WebhookHead.safeParse(payload);
+  if (!head.success) throw unreadableError('its payload');
+  return {
+    event,
+    deliveryId,
+    action: head.data.action ?? null,
+    installationId: head.data.installation?.id ?? null,
+    payload,
+  };
+}
+
+/** Constant time for every signature of the right length; the length is no secret. SHA-1 signatures are not looked at. */
+function isSigned(secret: string, rawBody: Uint8Array, header: string | null): boolean {
+  if (secret === '' || header === null) return false;
+  const right = Buffer.from(`sha256=${createHmac('sha256', secret).update(rawBody).digest('hex')}`);
+  const given = Buffer.from(header);
+  return given.length === right.length && timingSafeEqual(given, right);
+}
+
+function parseJson(rawBody: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(rawBody).toString('utf8'));
+  } catch {
+    throw unreadableError('its JSON');
+  }
+}
+
+function unsignedError(): AppError {
+  return new AppError('unauthenticated', {
+    log: 'webhook: the signature is missing or not of our secret',
+    screen: {
+      happened: 'The delivery is not signed with this connection’s secret.',
+      todo: 'Set the same secret on both sides.',
+    },
+  });
+}
+
+function unreadableError(part: string): AppError {
+  return new AppError('invalid', {
+    log: `webhook: ${part} cannot be read`,
+    screen: { happened: `The delivery is signed, but ${part} cannot be read.`, todo: 'Send it as application/json.' },
+  });
+}
+
+const stateOf: Record<string, WorkflowJob['state']> = { in_progress: 'running', completed: 'completed' };
+
+function readWorkflowJob(payload: unknown): WorkflowJob | null {
+  const parsed = WorkflowJobPayload.safeParse(payload);
+  if (!parsed.success) return null;
+  const { workflow_job: job, repository, enterprise } = parsed.data;
+  // `queued`, `waiting`, `pending` and whatever else comes before a runner has it.
+  const state = stateOf[job.status] ?? 'queued';
+  return {
+    externalId: job.id,
+    repository: repository.full_name,
+    repositoryId: repository.id,
+    owner: repository.owner.login,
+    ownerId: repository.owner.id,
+    enterpriseId: enterprise?.id ?? null,
+    labels: job.labels,
+    state,
+    conclusion: state === 'completed' ? (job.conclusion ?? null) : null,
+    runnerName: job.runner_name || null,
+    workflow: job.workflow_name ?? null,
+    name: job.name ?? null,
+    queuedAt: job.created_at,
+    // A queued job already carries a started_at, which is the time it was queued.
+    startedAt: state === 'queued' ? null : (job.started_at ?? null),
+    completedAt: state === 'completed' ? (job.completed_at ?? null) : null,
+  };
+}
+
+function readInstallation(payload: unknown): InstallationEvent | null {
+  const parsed = InstallationPayload.safeParse(payload);
+  if (!parsed.success) return null;
+  const { action, installation } = parsed.data;
+  return {
+    externalId: installation.id,
+    accountId: installation.account.id,
+    accountLogin: installation.account.login,
+    accountType: installation.account.type,
+    repositorySelection: installation.repository_selection,
+    permissions: installation.permissions,
+    suspendedAt: installation.suspended_at,
+    removed: action === 'deleted',
+  };
+}
+
+function readAccountId(payload: unknown): string | null {
+  const parsed = WebhookAccount.safeParse(payload);
+  if (!parsed.success) return null;
+  const { repository, organization, installation } = parsed.data;
+  return repository?.owner.id ?? organization?.id ?? installation?.account?.id ?? null;
+}

@@ -1,0 +1,156 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
+import { callbackify } from 'node:util';
+import { Agent, fetch as undiciFetch, type RequestInit as UndiciRequestInit } from 'undici';
+import { AppError } from '../errors.ts';
+import { isLoopback, isPublicAddress, refusalOf } from './address.ts';
+
+/**
+ * The only way out to a URL that a person typed, an operator included. A request leaves only to a public address over
+ * https (in the sandbox also to loopback), the connection is made to the very address that was checked, redirects are
+ * handed back and never followed, and time and size are bounded, the size after unpacking.
+ */
+export type GuardedFetch = typeof globalThis.fetch;
+
+export type Resolved = { address: string; family: number };
+
+export type GuardOptions = {
+  allowLoopback: boolean;
+  /** All addresses of a name; the system's resolver unless a test brings its own. */
+  resolve?: (name: string) => Promise<Resolved[]>;
+  connectTimeoutMs?: number;
+  totalTimeoutMs?: number;
+  bytesMax?: number;
+};
+
+const defaults = { connectTimeoutMs: 10_000, totalTimeoutMs: 30_000, bytesMax: 10 * 1024 * 1024 };
+
+// Connections are kept alive and shared: the two usual guards are made once.
+const usual = new Map<boolean, GuardedFetch>();
+
+export function guardedFetch(options: GuardOptions): GuardedFetch {
+  if (Object.keys(options).length > 1) return makeGuard(options);
+  const made = usual.get(options.allowLoopback) ?? makeGuard(options);
+  usual.set(options.allowLoopback, made);
+  return made;
+}
+
+function makeGuard(options: GuardOptions): GuardedFetch {
+  const limits = { ...defaults, ...options };
+  const dispatcher = new Agent({
+    connect: { timeout: limits.connectTimeoutMs, lookup: pinnedLookup(limits) },
+    headersTimeout: limits.totalTimeoutMs,
+    bodyTimeout: limits.totalTimeoutMs,
+  });
+  return async function guarded(target, init = {}) {
+    const url = allowedUrl(target, limits.allowLoopback);
+    const { signal: callerSignal, ...rest } = init;
+    const timeOut = AbortSignal.timeout(limits.totalTimeoutMs);
+    const signal = callerSignal ? AbortSignal.any([callerSignal, timeOut]) : timeOut;
+    try {
+      const request = { ...rest, dispatcher, redirect: 'manual', signal } as UndiciRequestInit;
+      const answer = await undiciFetch(url, request);
+      return await wholeResponse(answer, limits.bytesMax, url);
+    } catch (error) {
+      callerSignal?.throwIfAborted();
+      throw guardError(error, url, timeOut.aborted);
+    }
+  };
+}
+
+function allowedUrl(target: string | URL | Request, allowLoopback: boolean): URL {
+  const url = URL.parse(target instanceof Request ? target.url : target);
+  const refusal = url ? refusalOf(url, allowLoopback) : 'is not a URL';
+  if (url && refusal === null) return url;
+  throw refusedError(url?.host ?? 'an unreadable URL', refusal ?? '');
+}
+
+/**
+ * Resolves and checks in one step, and what it returns is what is connected to: a name cannot be public when it is checked
+ * and private when it is used. One bad address among several refuses the name.
+ */
+function pinnedLookup(options: GuardOptions): LookupFunction {
+  const resolve = options.resolve ?? ((name) => systemLookup(name, { all: true, verbatim: true }));
+  const resolveChecked = callbackify(async (name: string) => {
+    const found = await resolve(name);
+    // The sandbox's `localhost` alone may be loopback; any other name that resolves there is somebody's trick.
+    const isAllowed = name === 'localhost' && options.allowLoopback ? isLoopback : isPublicAddress;
+    const bad = found.find((each) => !isAllowed(each.address));
+    if (bad || found.length === 0) throw refusedError(name, `resolves to ${bad?.address ?? 'nothing'}`);
+    return found;
+  });
+  return function lookup(name, { all }, callback) {
+    resolveChecked(name, (error, found) => {
+      const first = found?.[0];
+      if (error || !first) callback(error, '', 0);
+      else if (all) callback(null, found);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+type Answer = Awaited<ReturnType<typeof undiciFetch>>;
+
+/** Reads all of the answer here, so that a body that never ends is cut by the same time-out as one that never begins. */
+async function wholeResponse(answer: Answer, bytesMax: number, url: URL): Promise<Response> {
+  const headers = new Headers([...answer.headers]);
+  headers.delete('content-encoding');
+  headers.delete('content-length');
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  if (answer.body) {
+    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
+      size += chunk.length;
+      // Leaving the loop cancels the stream, and with it the connection.
+      if (size > bytesMax) throw tooLargeError(url, bytesMax);
+      chunks.push(chunk);
+    }
+  }
+  const empty = answer.status === 204 || answer.status === 205 || answer.status === 304;
+  const body = empty ? null : Buffer.concat(chunks);
+  return new Response(body, { status: answer.status, statusText: answer.statusText, headers });
+}
+
+function guardError(error: unknown, url: URL, timedOut: boolean): AppError {
+  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+    if (each instanceof AppError) return each;
+  }
+  const reason = timedOut ? 'no whole answer in time' : reasonOf(error);
+  return new AppError('unavailable', {
+    log: `${url.host} cannot be reached: ${reason}`,
+    screen: {
+      happened: `${url.hostname} does not answer.`,
+      changed: 'If a change was on its way, we cannot say whether it arrived.',
+      todo: 'The portal looks again by itself; try again in a minute.',
+    },
+  });
+}
+
+/** undici says `fetch failed` and keeps what happened in the cause. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (!(cause instanceof Error)) return 'unknown';
+  const code = (cause as NodeJS.ErrnoException).code;
+  return code ?? cause.message;
+}
+
+function refusedError(host: string, why: string): AppError {
+  return new AppError('invalid', {
+    log: `guard: ${host} ${why}`,
+    screen: {
+      happened: `The portal does not send requests to ${host}.`,
+      todo: 'The operator must enter a public https address.',
+    },
+  });
+}
+
+function tooLargeError(url: URL, bytesMax: number): AppError {
+  return new AppError('unavailable', {
+    log: `${url.host} answered more than ${bytesMax} bytes`,
+    screen: {
+      happened: `${url.hostname} answered more than the portal reads.`,
+      changed: 'We cannot say whether anything was changed there.',
+      todo: 'If this stays, the operator must look at that server.',
+    },
+  });
+}
