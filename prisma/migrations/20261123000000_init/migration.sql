@@ -208,6 +208,7 @@ CREATE TABLE "enrollment" (
     "path" TEXT NOT NULL,
     "scope_id" TEXT NOT NULL,
     "installation_id" TEXT,
+    "runner_group" TEXT,
     "state" "EnrollmentState" NOT NULL DEFAULT 'draft',
     "generation" INTEGER NOT NULL DEFAULT 0,
     "observed_generation" INTEGER NOT NULL DEFAULT 0,
@@ -289,13 +290,13 @@ CREATE TABLE "cache_server" (
 CREATE TABLE "cache_view" (
     "id" UUID NOT NULL,
     "tenant_id" UUID NOT NULL,
-    "enrollment_id" UUID NOT NULL,
     "server_id" TEXT NOT NULL,
     "plane" "PlaneKind" NOT NULL,
     "name" TEXT NOT NULL,
+    "is_public" BOOLEAN NOT NULL DEFAULT false,
     "public_key" TEXT,
-    "token_id" TEXT,
-    "token_expires_at" TIMESTAMPTZ(3),
+    "substituter_url" TEXT,
+    "observed_at" TIMESTAMPTZ(3),
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "cache_view_pkey" PRIMARY KEY ("id")
@@ -492,9 +493,6 @@ ALTER TABLE "cache_server" ADD CONSTRAINT "cache_server_cluster_id_fkey" FOREIGN
 
 -- AddForeignKey
 ALTER TABLE "cache_view" ADD CONSTRAINT "cache_view_tenant_id_fkey" FOREIGN KEY ("tenant_id") REFERENCES "tenant"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
-
--- AddForeignKey
-ALTER TABLE "cache_view" ADD CONSTRAINT "cache_view_enrollment_id_fkey" FOREIGN KEY ("enrollment_id") REFERENCES "enrollment"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
 -- AddForeignKey
 ALTER TABLE "cache_view" ADD CONSTRAINT "cache_view_server_id_fkey" FOREIGN KEY ("server_id") REFERENCES "cache_server"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
