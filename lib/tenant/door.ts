@@ -235,7 +235,7 @@ export function action<S extends z.ZodType, T>(
   permission: TenantPermission,
   schema: S,
   run: (ctx: Ctx, input: z.output<S>) => Promise<T>,
-): (slug: string, before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+): (slug: string, before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(slug, _before, input) {
     return performed(permission, input, async () => {
       const by = await requiredPerson();
@@ -252,7 +252,7 @@ export function action<S extends z.ZodType, T>(
 export function personAction<S extends z.ZodType, T>(
   schema: S,
   run: (by: PersonCtx, input: z.output<S>) => Promise<T>,
-): (before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+): (before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(_before, input) {
     return performed('person', input, async () => run(await requiredPerson(), parsed(schema, input)));
   };
@@ -263,7 +263,7 @@ export function operatorAction<S extends z.ZodType, T>(
   permission: OperatorPermission,
   schema: S,
   run: (by: PersonCtx, input: z.output<S>) => Promise<T>,
-): (before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+): (before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(_before, input) {
     return performed(permission, input, async () => {
       const by = await requiredPerson();
@@ -280,7 +280,7 @@ export function operatorAction<S extends z.ZodType, T>(
 export function openAction<S extends z.ZodType, T>(
   schema: S,
   run: (input: z.output<S>) => Promise<T>,
-): (before: ActionState<T>, input: ActionInput) => Promise<ActionResult<T>> {
+): (before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(_before, input) {
     return performed('open', input, async () => run(parsed(schema, input)));
   };

@@ -29,3 +29,7 @@ export { authOptions, authSecret } from './sign-in.ts';
 export type { SignInForge, SignInProfile, SignInRequest } from './sign-in.ts';
 export { userToken } from './token.ts';
 export type { UserTokens } from './token.ts';
+export { listAudit, listMembers, listSessions, renameTenant } from './people.ts';
+export type { AuditRow, Member, SessionRow } from './people.ts';
+export { operatorOverview } from './operator.ts';
+export type { OperatorOverview } from './operator.ts';
