@@ -7,6 +7,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { startAttic } from '#sandbox/attic/index.ts';
 import {
   buildControlPlane,
   builtControlPlane,
@@ -94,20 +95,9 @@ class Sandbox {
   }
 
   #forget(): void {
-    const postgres = join(this.#dataDir, 'postgres');
-    rmSync(placeFor(postgres), { recursive: true, force: true });
-    for (const name of [
-      'postgres',
-      'control-plane',
-      'ports.json',
-      'secrets.json',
-      'address.json',
-      'github.json',
-      'attic.json',
-      'arc.json',
-    ]) {
-      rmSync(join(this.#dataDir, name), { recursive: true, force: true });
-    }
+    rmSync(placeFor(join(this.#dataDir, 'postgres')), { recursive: true, force: true });
+    const names = ['postgres', 'control-plane', 'github', 'attic', 'arc', 'ports.json', 'secrets.json', 'address.json'];
+    for (const name of names) rmSync(join(this.#dataDir, name), { recursive: true, force: true });
   }
 
   #keepLastLogs(): void {
@@ -155,7 +145,7 @@ class Sandbox {
   async #startGithub(portal: string, port: number): Promise<Github> {
     const github = await startGithub({
       port,
-      statePath: join(this.#dataDir, 'github.json'),
+      statePath: join(this.#dataDir, 'github', 'state.json'),
       callbackUrls: [`${portal}/api/auth/callback/github`],
       setupUrl: `${portal}/enroll/installed`,
       webhookUrl: `${portal}/api/hooks/github`,
@@ -166,10 +156,8 @@ class Sandbox {
 
   async #startAttic(port: number): Promise<{ url: string; secret: string }> {
     const secret = this.#keepsakes.secret('attic');
-    const room = (await optional('#sandbox/attic/index.ts')) as AtticRoom | undefined;
-    if (!room) return { url: `http://127.0.0.1:${port}`, secret };
-    const statePath = join(this.#dataDir, 'attic.json');
-    const attic = await room.startAttic({ port, statePath, hs256SecretBase64: secret });
+    const statePath = join(this.#dataDir, 'attic', 'state.json');
+    const attic = await startAttic({ port, statePath, hs256SecretBase64: secret });
     this.#stops.push(() => attic.stop());
     return { url: attic.url, secret };
   }
@@ -281,13 +269,6 @@ class Sandbox {
   }
 }
 
-interface AtticRoom {
-  startAttic(options: {
-    port: number;
-    statePath: string;
-    hs256SecretBase64: string;
-  }): Promise<{ url: string; stop(): Promise<void> }>;
-}
 interface ArcRoom {
   startArc(options: { kubeconfig: string; githubUrl: string; logFile: string }): Promise<{ stop(): Promise<void> }>;
 }
