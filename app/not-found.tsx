@@ -10,8 +10,8 @@ export default function NotFound() {
       <Mark size={32} />
       <h1 className="text-2xl font-semibold">This page does not exist, or you may not see it.</h1>
       <p className="text-ink-2">
-        Nothing was changed. Check the address, or sign in as somebody who may see it. If you lost a role on the forge, you
-        lost it here too.
+        Nothing was changed. Check the address, or sign in as somebody who may see it. If you lost a role on the forge,
+        you lost it here too.
       </p>
       <div className="flex gap-2">
         <LinkButton href="/home" look="primary">

@@ -3,13 +3,13 @@ import NextAuth from 'next-auth';
 import { cookies, headers } from 'next/headers';
 import { NextRequest, NextResponse } from 'next/server';
 import { forgeOf } from '#lib/forge/index.ts';
-import { openConnection } from '#lib/enrollment/index.ts';
 import {
   authOptions,
   authSecret,
   cookieName,
   currentPerson,
   endSession,
+  openConnection,
   type SignInForge,
   type SignInRequest,
 } from '#lib/tenant/index.ts';
@@ -28,7 +28,7 @@ async function signInForge(connectionId: string): Promise<SignInForge> {
   const { signIn, listMembershipScopes } = forgeOf(connection);
   return {
     connectionId,
-    name: connection.id,
+    name: connection.name,
     clientId: connection.clientId,
     authorizationUrl: signIn.authorizationUrl,
     tokenUrl: signIn.tokenUrl,
