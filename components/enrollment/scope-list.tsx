@@ -1,0 +1,86 @@
+import Link from 'next/link';
+import { Building2, FolderGit2, Landmark, Lock } from 'lucide-react';
+import type { ScopeChoice } from '#lib/forge/index.ts';
+import { LinkButton, OutsideButton } from '#components/ui/button.tsx';
+import { Badge } from '#components/ui/status.tsx';
+
+const icons = {
+  repository: FolderGit2,
+  project: FolderGit2,
+  organization: Building2,
+  group: Building2,
+  account: Building2,
+  enterprise: Landmark,
+  instance: Landmark,
+};
+
+/** Scopes to choose from; one where the App is missing says so and leads to where it is installed. */
+export function ScopeList({ connection, scopes }: { connection: string; scopes: ScopeChoice[] }) {
+  return (
+    <ul className="divide-y rounded-lg border bg-surface">
+      {scopes.map((scope) => (
+        <ScopeRow key={`${scope.level}/${scope.scopeId}`} connection={connection} scope={scope} />
+      ))}
+    </ul>
+  );
+}
+
+function ScopeRow({ connection, scope }: { connection: string; scope: ScopeChoice }) {
+  const Icon = icons[scope.level];
+  const { level, path } = scope;
+  const href = `/enroll/tenant?${new URLSearchParams({ connection, level, path }).toString()}`;
+  return (
+    <li className="flex flex-wrap items-center gap-x-4 gap-y-2 px-4 py-3">
+      <Icon size={18} aria-hidden className="shrink-0 text-ink-3" />
+      <div className="min-w-0 grow basis-48">
+        <p className="flex items-center gap-2 font-medium">
+          <span className="break-all">{path}</span>
+          {scope.private ? <Lock size={14} aria-label="Private" className="shrink-0 text-ink-3" /> : null}
+        </p>
+        <p className="text-sm text-ink-3 first-letter:uppercase">{level}</p>
+      </div>
+      <Readiness scope={scope} href={href} />
+    </li>
+  );
+}
+
+function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
+  const { installation, installUrl } = scope;
+  if (!installation) {
+    return (
+      <>
+        <Badge tone="idle">App not installed</Badge>
+        <OutsideButton href={installUrl} small>
+          Install the App
+        </OutsideButton>
+      </>
+    );
+  }
+  const isMissing = installation.permissionsMissing.length > 0;
+  if (installation.suspended || isMissing) {
+    return (
+      <>
+        <Badge tone="warn">{installation.suspended ? 'App suspended' : 'Permission missing'}</Badge>
+        <OutsideButton href={installUrl} small title={installation.permissionsMissing.join(', ')}>
+          {installation.suspended ? 'Resume the App' : 'Review permissions'}
+        </OutsideButton>
+      </>
+    );
+  }
+  return (
+    <>
+      <Badge tone="good">App installed</Badge>
+      <LinkButton href={href} small look="primary" aria-label={`Enroll ${scope.path}`}>
+        Enroll
+      </LinkButton>
+    </>
+  );
+}
+
+export function MoreLink({ href }: { href: string }) {
+  return (
+    <Link href={href} className="justify-self-start text-accent underline">
+      Show more
+    </Link>
+  );
+}
