@@ -15,17 +15,26 @@ const icons = {
 };
 
 /** Scopes to choose from; one where the App is missing says so and leads to where it is installed. */
-export function ScopeList({ connection, scopes }: { connection: string; scopes: ScopeChoice[] }) {
+type ListProps = { connection: string; scopes: ScopeChoice[]; enrolled: string[] };
+
+export function ScopeList({ connection, scopes, enrolled }: ListProps) {
   return (
     <ul className="divide-y rounded-lg border bg-surface">
       {scopes.map((scope) => (
-        <ScopeRow key={`${scope.level}/${scope.scopeId}`} connection={connection} scope={scope} />
+        <ScopeRow
+          key={`${scope.level}/${scope.scopeId}`}
+          connection={connection}
+          scope={scope}
+          isEnrolled={enrolled.includes(scope.scopeId)}
+        />
       ))}
     </ul>
   );
 }
 
-function ScopeRow({ connection, scope }: { connection: string; scope: ScopeChoice }) {
+type RowProps = { connection: string; scope: ScopeChoice; isEnrolled: boolean };
+
+function ScopeRow({ connection, scope, isEnrolled }: RowProps) {
   const Icon = icons[scope.level];
   const { level, path } = scope;
   const href = `/enroll/tenant?${new URLSearchParams({ connection, level, path }).toString()}`;
@@ -39,7 +48,7 @@ function ScopeRow({ connection, scope }: { connection: string; scope: ScopeChoic
         </p>
         <p className="text-sm text-ink-3 first-letter:uppercase">{level}</p>
       </div>
-      <Readiness scope={scope} href={href} />
+      {isEnrolled ? <Badge tone="good">Enrolled</Badge> : <Readiness scope={scope} href={href} />}
     </li>
   );
 }

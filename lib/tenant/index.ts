@@ -33,5 +33,3 @@ export { listAudit, listMembers, listSessions, renameTenant } from './people.ts'
 export type { AuditRow, Member, SessionRow } from './people.ts';
 export { operatorOverview } from './operator.ts';
 export type { OperatorOverview } from './operator.ts';
-export { listConnections, openConnection } from './connection.ts';
-export type { ConnectionChoice, OpenConnection } from './connection.ts';

@@ -46,7 +46,9 @@ function NoIdentity() {
 type ChoicesProps = { page: ScopePage; query: string | undefined; requestId: string };
 
 function Choices({ page, query, requestId }: ChoicesProps) {
-  const { connection, connections, scopes, nextCursor, failure } = page;
+  const { connection, connections, found, failure } = page;
+  const scopes = found?.scopes ?? [];
+  const nextCursor = found?.nextCursor ?? null;
   const more = new URLSearchParams({
     connection: connection.id,
     ...(query ? { q: query } : {}),
@@ -78,7 +80,9 @@ function Choices({ page, query, requestId }: ChoicesProps) {
         </Button>
       </form>
       {failure ? <ErrorCallout error={{ ...failure.screen, requestId }} /> : null}
-      {scopes.length > 0 ? <ScopeList connection={connection.id} scopes={scopes} /> : null}
+      {scopes.length > 0 ? (
+        <ScopeList connection={connection.id} scopes={scopes} enrolled={found?.enrolled ?? []} />
+      ) : null}
       {!failure && scopes.length === 0 ? (
         <EmptyState
           title={query ? `Nothing that you administer is named like “${query}”` : 'You administer nothing there'}

@@ -1,39 +1,32 @@
-import { forgeOf, type ScopeChoice } from '#lib/forge/index.ts';
-import {
-  listConnections,
-  openConnection,
-  userToken,
-  type ConnectionChoice,
-  type PersonCtx,
-} from '#lib/tenant/index.ts';
+import { forgeConnectionsOf, listScopesOf } from '#lib/enrollment/index.ts';
 import { toAppError, type AppError } from '#lib/errors.ts';
+import type { PersonCtx } from '#lib/tenant/index.ts';
+
+type Connections = Awaited<ReturnType<typeof forgeConnectionsOf>>;
+type Scopes = Awaited<ReturnType<typeof listScopesOf>>;
 
 export type ScopePage = {
-  connection: ConnectionChoice;
+  connection: Connections[number];
   /** Forges that the person is signed in with, to choose among. */
-  connections: ConnectionChoice[];
-  scopes: ScopeChoice[];
-  nextCursor: string | null;
+  connections: Connections;
+  /** Null where the forge could not be asked: a state of this page and no error of it. */
+  found: Scopes | null;
   failure: AppError | null;
 };
 
-/** What the person administers on one forge. A forge that is away is a state of this page and no error of it. */
 export async function scopePage(
-  { person }: PersonCtx,
+  by: PersonCtx,
   asked: { connection?: string | undefined; query?: string | undefined; cursor?: string | undefined },
 ): Promise<ScopePage | null> {
-  const mine = new Set(person.identities.map((identity) => identity.connectionId));
-  const connections = (await listConnections()).filter(({ id }) => mine.has(id));
+  const mine = new Set(by.person.identities.map(({ connectionId }) => connectionId));
+  const connections = (await forgeConnectionsOf()).filter(({ id }) => mine.has(id));
   const connection = connections.find(({ id }) => id === asked.connection) ?? connections[0];
-  const identity = person.identities.find(({ connectionId }) => connectionId === connection?.id);
-  if (!connection || !identity) return null;
-  const page = { connection, connections, failure: null };
+  if (!connection) return null;
   try {
-    const forge = forgeOf(await openConnection(connection.id));
-    const token = await userToken(identity, (refreshToken) => forge.signIn.refresh(refreshToken));
     const { query, cursor } = asked;
-    return { ...page, ...(await forge.listScopes({ userToken: token, query, cursor })) };
+    const found = await listScopesOf(by, connection.id, { query, cursor });
+    return { connection, connections, found, failure: null };
   } catch (error) {
-    return { ...page, scopes: [], nextCursor: null, failure: toAppError(error) };
+    return { connection, connections, found: null, failure: toAppError(error) };
   }
 }

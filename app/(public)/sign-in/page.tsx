@@ -1,5 +1,6 @@
 import type { Metadata } from 'next';
-import { currentPerson, listConnections } from '#lib/tenant/index.ts';
+import { forgeConnectionsOf } from '#lib/enrollment/index.ts';
+import { currentPerson } from '#lib/tenant/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { Mark } from '#components/ui/mark.tsx';
@@ -37,7 +38,7 @@ export default async function SignInPage({ searchParams }: Props) {
   const next = safeNext(typeof asked['next'] === 'string' ? asked['next'] : undefined);
   const error = typeof asked['error'] === 'string' ? (errors[asked['error']] ?? errors['Other']) : null;
   const by = await currentPerson();
-  const connections = await listConnections();
+  const connections = await forgeConnectionsOf();
   return (
     <main id="main" className="mx-auto grid min-h-dvh max-w-sm content-center gap-6 p-6">
       <div className="grid gap-3">

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import NextAuth from 'next-auth';
 import { cookies, headers } from 'next/headers';
 import { NextRequest, NextResponse } from 'next/server';
+import { openConnection } from '#lib/enrollment/index.ts';
 import { forgeOf } from '#lib/forge/index.ts';
 import {
   authOptions,
@@ -9,7 +10,6 @@ import {
   cookieName,
   currentPerson,
   endSession,
-  openConnection,
   type SignInForge,
   type SignInRequest,
 } from '#lib/tenant/index.ts';
@@ -28,7 +28,7 @@ async function signInForge(connectionId: string): Promise<SignInForge> {
   const { signIn, listMembershipScopes } = forgeOf(connection);
   return {
     connectionId,
-    name: connection.name,
+    name: connectionId,
     clientId: connection.clientId,
     authorizationUrl: signIn.authorizationUrl,
     tokenUrl: signIn.tokenUrl,
