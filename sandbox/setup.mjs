@@ -24,10 +24,13 @@ function installDependencies(say) {
   const wanted = hashOf('package.json', 'package-lock.json');
   const stamp = join(MODULES, '.flywheel-installed');
   if (existsSync(NODE) && (readIfThere(stamp) === wanted || isInstalled())) return writeFileSync(stamp, wanted);
-  say('Installing dependencies (npm ci) …');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci failed; its last words are above.');
+  say('Installing dependencies (npm install) …');
+  // Not `npm ci`: it refuses a lock file that lacks other machines' native packages, and npm leaves those out of the file
+  // wherever its registry does not have them. This keeps to the locked versions all the same, and writes nothing back.
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+  run('npm', args, 'npm install failed; its last words are above.');
   if (!existsSync(NODE))
-    throw new Error('npm ci ran, but node_modules/.bin/node is missing: were install scripts switched off?');
+    throw new Error('npm ran, but node_modules/.bin/node is missing: were install scripts switched off?');
   writeFileSync(stamp, wanted);
 }
 
