@@ -1,9 +1,19 @@
 import { AppError } from '../../errors.ts';
-import type { AtticServer } from './index.ts';
 import { AtticError, CacheConfig } from './schema.ts';
 import { type AtticPermissions, signAtticToken } from './token.ts';
 
-type Asked = { server: AtticServer; name: string; signal?: AbortSignal | undefined };
+/** An Attic server that an operator entered. */
+export type AtticServer = {
+  /** Where its API answers, without a trailing slash. */
+  url: string;
+  /** Base64 of the HS256 secret that the server verifies tokens with. */
+  signingSecret: string;
+  /** A guarded fetch (lib/forge): an operator typed the URL. */
+  fetch: typeof globalThis.fetch;
+};
+
+/** One view of one server. */
+export type OneView = { server: AtticServer; name: string; signal?: AbortSignal | undefined };
 
 /** Long enough for a slow server and a clock that is a little off; nobody but this request ever holds the token. */
 const tokenLifeMs = 5 * 60_000;
@@ -13,7 +23,7 @@ const tokenLifeMs = 5 * 60_000;
  * both are what the caller goes on to look at.
  */
 export async function request(
-  asked: Asked,
+  asked: OneView,
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
   permissions: AtticPermissions,
   body?: object,
@@ -27,7 +37,7 @@ export async function request(
 }
 
 async function send(
-  asked: Asked,
+  asked: OneView,
   method: string,
   permissions: AtticPermissions,
   body: object | undefined,
@@ -49,7 +59,7 @@ async function send(
   });
 }
 
-async function readConfig(asked: Asked, response: Response): Promise<CacheConfig> {
+async function readConfig(asked: OneView, response: Response): Promise<CacheConfig> {
   const parsed = CacheConfig.safeParse(await response.json().catch(() => undefined));
   if (parsed.success) return parsed.data;
   throw new AppError('unavailable', {
@@ -66,7 +76,7 @@ async function readError(response: Response): Promise<AtticError> {
   return parsed.success ? parsed.data : { error: 'unknown', message: '' };
 }
 
-function refused(asked: Asked, method: string, status: number, error: AtticError): AppError {
+function refused(asked: OneView, method: string, status: number, error: AtticError): AppError {
   const log = `Attic at ${asked.server.url}: ${method} ${asked.name}: ${status} ${error.error}`;
   if (status === 401 || status === 403) {
     return new AppError('forbidden', {

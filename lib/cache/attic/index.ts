@@ -5,18 +5,9 @@
  * Each call signs itself a token that names exactly this cache, may do exactly this, and ends within minutes.
  */
 import { AppError, nothingChanged } from '../../errors.ts';
-import { request } from './client.ts';
+import { type OneView, request } from './client.ts';
+export type { AtticServer } from './client.ts';
 import type { CacheConfig } from './schema.ts';
-
-/** An Attic server that an operator entered. */
-export type AtticServer = {
-  /** Where its API answers, without a trailing slash. */
-  url: string;
-  /** Base64 of the HS256 secret that the server verifies tokens with. */
-  signingSecret: string;
-  /** A guarded fetch (lib/forge): an operator typed the URL. */
-  fetch: typeof globalThis.fetch;
-};
 
 export type AtticView = {
   name: string;
@@ -26,14 +17,7 @@ export type AtticView = {
   substituterUrl: string;
 };
 
-export type AtticViewWish = {
-  server: AtticServer;
-  name: string;
-  isPublic: boolean;
-  signal?: AbortSignal | undefined;
-};
-
-type OneView = { server: AtticServer; name: string; signal?: AbortSignal | undefined };
+export type AtticViewWish = OneView & { isPublic: boolean };
 
 /** Lower wins in Nix and cache.nixos.org has 40: what is upstream comes from there, what is ours from here. */
 const priority = 41;

@@ -1,6 +1,6 @@
 import { App } from '@octokit/app';
 import { Octokit } from '@octokit/core';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { guardedFetch } from '../guard.ts';
 import type { ForgeConnectionValue } from '../port.ts';
 import { callError, limitMs, nonsenseError, notAnAppError, notFoundError, type Refusal, refusalOf } from './errors.ts';
