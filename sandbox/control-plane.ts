@@ -2,13 +2,14 @@
 // There are no nodes, so pods stay pending; everything else (quotas, Pod Security, garbage collection, RBAC) is as anywhere.
 //
 //   node sandbox/control-plane.ts build    builds it, showing how far it is, and prints where it is
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { homedir, setPriority } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { freePort, logTail, startChild, waitUntil, type Child } from '#sandbox/process.ts';
 
 const SOURCE = fileURLToPath(new URL('./control-plane/', import.meta.url));
@@ -112,7 +113,7 @@ async function compile(file: string, { onProgress }: BuildOptions): Promise<void
   const logFile = `${file}.log`;
   rmSync(logFile, { force: true });
   onProgress?.({ done: 0, total: 0 });
-  const total = countPackagesToBuild();
+  const total = await countPackagesToBuild();
   const child = startChild({
     command: 'go',
     args: ['build', '-v', ...BUILD_FLAGS, '-ldflags', linkerFlags(), '-o', half, '.'],
@@ -137,17 +138,24 @@ function goEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, GOWORK: 'off' };
 }
 
-/** What `go build -v` will name; packages that Go's own cache already holds are not among them. */
-function countPackagesToBuild(): number {
+/**
+ * What `go build -v` will name; packages that Go's own cache already holds are not among them. Fetches the modules on the
+ * way, which may take minutes.
+ */
+async function countPackagesToBuild(): Promise<number> {
   const args = ['list', '-deps', ...BUILD_FLAGS, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', '.'];
-  const { status, stdout, stderr } = spawnSync('go', args, {
-    cwd: SOURCE,
-    env: goEnvironment(),
-    encoding: 'utf8',
-    maxBuffer: 1e8,
-  });
-  if (status !== 0) throw new CannotBuild(`The Kubernetes control plane cannot be built: ${stderr.trim()}`);
-  return stdout.split('\n').filter(Boolean).length;
+  const options = { cwd: SOURCE, env: goEnvironment(), maxBuffer: 1e8 };
+  try {
+    const { stdout } = await promisify(execFile)('go', args, options);
+    return stdout.split('\n').filter(Boolean).length;
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new CannotBuild(`The Kubernetes control plane cannot be built: ${lastLines(stderr || message)}`);
+  }
+}
+
+function lastLines(text: string): string {
+  return text.trim().split('\n').slice(-5).join('\n');
 }
 
 function isPackageName(line: string): boolean {
