@@ -73,7 +73,20 @@ export function handOver(script, args) {
   // Ctrl-C in a terminal reaches the child by itself, being in our group; a kill of this process alone does not.
   process.on('SIGINT', () => {});
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  leaveWithNpm(() => child.kill('SIGTERM'));
   return new Promise((resolve) => child.on('exit', (code, signal) => resolve(code ?? (signal ? 1 : 0))));
+}
+
+/** npm puts a shell between itself and us, which passes no signal on: a killed `npm start` shows only as another parent. */
+function leaveWithNpm(leave) {
+  if (!process.env.npm_lifecycle_event) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    leave();
+  }, 500);
+  watch.unref();
 }
 
 function run(command, args, failure) {
