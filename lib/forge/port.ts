@@ -200,7 +200,8 @@ export type Forge = {
 
   /**
    * One scope and this person's role there. `role` is the proof that enrolment rests on: only 'admin' may claim a scope.
-   * An installation is named only to its administrators, and only where it is that account's own.
+   * An installation is named only to its administrators, and only where it is that account's own. GitHub tells nobody's
+   * role in an organization before the App is installed there: an owner's is 'none' until then, with `installUrl` beside.
    */
   findScope(input: AsUser & { level: ScopeLevel; path: string }): Promise<ScopeChoice & { role: ScopeRole }>;
 

@@ -75,14 +75,9 @@ describe('what is signed and cannot be read', () => {
     expect(() => verify(headers, text)).toThrow(expect.objectContaining({ code: 'invalid' }));
   });
 
-  test('A7: a million levels deep ends in an answer', () => {
+  test('A7: a million levels deep are read and not descended into', () => {
     const deep = `{"action":"x","deep":${'['.repeat(1e6)}${']'.repeat(1e6)}}`;
-    const read = () => verify({ ...good, 'x-hub-signature-256': sign(deep) }, deep);
-    try {
-      expect(read().action).toBe('x');
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'invalid' });
-    }
+    expect(verify({ ...good, 'x-hub-signature-256': sign(deep) }, deep).action).toBe('x');
   });
 });
 
