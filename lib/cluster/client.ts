@@ -102,6 +102,22 @@ export class ClusterClient {
     throw this.#refused(response, text, what);
   }
 
+  /** A merge patch with the version that was read, so that it never hits a newer object. */
+  async mergePatch(object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>, patch: object): Promise<void> {
+    const asked: ApiRequest = {
+      method: 'PATCH',
+      path: objectPath(object),
+      query: { fieldManager },
+      contentType: 'application/merge-patch+json',
+      body: patch,
+    };
+    await this.call(asked, `${object.kind} ${object.metadata.name}`).catch((error: unknown) => {
+      // Gone meanwhile, or moved on: the next look sees which.
+      if (error instanceof ClusterRefused && (error.refusal.status === 404 || error.refusal.status === 409)) return;
+      throw error;
+    });
+  }
+
   /** The response itself, for streams. */
   async raw(asked: ApiRequest, timeoutMs: number): Promise<Dispatcher.ResponseData> {
     try {

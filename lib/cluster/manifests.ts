@@ -371,7 +371,7 @@ function autoscalingRunnerSet(input: EnrollmentInput, choice: PoolInput): Kubern
         'actions.github.com/cleanup-manager-role-name': names.manager,
         'actions.github.com/cleanup-no-permission-service-account-name': names.serviceAccount,
         // Nothing watches the Secret: only a change here makes the listener read a rotated key. At most 63 characters.
-        'actions.github.com/values-hash': sha256([input.credentials, input.cacheEnv, template]).slice(0, 63),
+        'actions.github.com/values-hash': sha256([input.credentials, template]).slice(0, 63),
       },
     },
     spec: {

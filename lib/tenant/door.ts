@@ -6,7 +6,7 @@ import { env } from '#lib/env.ts';
 import { appendAudit } from './audit.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
 import { formObject, typedValues } from './form.ts';
-import { log } from './log.ts';
+import { log } from '#lib/log.ts';
 import { tenantCtx } from './membership.ts';
 import { may, type OperatorPermission, type TenantPermission } from './permission.ts';
 import { currentPerson, requestId } from './session.ts';

@@ -5,7 +5,7 @@ import type { OAuthConfig } from 'next-auth/providers/oauth';
 import { seal, unsafeDb } from '#lib/db/index.ts';
 import { env, required } from '#lib/env.ts';
 import { appendAudit } from './audit.ts';
-import { log } from './log.ts';
+import { log } from '#lib/log.ts';
 import { syncMemberships, type ForgeStanding } from './membership.ts';
 import { cookieName, isSecurePortal, sessionAbsoluteMs, tokenHash } from './session.ts';
 import { sealedTokenPlace, type UserTokens } from './token.ts';

@@ -1,7 +1,7 @@
 import pg from 'pg';
-import { databaseUrl } from '#lib/db/index.ts';
+import { databaseUrl, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { channel, type Claim, claim, finish, idOf, leaseMs, renew } from './queue.ts';
+import { channel, type Claim, claim, finish, idOf, isHeld, leaseMs, renew } from './queue.ts';
 
 /** Held while a key runs. `signal` aborts when the lease is lost or the worker stops. */
 export type Lease = {
@@ -10,6 +10,8 @@ export type Lease = {
   signal: AbortSignal;
   /** Call before each write outside: throws when the lease may be another worker's. */
   check(): Promise<void>;
+  /** Within a transaction: throws, and so rolls it back, unless this very lease is still held (the fencing token). */
+  fence(tx: Pick<UnsafeTx, '$queryRaw'>): Promise<void>;
 };
 
 /** done: all is as it should be, look again later. wait: somebody else must move. gone: forget the key. */
@@ -133,6 +135,9 @@ function leaseOf(taken: Claim, entry: Running): Lease {
       await beat(new Map([[idOf(taken), entry]]));
       if (entry.abort.signal.aborted) throw lost(entry);
     },
+    async fence(tx) {
+      if (!(await isHeld(tx, taken))) throw lost(entry);
+    },
   };
 }
 
@@ -191,13 +196,14 @@ function listen(bell: Bell, options: LoopOptions): { stop: () => Promise<void> }
     const fresh = new pg.Client({ connectionString: databaseUrl() });
     fresh.on('notification', () => bell.ring());
     fresh.on('error', () => undefined);
-    fresh.on('end', () => void setTimeout(() => void connect(), pollMs).unref());
     try {
       await fresh.connect();
+      fresh.on('end', () => void setTimeout(() => void connect(), pollMs).unref());
       await fresh.query(`listen ${channel}`);
       client = fresh;
     } catch (error) {
       options.log?.({ level: 'warn', message: 'cannot listen for tasks; polling', error: messageOf(error) });
+      setTimeout(() => void connect(), 10 * pollMs).unref();
     }
   };
   void connect();

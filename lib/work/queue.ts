@@ -67,3 +67,10 @@ export async function finish(claim: Claim, result: Finish): Promise<boolean> {
     where kind = ${kind} and key = ${key} and lease_token = ${token}`;
   return kept > 0;
 }
+
+/** Locks the task's row against another claim until the caller's transaction ends, if the token is still the newest. */
+export async function isHeld(tx: Pick<UnsafeTx, '$queryRaw'>, { kind, key, token }: Claim): Promise<boolean> {
+  const rows = await tx.$queryRaw<unknown[]>`
+    select 1 from task where kind = ${kind} and key = ${key} and lease_token = ${token} and lease_until is not null for share`;
+  return rows.length > 0;
+}

@@ -402,7 +402,7 @@ CREATE UNIQUE INDEX "rate_pool_name_valid_from_key" ON "rate"("pool_name", "vali
 CREATE INDEX "enrollment_connection_id_scope_id_idx" ON "enrollment"("connection_id", "scope_id");
 
 -- CreateIndex
-CREATE UNIQUE INDEX "enrollment_tenant_id_name_key" ON "enrollment"("tenant_id", "name");
+CREATE INDEX "enrollment_tenant_id_name_idx" ON "enrollment"("tenant_id", "name");
 
 -- CreateIndex
 CREATE INDEX "enrollment_pool_tenant_id_idx" ON "enrollment_pool"("tenant_id");
@@ -501,6 +501,8 @@ ALTER TABLE "cache_view" ADD CONSTRAINT "cache_view_server_id_fkey" FOREIGN KEY 
 
 -- A scope is enrolled once; a draft reserves nothing.
 CREATE UNIQUE INDEX "enrollment_live_scope" ON "enrollment" ("connection_id", "scope_id") WHERE "state" IN ('active', 'withdrawing');
+-- A name is free again once its enrollment is withdrawn.
+CREATE UNIQUE INDEX "enrollment_name_in_tenant" ON "enrollment" ("tenant_id", "name") WHERE "state" <> 'withdrawn';
 -- Labels without a prefix belong to one tenant.
 CREATE UNIQUE INDEX "tenant_one_default" ON "tenant" ("is_default") WHERE "is_default";
 ALTER TABLE "enrollment_pool" ADD CONSTRAINT "enrollment_pool_min_max" CHECK (0 <= "min_runners" AND "min_runners" <= "max_runners");

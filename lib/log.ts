@@ -6,7 +6,7 @@ let made: Logger | undefined;
 /** Made at first use, since a build has no configuration. Names that could hold a secret are cut out, wherever they are. */
 export function log(): Logger {
   made ??= pino({
-    name: 'portal',
+    name: 'flywheel',
     level: env().LOG_LEVEL,
     redact: {
       paths: ['token', 'secret', 'password', 'cookie', 'authorization', '*.token', '*.secret', '*.cookie'],

@@ -1,0 +1,35 @@
+import type { GithubCredentials } from '#lib/cluster/index.ts';
+import { namespacesOf } from '#lib/model/index.ts';
+
+/** What an enrollment needs to know of its secrets before its objects can be built. */
+export type Secrets = {
+  credentials: GithubCredentials;
+  attic?: { server: string; view: string; token: string; substituterUrl: string; publicKey: string } | undefined;
+  bazel?: { user: string; password: string } | undefined;
+};
+
+export const bazelUser = 'runner';
+const bazelHttpPort = 8080;
+
+/** The environment by which runners find the caches. */
+export function cacheEnv(slug: string, secrets: Secrets): Record<string, string> {
+  const { attic, bazel } = secrets;
+  return {
+    ...(attic
+      ? {
+          ATTIC_SERVER: attic.server,
+          ATTIC_CACHE: attic.view,
+          ATTIC_TOKEN: attic.token,
+          NIX_CONFIG: [
+            `extra-substituters = ${attic.substituterUrl}`,
+            `extra-trusted-public-keys = ${attic.publicKey}`,
+          ].join('\n'),
+        }
+      : {}),
+    ...(bazel
+      ? {
+          BAZEL_REMOTE_CACHE: `http://${bazel.user}:${bazel.password}@bazel-remote.${namespacesOf(slug).bazel}.svc:${bazelHttpPort}`,
+        }
+      : {}),
+  };
+}

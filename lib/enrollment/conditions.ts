@@ -1,0 +1,30 @@
+import { Conditions, type Condition } from '#lib/model/index.ts';
+
+/** What one phase found: done (True), waiting or failing (False), or not looked at (Unknown). */
+export type PhaseResult = Pick<Condition, 'status' | 'reason' | 'message' | 'waitingFor'>;
+
+export function parsedConditions(stored: unknown): Condition[] {
+  return Conditions.parse(stored);
+}
+
+/** Merges what a pass found into what was known: `since` stays while the status and the reason stay. */
+export function mergedConditions(
+  before: readonly Condition[],
+  found: ReadonlyMap<string, PhaseResult>,
+  generation: number,
+  now: Date,
+): Condition[] {
+  return [...found].map(([type, result]) => {
+    const old = before.find((each) => each.type === type);
+    const stays = old?.status === result.status && old.reason === result.reason;
+    return { type, ...result, since: stays ? old.since : now.toISOString(), observedGeneration: generation };
+  });
+}
+
+/** Ready is what all the others say together; whoever is waited for first is waited for. */
+export function readyOf(found: ReadonlyMap<string, PhaseResult>): PhaseResult {
+  const open = [...found.values()].find((result) => result.status !== 'True');
+  if (!open)
+    return { status: 'True', reason: 'Ready', message: 'Jobs with these labels get runners.', waitingFor: 'nobody' };
+  return { status: 'False', reason: open.reason, message: open.message, waitingFor: open.waitingFor };
+}

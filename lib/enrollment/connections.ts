@@ -1,0 +1,67 @@
+import { open, unsafeDb, type ForgeConnectionModel } from '#lib/db/index.ts';
+import { env } from '#lib/env.ts';
+import { AppError, notFound } from '#lib/errors.ts';
+import { forgeOf, type Forge, type ForgeConnectionValue } from '#lib/forge/index.ts';
+import type { PersonCtx, PersonIdentity } from '#lib/tenant/index.ts';
+import { userToken } from '#lib/tenant/index.ts';
+import { connectionPlace } from './places.ts';
+
+async function opened(row: ForgeConnectionModel): Promise<ForgeConnectionValue> {
+  const clientSecret = await open(row.sealedClientSecret, connectionPlace(row.id, 'client_secret'));
+  const base = {
+    id: row.id,
+    kind: row.kind,
+    baseUrl: row.baseUrl,
+    clientId: row.clientId,
+    clientSecret,
+    allowLoopback: env().FLYWHEEL_SANDBOX === '1',
+  };
+  if (!row.appId || !row.appSlug || !row.sealedPrivateKey || !row.sealedWebhookSecret) return base;
+  return {
+    ...base,
+    app: {
+      id: row.appId,
+      slug: row.appSlug,
+      privateKey: await open(row.sealedPrivateKey, connectionPlace(row.id, 'private_key')),
+      webhookSecret: await open(row.sealedWebhookSecret, connectionPlace(row.id, 'webhook_secret')),
+    },
+  };
+}
+
+/** A forge that an operator entered, with its secrets opened. */
+export async function openConnection(id: string): Promise<ForgeConnectionValue> {
+  const row = await unsafeDb().forgeConnection.findUnique({ where: { id } });
+  if (!row) throw notFound('This forge');
+  return opened(row);
+}
+
+export async function openForge(id: string): Promise<Forge> {
+  return forgeOf(await openConnection(id));
+}
+
+export type ForgeConnectionChoice = { id: string; kind: string; name: string; baseUrl: string };
+
+/** The forges a person may sign in with or enrol from. */
+export async function forgeConnectionsOf(): Promise<ForgeConnectionChoice[]> {
+  return unsafeDb().forgeConnection.findMany({
+    select: { id: true, kind: true, name: true, baseUrl: true },
+    orderBy: { name: 'asc' },
+  });
+}
+
+/** The person's account on a forge, and a token that acts as them. */
+export async function actAs(
+  by: PersonCtx,
+  connectionId: string,
+): Promise<{ forge: Forge; token: string; identity: PersonIdentity }> {
+  const identity = by.person.identities.find((each) => each.connectionId === connectionId);
+  if (!identity) {
+    throw new AppError('forbidden', {
+      log: `no identity on ${connectionId}`,
+      screen: { happened: 'You are not signed in with this forge.', todo: 'Sign in with it, then choose the scope.' },
+    });
+  }
+  const forge = await openForge(connectionId);
+  const token = await userToken(identity, (refreshToken) => forge.signIn.refresh(refreshToken));
+  return { forge, token, identity };
+}

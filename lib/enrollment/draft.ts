@@ -1,0 +1,370 @@
+import { z } from 'zod';
+import { tenantDb, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { AppError, invalidFields, notFound } from '#lib/errors.ts';
+import type { ScopeChoice } from '#lib/forge/index.ts';
+import {
+  enrollmentNameOf,
+  EnrollmentSpec,
+  isReady,
+  labelOf,
+  mostRunners,
+  PoolChoice,
+  Planes,
+  quotaProblems,
+  scaleSetNameLengthMax,
+  scopeLevels,
+  TenantName,
+  TenantSlug,
+  type Pool,
+  type Quota,
+} from '#lib/model/index.ts';
+import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
+import { actAs } from './connections.ts';
+import { liveStates, quotaOf, scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
+import type { Scope } from '#lib/model/index.ts';
+
+/** What a tenant gets that nobody decided otherwise for. */
+export const defaultQuota: Quota = { cpu: '16', memory: '32Gi', runners: 8 };
+const draftsMostPerPerson = 20;
+
+export const StartInput = z.strictObject({
+  connectionId: z.string().min(1).max(100),
+  level: z.enum(scopeLevels),
+  path: z.string().min(1).max(400),
+  tenant: z.union([
+    z.strictObject({ slug: TenantSlug }),
+    z.strictObject({
+      new: z.strictObject({ slug: TenantSlug, displayName: TenantName, kind: z.literal('organization') }),
+    }),
+  ]),
+});
+export type StartInput = z.infer<typeof StartInput>;
+
+/** The scopes that this person administers on a forge, a page at a time. */
+export async function listScopesOf(
+  by: PersonCtx,
+  connectionId: string,
+  search: { query?: string | undefined; cursor?: string | undefined },
+) {
+  const { forge, token } = await actAs(by, connectionId);
+  const page = await forge.listScopes({ userToken: token, ...search });
+  return { ...page, installUrl: forge.installUrl, enrolled: await enrolledAmong(connectionId, page.scopes) };
+}
+
+/** Scope ids of these that are enrolled, themselves or by what they are inside of. */
+async function enrolledAmong(connectionId: string, scopes: ScopeChoice[]): Promise<string[]> {
+  const ids = scopes.flatMap((scope) => [scope.scopeId, scope.ownerId]);
+  const rows = await unsafeDb().enrollment.findMany({
+    where: { connectionId, scopeId: { in: ids }, state: { in: [...liveStates] } },
+    select: { scopeId: true },
+  });
+  const live = new Set(rows.map((row) => row.scopeId));
+  return scopes.filter((scope) => live.has(scope.scopeId) || live.has(scope.ownerId)).map((scope) => scope.scopeId);
+}
+
+function refusePath(message: string, todo?: string): AppError {
+  return new AppError('invalid', {
+    log: `scope refused: ${message}`,
+    screen: { happened: message, fields: { path: message }, ...(todo ? { todo } : {}) },
+  });
+}
+
+/** The scope as the forge shows it to this very person, who administers it, with the App installed and able (A13). */
+export async function provenScope(
+  by: PersonCtx,
+  connectionId: string,
+  level: Scope['level'],
+  path: string,
+): Promise<ScopeChoice> {
+  const { forge, token } = await actAs(by, connectionId);
+  const scope = await forge.findScope({ userToken: token, level, path }).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === 'not_found')
+      throw refusePath(`${path} does not exist, or you may not see it.`);
+    throw error;
+  });
+  if (scope.role !== 'admin')
+    throw refusePath(`You do not administer ${scope.path}.`, 'Ask one of its owners to enrol it.');
+  const { installation } = scope;
+  if (!installation)
+    throw refusePath(
+      `The App is not installed on ${scope.path}.`,
+      `Install it at ${scope.installUrl}, then come back.`,
+    );
+  if (installation.suspended)
+    throw refusePath(`The App’s installation on ${scope.path} is suspended.`, `Resume it at ${scope.installUrl}.`);
+  if (installation.permissionsMissing.length > 0) {
+    throw refusePath(
+      `The App lacks ${installation.permissionsMissing.join(', ')} on ${scope.path}.`,
+      `Accept the new permissions at ${scope.installUrl}.`,
+    );
+  }
+  return scope;
+}
+
+async function refuseEnrolled(connectionId: string, scope: ScopeChoice, exceptId?: string): Promise<void> {
+  const rows = await unsafeDb().enrollment.findMany({
+    where: { connectionId, scopeId: { in: [scope.scopeId, scope.ownerId] }, state: { in: [...liveStates] } },
+    select: { id: true, scopeId: true, path: true },
+  });
+  const other = rows.find((row) => row.id !== exceptId);
+  if (!other) return;
+  const same = other.scopeId === scope.scopeId;
+  throw refusePath(
+    same ? `${scope.path} is enrolled already.` : `${scope.path} is inside ${other.path}, which is enrolled already.`,
+    'Its runners serve this scope too; ask an admin of that tenant.',
+  );
+}
+
+/** Steps one and two of the wizard: a proven scope and a tenant become a draft. Nothing outside is written. */
+export async function startEnrollment(
+  by: PersonCtx,
+  input: StartInput,
+): Promise<{ tenantSlug: string; enrollmentId: string }> {
+  const scope = await provenScope(by, input.connectionId, input.level, input.path);
+  await refuseEnrolled(input.connectionId, scope);
+  const existing = 'slug' in input.tenant ? await adminOf(by, input.tenant.slug) : null;
+  return unsafeTransaction(async (tx) => {
+    await refuseTooManyDrafts(tx, by);
+    const tenant = existing?.tenant ?? (await createTenant(tx, by, input));
+    await keepInstallation(tx, input.connectionId, scope);
+    const enrollment = await tx.enrollment.create({
+      data: {
+        tenantId: tenant.id,
+        name: await freeName(tx, tenant.id, scope.path),
+        connectionId: input.connectionId,
+        level: scope.level,
+        path: scope.path,
+        scopeId: scope.scopeId,
+        installationId: scope.installation?.id ?? null,
+        draft: { pools: [], planes: { attic: { public: false } } },
+        createdById: by.person.userId,
+      },
+    });
+    await appendAudit(tx, by, tenant.id, {
+      action: 'enrollment:start',
+      target: `enrollment/${enrollment.name}`,
+      after: { scope: scope.path, level: scope.level },
+    });
+    return { tenantSlug: tenant.slug, enrollmentId: enrollment.id };
+  });
+}
+
+async function adminOf(by: PersonCtx, slug: string): Promise<Ctx> {
+  const ctx = await tenantCtx(by, slug);
+  if (!ctx || (ctx.role !== 'admin' && ctx.role !== 'operator'))
+    throw invalidFields({ 'tenant.slug': 'You are not an admin of this tenant.' });
+  if (ctx.tenant.state === 'suspended' || ctx.tenant.state === 'left')
+    throw invalidFields({ 'tenant.slug': `This tenant is ${ctx.tenant.state}.` });
+  return ctx;
+}
+
+async function refuseTooManyDrafts(tx: UnsafeTx, by: PersonCtx): Promise<void> {
+  const drafts = await tx.enrollment.count({ where: { createdById: by.person.userId, state: 'draft' } });
+  if (drafts >= draftsMostPerPerson) {
+    throw new AppError('conflict', {
+      log: 'too many drafts',
+      screen: { happened: `You have ${drafts} unfinished enrollments.`, todo: 'Finish or discard one of them first.' },
+    });
+  }
+}
+
+async function createTenant(tx: UnsafeTx, by: PersonCtx, input: StartInput): Promise<{ id: string; slug: string }> {
+  if (!('new' in input.tenant)) throw notFound('This tenant');
+  const { slug, displayName, kind } = input.tenant.new;
+  if (await tx.tenant.findUnique({ where: { slug }, select: { id: true } }))
+    throw invalidFields({ 'tenant.new.slug': 'is taken; choose another' });
+  const cluster = await tx.cluster.findFirst({ orderBy: { createdAt: 'asc' } });
+  if (!cluster)
+    throw new AppError('unavailable', {
+      log: 'no cluster is entered',
+      screen: { happened: 'No cluster is set up yet.', todo: 'Ask the operator.' },
+    });
+  const tenant = await tx.tenant.create({
+    data: {
+      slug,
+      displayName,
+      kind,
+      state: 'draft',
+      quotaCpu: defaultQuota.cpu,
+      quotaMemory: defaultQuota.memory,
+      quotaRunners: defaultQuota.runners,
+      cluster: { connect: { id: cluster.id } },
+      billingAccount: { create: { name: displayName } },
+      members: { create: { userId: by.person.userId, role: 'admin', source: 'forge' } },
+    },
+  });
+  await appendAudit(tx, by, tenant.id, {
+    action: 'tenant:create',
+    target: `tenant/${slug}`,
+    after: { displayName, kind, quota: defaultQuota },
+  });
+  return tenant;
+}
+
+async function keepInstallation(tx: UnsafeTx, connectionId: string, scope: ScopeChoice): Promise<void> {
+  if (!scope.installation) return;
+  const seen = {
+    accountId: scope.ownerId,
+    accountLogin: scope.path.split('/')[0] ?? scope.path,
+    accountType: scope.level === 'organization' ? 'Organization' : 'User',
+    repositorySelection: scope.installation.repositorySelection,
+    removedAt: null,
+    suspendedAt: null,
+    observedAt: new Date(),
+  };
+  await tx.installation.upsert({
+    where: { connectionId_externalId: { connectionId, externalId: scope.installation.id } },
+    create: { connectionId, externalId: scope.installation.id, permissions: {}, ...seen },
+    update: seen,
+  });
+}
+
+async function freeName(tx: UnsafeTx, tenantId: string, path: string): Promise<string> {
+  const wanted = enrollmentNameOf(path);
+  const rows = await tx.enrollment.findMany({
+    where: { tenantId, name: { startsWith: wanted.slice(0, 40) }, state: { not: 'withdrawn' } },
+    select: { name: true },
+  });
+  const taken = new Set(rows.map((row) => row.name));
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? wanted : `${wanted.slice(0, 40).replace(/-+$/, '')}-${number}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ steps three and four
+
+const Draft = z.object({ pools: z.array(PoolChoice), planes: Planes });
+export type Draft = z.infer<typeof Draft>;
+
+export type EnrollmentDraft = {
+  id: string;
+  name: string;
+  scope: Scope;
+  forgeName: string;
+  state: EnrollmentRow['state'];
+  generation: number;
+  draft: Draft;
+  quota: Quota;
+  /** What other live enrollments of the tenant may use at most, out of the same quota. */
+  otherPools: PoolChoice[];
+  pools: (CatalogPool & { ready: boolean; label: string; mostRunners: number })[];
+};
+
+async function ownRow(ctx: Ctx, id: string): Promise<EnrollmentRow> {
+  const row = z.uuid().safeParse(id).success
+    ? await ctx.db.enrollment.findFirst({ where: { id }, include: withPosition })
+    : null;
+  if (!row) throw notFound('This enrollment');
+  return row;
+}
+
+/** What is being edited: the draft, else what was approved. */
+function draftOf(row: EnrollmentRow): Draft {
+  return Draft.parse(row.draft ?? row.spec ?? { pools: [], planes: {} });
+}
+
+async function otherPoolsOf(ctx: Ctx, id: string): Promise<PoolChoice[]> {
+  const rows = await ctx.db.enrollmentPool.findMany({ where: { enrollmentId: { not: id } } });
+  return rows.map(({ poolName, minRunners, maxRunners }) => ({ pool: poolName, minRunners, maxRunners }));
+}
+
+/** The wizard's and the change form's view of an enrollment. */
+export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentDraft> {
+  const row = await ownRow(ctx, id);
+  const pools = await catalog();
+  const quota = quotaOf(row.tenant);
+  return {
+    id,
+    name: row.name,
+    scope: scopeOf(row),
+    forgeName: row.connection.name,
+    state: row.state,
+    generation: row.generation,
+    draft: draftOf(row),
+    quota,
+    otherPools: await otherPoolsOf(ctx, id),
+    pools: pools.map((pool) => ({
+      ...pool,
+      ready: isReady(pool),
+      label: labelOf(row.tenant, pool.name),
+      mostRunners: isReady(pool) ? mostRunners(pool, quota) : 0,
+    })),
+  };
+}
+
+/** Throws with the message at the pool's own field: `pools.<name>.maxRunners` or `pools.<name>`; `pools` for all together. */
+export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice[]): Promise<void> {
+  const fields: Record<string, string> = {};
+  const known = await poolsByName();
+  const labels = new Map(pools.map((choice) => [labelOf(row.tenant, choice.pool), choice.pool]));
+  for (const [label, name] of labels) {
+    const pool = known.get(name);
+    if (!pool) fields[`pools.${name}`] = 'is not in the catalog';
+    else if (!isReady(pool)) fields[`pools.${name}`] = 'has no resources yet; an operator must give them first';
+    else if (label.length > scaleSetNameLengthMax)
+      fields[`pools.${name}`] = `its label ${label} is over ${scaleSetNameLengthMax} characters`;
+  }
+  const taken = await unsafeDb().enrollmentPool.findMany({
+    where: { scaleSetName: { in: [...labels.keys()] }, enrollmentId: { not: row.id } },
+    select: { scaleSetName: true },
+  });
+  for (const { scaleSetName } of taken)
+    fields[`pools.${labels.get(scaleSetName)}`] = `its label ${scaleSetName} is in use by another enrollment`;
+  for (const [path, message] of Object.entries(
+    quotaFields(pools, await otherPoolsOf(ctx, row.id), known, quotaOf(row.tenant)),
+  ))
+    fields[path] ??= message;
+  if (Object.keys(fields).length > 0) throw invalidFields(fields, 'These pools cannot be had as asked.');
+}
+
+const unitOf = { cpu: 'CPU', memory: 'memory', runners: 'runners' };
+
+function quotaFields(
+  pools: PoolChoice[],
+  others: PoolChoice[],
+  known: ReadonlyMap<string, Pool>,
+  quota: Quota,
+): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const choice of pools) {
+    const pool = known.get(choice.pool);
+    if (pool && isReady(pool) && choice.maxRunners > mostRunners(pool, quota))
+      fields[`pools.${choice.pool}.maxRunners`] = `the quota holds ${mostRunners(pool, quota)} at most`;
+  }
+  const problems = quotaProblems([...others, ...pools], known, quota);
+  const words = problems.map((problem) => `${problem.needed} of ${problem.quota} ${unitOf[problem.what]}`);
+  if (words.length > 0)
+    fields['pools'] = `Together they would need ${words.join(' and ')} at their maximum, more than the quota holds.`;
+  return fields;
+}
+
+async function saveDraft(ctx: Ctx, row: EnrollmentRow, part: Partial<Draft>): Promise<void> {
+  if (row.state !== 'draft' && row.state !== 'active') {
+    throw new AppError('conflict', {
+      log: `enrollment is ${row.state}`,
+      screen: { happened: 'This enrollment is being withdrawn and can no longer be changed.' },
+    });
+  }
+  await tenantDb(ctx.tenant.id).enrollment.update({
+    where: { id: row.id },
+    data: { draft: { ...draftOf(row), ...part } },
+  });
+}
+
+export const PoolsInput = z.strictObject({ enrollmentId: z.uuid(), pools: EnrollmentSpec.shape.pools });
+
+/** Step three: the pools and their sizes. */
+export async function savePools(ctx: Ctx, input: z.infer<typeof PoolsInput>): Promise<void> {
+  const row = await ownRow(ctx, input.enrollmentId);
+  await checkPools(ctx, row, input.pools);
+  await saveDraft(ctx, row, { pools: input.pools });
+}
+
+export const PlanesInput = z.strictObject({ enrollmentId: z.uuid(), planes: Planes });
+
+/** Step four: the cache planes. */
+export async function savePlanes(ctx: Ctx, input: z.infer<typeof PlanesInput>): Promise<void> {
+  await saveDraft(ctx, await ownRow(ctx, input.enrollmentId), { planes: input.planes });
+}

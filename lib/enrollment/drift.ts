@@ -1,0 +1,39 @@
+import { unsafeDb } from '#lib/db/index.ts';
+import type { Change } from '#lib/cluster/index.ts';
+import { wake } from '#lib/work/index.ts';
+
+const gatherMs = 40;
+
+/**
+ * Turns what a watch saw into wakes: a key an enrollment, gathered for a moment, so that a namespace's removal is one look
+ * and not fourteen. Pods are not ours to mend and wake nobody.
+ */
+export function wakeOfChange(onError: (error: unknown) => void): (change: Change) => void {
+  const changed = new Map<string, Set<string | undefined>>();
+  let timer: NodeJS.Timeout | undefined;
+  const flush = async () => {
+    timer = undefined;
+    const gathered = [...changed];
+    changed.clear();
+    for (const [slug, names] of gathered) await wakeEnrollments(slug, names);
+  };
+  return (change) => {
+    if (change.tenant === undefined || change.kind === 'Pod') return;
+    const names = changed.get(change.tenant) ?? new Set();
+    changed.set(change.tenant, names.add(change.enrollment));
+    timer ??= setTimeout(() => void flush().catch(onError), gatherMs);
+  };
+}
+
+/** A change of what the tenant's enrollments share wakes all of them. */
+async function wakeEnrollments(slug: string, names: ReadonlySet<string | undefined>): Promise<void> {
+  const rows = await unsafeDb().enrollment.findMany({
+    where: {
+      tenant: { slug },
+      state: { in: ['active', 'withdrawing'] },
+      ...(names.has(undefined) ? {} : { name: { in: [...names].filter((name) => name !== undefined) } }),
+    },
+    select: { id: true },
+  });
+  for (const { id } of rows) await wake(unsafeDb(), 'enrollment', id);
+}

@@ -1,0 +1,21 @@
+/**
+ * Enrollments: what one should be, and how the world is made to match.
+ *
+ * A person's walk is forward only: startEnrollment -> savePools -> savePlanes -> makePlan -> approvePlan. What is approved is the
+ * spec at a generation; from then on `reconcileEnrollment` alone writes to forge, cluster and cache, as a list of phases
+ * over one scope, and says how far it is in conditions. `prove` of a scope is always the person's own token.
+ *
+ * It may touch every room below it. It never writes outside but in a reconcile pass, under a lease.
+ */
+export { forgeConnectionsOf, openConnection, openForge } from './connections.ts';
+export { catalog } from './catalog.ts';
+export { enrollmentDraft, listScopesOf, savePlanes, savePools, startEnrollment } from './draft.ts';
+export type { EnrollmentDraft, StartInput } from './draft.ts';
+export { approvePlan, discardDraft, makePlan } from './plan.ts';
+export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
+export { phaseLabels } from './phases.ts';
+export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
+export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
+export { wakeOfChange } from './drift.ts';
+export { documentObjects } from './document.ts';
+export { cacheServerPlace, connectionPlace } from './places.ts';

@@ -1,0 +1,8 @@
+/** Where each secret that an operator enters is sealed to: the place is bound into the ciphertext. */
+export function connectionPlace(id: string, what: 'client_secret' | 'private_key' | 'webhook_secret'): string {
+  return `forge_connection/${id}/${what}`;
+}
+
+export function cacheServerPlace(id: string): string {
+  return `cache_server/${id}/signing_secret`;
+}

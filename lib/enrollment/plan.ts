@@ -1,0 +1,474 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { stringify } from 'yaml';
+import {
+  ClusterClient,
+  clusterConnection,
+  dryRunObjects,
+  enrollmentLabel,
+  enrollmentObjects,
+  fieldChanges,
+  findController,
+  listObjects,
+  redacted,
+  uncheckedChanges,
+  type ControllerInput,
+  type EnrollmentInput,
+  type KubernetesObject,
+  type ObjectChange,
+  type Observed,
+} from '#lib/cluster/index.ts';
+import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type UnsafeTx } from '#lib/db/index.ts';
+import { AppError, notFound } from '#lib/errors.ts';
+import { runnerGroupPrefix } from '#lib/forge/index.ts';
+import { atticViewName, EnrollmentSpec, labelOf, namespacesOf } from '#lib/model/index.ts';
+import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
+import { wake } from '#lib/work/index.ts';
+import { poolsByName } from './catalog.ts';
+import { bazelUser, type Secrets } from './cache-env.ts';
+import { openForge } from './connections.ts';
+import {
+  atticServerOf,
+  enrollmentInput,
+  githubCredentials,
+  keptCredential,
+  otherLiveEnrollments,
+  tenantHasBazel,
+} from './desired.ts';
+import { checkPools, provenScope } from './draft.ts';
+import { enrollmentRow, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+
+/** One thing that would change, and where. `=` is kept for the stamp and not shown. */
+export const PlanChange = z.object({
+  where: z.enum(['forge', 'cluster', 'cache']),
+  op: z.enum(['+', '~', '-', '=']),
+  kind: z.string(),
+  name: z.string(),
+  namespace: z.string().optional(),
+  fields: z.array(z.object({ path: z.string(), before: z.string().optional(), after: z.string().optional() })),
+  yaml: z.string().optional(),
+});
+export type PlanChange = z.infer<typeof PlanChange>;
+
+/** A plan as a value: what it was based on, and what it would do. */
+type PlanValue = {
+  baseGeneration: number;
+  spec: EnrollmentSpec;
+  changes: PlanChange[];
+  clusterChecked: boolean;
+  observedHash: string;
+};
+
+export const PlanInput = z.strictObject({ enrollmentId: z.uuid(), kind: z.enum(['enroll', 'change', 'withdraw']) });
+
+function stamp(generation: number, spec: EnrollmentSpec, changes: PlanChange[]): string {
+  return createHash('sha256')
+    .update(JSON.stringify([generation, spec, changes]))
+    .digest('hex');
+}
+
+async function ownRow(ctx: Ctx, id: string): Promise<EnrollmentRow> {
+  const row = await ctx.db.enrollment.findFirst({ where: { id }, include: withPosition });
+  if (!row) throw notFound('This enrollment');
+  return row;
+}
+
+function specToPlan(row: EnrollmentRow, kind: PlanKind): EnrollmentSpec {
+  const spec = EnrollmentSpec.safeParse(kind === 'withdraw' ? row.spec : (row.draft ?? row.spec));
+  if (spec.success) return spec.data;
+  throw new AppError('invalid', {
+    log: 'nothing to plan',
+    screen: {
+      happened: kind === 'withdraw' ? 'This enrollment was never applied.' : 'No pool is chosen yet.',
+      todo: 'Choose at least one pool.',
+    },
+  });
+}
+
+function assertKind(row: EnrollmentRow, kind: PlanKind): void {
+  const right = { enroll: row.state === 'draft', change: row.state === 'active', withdraw: row.state === 'active' }[
+    kind
+  ];
+  if (right) return;
+  throw new AppError('conflict', {
+    log: `${kind} of a ${row.state} enrollment`,
+    screen: { happened: `This enrollment is ${row.state}, so this cannot be planned.` },
+  });
+}
+
+/** Works out what would change and keeps it. Nothing is written outside. */
+export async function makePlan(ctx: Ctx, input: z.infer<typeof PlanInput>): Promise<string> {
+  const row = await ownRow(ctx, input.enrollmentId);
+  assertKind(row, input.kind);
+  const spec = specToPlan(row, input.kind);
+  if (input.kind !== 'withdraw') await checkPools(ctx, row, spec.pools);
+  const value = await planValue(row, input.kind, spec);
+  const plan = await ctx.db.plan.create({
+    data: {
+      tenantId: ctx.tenant.id,
+      enrollmentId: row.id,
+      kind: input.kind,
+      baseGeneration: value.baseGeneration,
+      spec: value.spec,
+      observedHash: value.observedHash,
+      changes: value.changes,
+      clusterChecked: value.clusterChecked,
+      createdById: ctx.person.userId,
+    },
+  });
+  return plan.id;
+}
+
+async function planValue(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanValue> {
+  const client = new ClusterClient(clusterConnection(row.tenant.clusterId));
+  const { changes: cluster, checked } =
+    kind === 'withdraw' ? await removedObjects(row, spec, client) : await changedObjects(row, spec, client);
+  const changes = [
+    ...(await forgeChanges(row, kind, spec)),
+    ...cluster.map(asPlanChange),
+    ...(await cacheChanges(row, kind, spec)),
+  ];
+  return {
+    baseGeneration: row.generation,
+    spec,
+    changes,
+    clusterChecked: checked,
+    observedHash: stamp(row.generation, spec, changes),
+  };
+}
+
+function asPlanChange(change: ObjectChange): PlanChange {
+  const { object, ...rest } = change;
+  return { where: 'cluster', ...rest, ...(change.op === '=' ? {} : { yaml: stringify(object) }) };
+}
+
+type ClusterChanges = { changes: ObjectChange[]; checked: boolean };
+
+/** Away, being built, or not there at all: the plan then says what it would write, unchecked. */
+async function unlessAway(
+  ask: () => Promise<ObjectChange[]>,
+  otherwise: () => Promise<ObjectChange[]>,
+): Promise<ClusterChanges> {
+  try {
+    return { changes: await ask(), checked: true };
+  } catch (error) {
+    if (!(error instanceof AppError) || (error.code !== 'unavailable' && error.code !== 'rate_limited')) throw error;
+    return { changes: await otherwise(), checked: false };
+  }
+}
+
+async function changedObjects(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec,
+  client: ClusterClient,
+): Promise<ClusterChanges> {
+  return unlessAway(
+    async () => {
+      const controller = await findController(client);
+      const input = await plannedInput(row, spec, controller);
+      const wanted = await dryRunObjects(client, enrollmentObjects(input));
+      const removed = await noLongerWanted(row, input, client);
+      return [...wanted, ...removed];
+    },
+    async () => uncheckedChanges(enrollmentObjects(await plannedInput(row, spec, null))),
+  );
+}
+
+/** The input with secrets that may not exist yet: their values are never shown, only that there will be some. */
+async function plannedInput(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec,
+  controller: ControllerInput | null,
+): Promise<EnrollmentInput> {
+  const { cluster } = await unsafeDb().tenant.findUniqueOrThrow({
+    where: { id: row.tenantId },
+    select: { cluster: true },
+  });
+  const fallback = {
+    version: cluster.controllerVersion ?? '0.14.2',
+    namespace: cluster.controllerNamespace,
+    serviceAccount: cluster.controllerServiceAccount,
+  };
+  const planned = 'made when applied';
+  const attic = spec.planes.attic ? await keptAttic(row) : undefined;
+  const secrets: Secrets = {
+    credentials: await githubCredentials(row),
+    ...(spec.planes.attic
+      ? {
+          attic: attic ?? {
+            server: planned,
+            view: atticViewName(row.tenant.slug),
+            token: planned,
+            substituterUrl: planned,
+            publicKey: planned,
+          },
+        }
+      : {}),
+    ...(spec.planes.bazel
+      ? { bazel: { user: bazelUser, password: (await keptCredential(row, 'bazel-password'))?.value ?? planned } }
+      : {}),
+  };
+  const planRow =
+    row.runnerGroup === null && row.level === 'organization' ? { ...row, runnerGroup: groupName(row) } : row;
+  return enrollmentInput(planRow, spec, {
+    pools: await poolsByName(),
+    controller: controller ?? fallback,
+    secrets,
+    tenantHasBazel: await tenantHasBazel(row, spec),
+  });
+}
+
+async function keptAttic(row: EnrollmentRow): Promise<Secrets['attic']> {
+  const server = await atticServerOf(row);
+  const token = await keptCredential(row, 'attic-token');
+  const name = atticViewName(row.tenant.slug);
+  const view =
+    server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
+  if (!server || !token || !view?.publicKey || !view.substituterUrl) return undefined;
+  return {
+    server: server.url,
+    view: name,
+    token: token.value,
+    substituterUrl: view.substituterUrl,
+    publicKey: view.publicKey,
+  };
+}
+
+export function groupName(row: EnrollmentRow): string {
+  return `${runnerGroupPrefix}${row.tenant.slug}`;
+}
+
+const removable = [
+  { kind: 'AutoscalingRunnerSet', apiVersion: 'actions.github.com/v1alpha1' },
+  { kind: 'RoleBinding', apiVersion: 'rbac.authorization.k8s.io/v1' },
+  { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
+  { kind: 'ServiceAccount', apiVersion: 'v1' },
+  { kind: 'Secret', apiVersion: 'v1' },
+] as const;
+
+async function ofThisEnrollment(row: EnrollmentRow, client: ClusterClient) {
+  const selector = `${enrollmentLabel}=${row.name}`;
+  const { runners } = namespacesOf(row.tenant.slug);
+  const lists = await Promise.all(
+    removable.map(({ kind, apiVersion }) => listObjects(client, kind, apiVersion, runners, selector)),
+  );
+  return lists.flat();
+}
+
+const key = (object: { kind: string; metadata: { name: string } }): string => `${object.kind}/${object.metadata.name}`;
+
+function removal(object: Parameters<typeof redacted>[0]): ObjectChange {
+  const { name, namespace } = object.metadata;
+  return {
+    op: '-',
+    kind: object.kind,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    fields: fieldChanges(object, undefined),
+    object: redacted(object),
+  };
+}
+
+/** Objects of pools that the new spec leaves out. */
+async function noLongerWanted(
+  row: EnrollmentRow,
+  input: EnrollmentInput,
+  client: ClusterClient,
+): Promise<ObjectChange[]> {
+  if (row.state === 'draft') return [];
+  const wanted = new Set(enrollmentObjects(input).map(key));
+  const present = await ofThisEnrollment(row, client);
+  return present
+    .filter((object) => !wanted.has(key(object)))
+    .map(still)
+    .map(removal);
+}
+
+/** What lives by itself (status, counts, versions) would make every plan stale by the time it is read. */
+function still(object: Observed): KubernetesObject {
+  const { status: _, metadata, ...rest } = object;
+  const { name, namespace, labels, finalizers } = metadata;
+  const kept = {
+    name,
+    ...(namespace ? { namespace } : {}),
+    ...(labels ? { labels } : {}),
+    ...(finalizers ? { finalizers } : {}),
+  };
+  return { ...rest, metadata: kept };
+}
+
+async function removedObjects(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec,
+  client: ClusterClient,
+): Promise<ClusterChanges> {
+  const last = (await otherLiveEnrollments(row)) === 0;
+  const expected = async () => enrollmentObjects(await plannedInput(row, spec, null));
+  const namespaces = async () => (last ? (await expected()).filter((object) => object.kind === 'Namespace') : []);
+  return unlessAway(
+    async () => [...(await ofThisEnrollment(row, client)).map(still), ...(await namespaces())].map(removal),
+    async () =>
+      (await expected())
+        .filter((object) => last || object.metadata.labels?.[enrollmentLabel] === row.name)
+        .map(removal),
+  );
+}
+
+async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanChange[]> {
+  const before = new Set((specOf(row)?.pools ?? []).map((choice) => labelOf(row.tenant, choice.pool)));
+  const after = new Set(kind === 'withdraw' ? [] : spec.pools.map((choice) => labelOf(row.tenant, choice.pool)));
+  const changes: PlanChange[] = [];
+  const add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) =>
+    changes.push({ where: 'forge', op, kind: what, name, namespace: row.path, fields });
+  if (row.level === 'organization') {
+    const fields = [
+      { path: 'visibility', after: 'all repositories' },
+      { path: 'allowsPublicRepositories', after: 'false' },
+    ];
+    if (kind === 'withdraw' && row.runnerGroup !== null) add('-', 'RunnerGroup', row.runnerGroup, []);
+    if (kind !== 'withdraw' && (await groupIsMissing(row))) add('+', 'RunnerGroup', groupName(row), fields);
+  }
+  for (const label of after)
+    if (!before.has(label)) add('+', 'RunnerScaleSet', label, [{ path: 'runs-on', after: label }]);
+  for (const label of before)
+    if (!after.has(label)) add('-', 'RunnerScaleSet', label, [{ path: 'runs-on', before: label }]);
+  return changes;
+}
+
+/** False also where the organization has no groups of its own: its Default group then serves. */
+async function groupIsMissing(row: EnrollmentRow): Promise<boolean> {
+  if (row.installationId === null) return false;
+  const forge = await openForge(row.connectionId);
+  const seen = await forge.observeScope({
+    installationId: row.installationId,
+    level: row.level,
+    scopeId: row.scopeId,
+    path: row.path,
+  });
+  if (!seen.runnerGroups) return false;
+  return (
+    (await forge.observeRunnerGroup({ installationId: row.installationId, org: seen.path, name: groupName(row) })) ===
+    null
+  );
+}
+
+async function cacheChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanChange[]> {
+  const name = atticViewName(row.tenant.slug);
+  const view = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic', name } });
+  const change = (op: PlanChange['op'], fields: PlanChange['fields']): PlanChange[] => [
+    { where: 'cache', op, kind: 'AtticView', name, fields },
+  ];
+  const isPublic = spec.planes.attic?.public ?? false;
+  if (kind === 'withdraw')
+    return view && (await otherLiveEnrollments(row)) === 0
+      ? change('-', [{ path: 'public', before: String(view.isPublic) }])
+      : [];
+  if (spec.planes.attic && !view) return change('+', [{ path: 'public', after: String(isPublic) }]);
+  if (spec.planes.attic && view && view.isPublic !== isPublic)
+    return change('~', [{ path: 'public', before: String(view.isPublic), after: String(isPublic) }]);
+  return [];
+}
+
+// ------------------------------------------------------------------------------------------------ approval
+
+const stale = (log: string): AppError =>
+  new AppError('stale', {
+    log,
+    screen: {
+      happened: 'What this plan was based on has changed since it was made.',
+      todo: 'Look at a new plan, then apply that.',
+    },
+  });
+
+/** Refuses a plan that the world has overtaken; else makes its spec the one that the reconciler follows. Returns the enrollment's id. */
+export async function approvePlan(ctx: Ctx, planId: string): Promise<string> {
+  const plan = z.uuid().safeParse(planId).success ? await ctx.db.plan.findFirst({ where: { id: planId } }) : null;
+  if (!plan) throw notFound('This plan');
+  const row = await enrollmentRow(plan.enrollmentId);
+  if (!row || row.tenantId !== ctx.tenant.id) throw notFound('This plan');
+  if (plan.state !== 'open') throw stale(`plan is ${plan.state}`);
+  const spec = EnrollmentSpec.parse(plan.spec);
+  // The person's own right to the scope, looked up now: an open page outlives a role.
+  if (ctx.role !== 'operator' && plan.kind !== 'withdraw')
+    await provenScope(ctx, row.connectionId, row.level, row.path);
+  const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
+  if (now?.observedHash !== plan.observedHash) {
+    await ctx.db.plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
+    throw stale(`plan ${plan.id} of generation ${plan.baseGeneration} at generation ${row.generation}`);
+  }
+  await unsafeTransaction(async (tx) => {
+    await takeGeneration(tx, row, plan.kind, spec);
+    await tx.plan.update({
+      where: { id: plan.id },
+      data: { state: 'approved', decidedById: ctx.person.userId, decidedAt: new Date() },
+    });
+    await tx.plan.updateMany({ where: { enrollmentId: row.id, state: 'open' }, data: { state: 'discarded' } });
+    await appendAudit(tx, ctx, row.tenantId, {
+      action: `enrollment:${plan.kind}`,
+      target: `enrollment/${row.name}`,
+      before: row.spec,
+      after: plan.kind === 'withdraw' ? null : spec,
+    });
+    await wake(tx, 'enrollment', row.id);
+  }).catch(asConflict);
+  return row.id;
+}
+
+/** Generation + 1, under the row's lock; the names are reserved in the same transaction. */
+async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<void> {
+  const taken = await tx.enrollment.updateMany({
+    where: { id: row.id, generation: row.generation, state: row.state },
+    data: {
+      generation: { increment: 1 },
+      draft: Prisma.DbNull,
+      ...(kind === 'withdraw' ? { state: 'withdrawing' } : { state: 'active', spec }),
+      ...(kind === 'enroll' ? { approvedAt: new Date() } : {}),
+    },
+  });
+  if (taken.count !== 1) throw stale('another approval came first');
+  if (kind === 'withdraw') return;
+  await tx.tenant.updateMany({ where: { id: row.tenantId, state: 'draft' }, data: { state: 'active' } });
+  for (const choice of spec.pools) {
+    const sizes = { minRunners: choice.minRunners, maxRunners: choice.maxRunners };
+    // A row of a pool that is no longer wanted stays until its runner set is gone: the name is in use until then.
+    await tx.enrollmentPool.upsert({
+      where: { enrollmentId_poolName: { enrollmentId: row.id, poolName: choice.pool } },
+      create: {
+        scaleSetName: labelOf(row.tenant, choice.pool),
+        tenantId: row.tenantId,
+        enrollmentId: row.id,
+        poolName: choice.pool,
+        ...sizes,
+      },
+      update: sizes,
+    });
+  }
+}
+
+/** Two that are each allowed alone: the database lets one of them through. */
+function asConflict(error: unknown): never {
+  if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002') {
+    throw new AppError('conflict', {
+      log: `unique violation: ${error.message}`,
+      screen: {
+        happened: 'Somebody enrolled this scope, or took one of these labels, a moment ago.',
+        todo: 'Look at the scope’s present enrollment, or choose other pools.',
+      },
+    });
+  }
+  throw error;
+}
+
+/** Forgets a draft that was never applied, and its tenant where that was only made for it. */
+export async function discardDraft(ctx: Ctx, enrollmentId: string): Promise<void> {
+  const row = await ownRow(ctx, enrollmentId);
+  if (row.state !== 'draft')
+    throw new AppError('conflict', {
+      log: `discard of ${row.state}`,
+      screen: { happened: 'Only a draft can be discarded; this one must be withdrawn.' },
+    });
+  await unsafeTransaction(async (tx) => {
+    await tx.enrollment.deleteMany({ where: { id: row.id, state: 'draft' } });
+    await appendAudit(tx, ctx, row.tenantId, { action: 'enrollment:discard', target: `enrollment/${row.name}` });
+  });
+}

@@ -1,0 +1,185 @@
+import type { Clock } from '#lib/clock.ts';
+import type { ClusterView } from '#lib/cluster/index.ts';
+import { type Prisma, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { AppError } from '#lib/errors.ts';
+import type { Condition } from '#lib/model/index.ts';
+import { appendSystemAudit } from '#lib/tenant/index.ts';
+import type { Lease, Outcome } from '#lib/work/index.ts';
+import { poolsByName } from './catalog.ts';
+import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
+import { openForge } from './connections.ts';
+import { enrollPhases, withdrawPhases, type PassScope, type Phase } from './phases.ts';
+import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
+
+export type ReconcileDeps = {
+  clock: Clock;
+  /** The watch-fed view of a cluster, one for all passes. */
+  view: (clusterId: string) => ClusterView;
+  seen: Map<string, number>;
+};
+
+const lookAgainMs = 10 * 60_000;
+const waitMs = 10_000;
+const waitForPersonMs = 60_000;
+
+/** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
+export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Promise<Outcome> {
+  const row = await enrollmentRow(lease.key);
+  const spec = row && specOf(row);
+  if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
+  const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
+  const scope: PassScope = {
+    row,
+    spec,
+    pools: await poolsByName(),
+    view: deps.view(row.tenant.clusterId),
+    forge: () => openForge(row.connectionId),
+    lease,
+    clock: deps.clock,
+    seen: deps.seen,
+    attic: undefined,
+  };
+  const { found, error } = await runPhases(phases, scope);
+  const ready = readyOf(found);
+  if (ready.status === 'True' && row.state === 'withdrawing') {
+    await finishWithdrawal(row, found, lease, deps);
+    return { kind: 'gone' };
+  }
+  await keepConditions(row, new Map([['Ready', ready], ...found]), lease, deps.clock.now());
+  if (error) throw error;
+  if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
+  return {
+    kind: 'wait',
+    againMs: ready.waitingFor === 'admin' || ready.waitingFor === 'operator' ? waitForPersonMs : waitMs,
+    waitingFor: ready.waitingFor,
+  };
+}
+
+/** All phases run whose needs are met; the first error that a retry may heal is thrown when conditions are written. */
+async function runPhases(
+  phases: readonly Phase[],
+  scope: PassScope,
+): Promise<{ found: Map<string, PhaseResult>; error: AppError | undefined }> {
+  const found = new Map<string, PhaseResult>();
+  let error: AppError | undefined;
+  for (const phase of phases) {
+    const missing = phase.needs.find((need) => found.get(need)?.status !== 'True');
+    if (missing) {
+      found.set(phase.type, {
+        status: 'Unknown',
+        reason: 'NotReached',
+        message: 'Waits for the steps before it.',
+        waitingFor: found.get(missing)?.waitingFor ?? 'portal',
+      });
+      continue;
+    }
+    try {
+      found.set(phase.type, await phase.run(scope));
+    } catch (thrown) {
+      if (!(thrown instanceof AppError)) throw thrown;
+      found.set(phase.type, resultOf(phase, thrown));
+      if (isRetryable(thrown)) error ??= thrown;
+    }
+  }
+  return { found, error };
+}
+
+function isRetryable(error: AppError): boolean {
+  return ['unavailable', 'rate_limited', 'internal', 'stale'].includes(error.code);
+}
+
+const sideOf: Record<string, PhaseResult['waitingFor']> = {
+  ForgeReady: 'forge',
+  ForgeGone: 'forge',
+  CacheReady: 'cache',
+  CacheGone: 'cache',
+};
+
+/** An error as a condition: what heals by itself waits for the other side, what does not waits for a person. */
+function resultOf(phase: Phase, error: AppError): PhaseResult {
+  const message = [error.screen.happened, error.screen.todo].filter(Boolean).join(' ');
+  const reason =
+    {
+      unavailable: 'Away',
+      rate_limited: 'RateLimited',
+      conflict: 'Conflict',
+      forbidden: 'Refused',
+      invalid: 'Invalid',
+    }[error.code as string] ?? 'Failed';
+  return {
+    status: 'False',
+    reason,
+    message,
+    waitingFor: isRetryable(error) ? (sideOf[phase.type] ?? 'cluster') : 'operator',
+  };
+}
+
+function sameExceptTime(before: readonly Condition[], after: readonly Condition[]): boolean {
+  return JSON.stringify(before) === JSON.stringify(after);
+}
+
+/** Written once, at the end of a pass, only when something changed, and only under the lease and generation of the pass. */
+async function keepConditions(
+  row: EnrollmentRow,
+  found: ReadonlyMap<string, PhaseResult>,
+  lease: Lease,
+  now: Date,
+): Promise<void> {
+  const before = parsedConditions(row.conditions);
+  const conditions = mergedConditions(before, found, row.generation, now);
+  const isReady = found.get('Ready')?.status === 'True';
+  const observedGeneration = isReady ? row.generation : row.observedGeneration;
+  if (sameExceptTime(before, conditions) && observedGeneration === row.observedGeneration) return;
+  await unsafeTransaction(async (tx) => {
+    await lease.fence(tx);
+    await tx.enrollment.updateMany({
+      where: { id: row.id, generation: row.generation },
+      data: {
+        conditions: conditions as Prisma.InputJsonValue,
+        observedGeneration,
+        ...(isReady && row.readyAt === null ? { readyAt: now } : {}),
+      },
+    });
+  });
+}
+
+/** The row stays, as history and for the bill; its names and secrets go. */
+async function finishWithdrawal(
+  row: EnrollmentRow,
+  found: ReadonlyMap<string, PhaseResult>,
+  lease: Lease,
+  deps: ReconcileDeps,
+): Promise<void> {
+  const now = deps.clock.now();
+  const conditions = mergedConditions(parsedConditions(row.conditions), found, row.generation, now);
+  await unsafeTransaction(async (tx) => {
+    await lease.fence(tx);
+    await tx.enrollmentPool.deleteMany({ where: { enrollmentId: row.id } });
+    await tx.credential.deleteMany({ where: { enrollmentId: row.id } });
+    await tx.enrollment.update({
+      where: { id: row.id },
+      data: {
+        state: 'withdrawn',
+        withdrawnAt: now,
+        observedGeneration: row.generation,
+        conditions: conditions as Prisma.InputJsonValue,
+        runnerGroup: null,
+      },
+    });
+    await appendSystemAudit(tx, row.tenantId, {
+      action: 'enrollment:withdrawn',
+      target: `enrollment/${row.name}`,
+      after: { evidence: conditions.map((each) => each.message) },
+    });
+  });
+  for (const key of deps.seen.keys()) if (key.startsWith(`${row.id}/`)) deps.seen.delete(key);
+}
+
+/** For the worker: the enrollments that something in a cluster belongs to. */
+export async function enrollmentsOfTenant(slug: string, name: string | undefined): Promise<string[]> {
+  const rows = await unsafeDb().enrollment.findMany({
+    where: { tenant: { slug }, state: { in: ['active', 'withdrawing'] }, ...(name === undefined ? {} : { name }) },
+    select: { id: true },
+  });
+  return rows.map((row) => row.id);
+}

@@ -1,0 +1,29 @@
+import { unsafeDb, type Prisma } from '#lib/db/index.ts';
+import { EnrollmentSpec, type Quota, type Scope } from '#lib/model/index.ts';
+
+export const withPosition = {
+  tenant: true,
+  connection: { select: { id: true, kind: true, name: true, baseUrl: true, appSlug: true } },
+  pools: { orderBy: { scaleSetName: 'asc' } },
+} as const satisfies Prisma.EnrollmentInclude;
+
+export type EnrollmentRow = Prisma.EnrollmentGetPayload<{ include: typeof withPosition }>;
+
+export async function enrollmentRow(id: string): Promise<EnrollmentRow | null> {
+  return unsafeDb().enrollment.findUnique({ where: { id }, include: withPosition });
+}
+
+export function scopeOf(row: Pick<EnrollmentRow, 'level' | 'path' | 'connection'>): Scope {
+  return { forge: row.connection.baseUrl, level: row.level, path: row.path };
+}
+
+export function quotaOf(tenant: { quotaCpu: string; quotaMemory: string; quotaRunners: number }): Quota {
+  return { cpu: tenant.quotaCpu, memory: tenant.quotaMemory, runners: tenant.quotaRunners };
+}
+
+/** What was approved; null before the first approval. */
+export function specOf(row: Pick<EnrollmentRow, 'spec'>): EnrollmentSpec | null {
+  return row.spec === null ? null : EnrollmentSpec.parse(row.spec);
+}
+
+export const liveStates = ['active', 'withdrawing'] as const;

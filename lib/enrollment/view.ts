@@ -1,0 +1,280 @@
+import { z } from 'zod';
+import { unsafeDb, type PlanKind, type PlanState } from '#lib/db/index.ts';
+import { notFound } from '#lib/errors.ts';
+import {
+  cpuMillicores,
+  formatCpu,
+  formatMemory,
+  isReady,
+  labelOf,
+  memoryBytes,
+  workflowSnippet,
+  type Condition,
+  type Scope,
+} from '#lib/model/index.ts';
+import type { Ctx } from '#lib/tenant/index.ts';
+import { livePools, type LivePool } from '#lib/usage/index.ts';
+import { poolsByName } from './catalog.ts';
+import { parsedConditions } from './conditions.ts';
+import { enrollPhases, withdrawPhases } from './phases.ts';
+import { PlanChange } from './plan.ts';
+import { scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+
+export type PhaseView = {
+  type: string;
+  label: string;
+  status: Condition['status'];
+  reason: string;
+  message: string;
+  waitingFor: Condition['waitingFor'];
+  since: string | null;
+};
+export type PoolView = LivePool & { cpu: string; memory: string; snippet: string };
+
+export type EnrollmentSummary = {
+  id: string;
+  name: string;
+  scope: Scope;
+  forgeName: string;
+  state: EnrollmentRow['state'];
+  ready: boolean;
+  /** One sentence: ready, or what it waits for. */
+  headline: string;
+  waitingFor: Condition['waitingFor'];
+  since: string | null;
+  labels: string[];
+};
+
+export type EnrollmentView = EnrollmentSummary & {
+  phases: PhaseView[];
+  pools: PoolView[];
+  planes: {
+    attic: {
+      view: string;
+      publicKey: string | null;
+      isPublic: boolean;
+      url: string;
+      tokenExpiresAt: string | null;
+    } | null;
+    bazel: boolean;
+  };
+  generation: number;
+  observedGeneration: number;
+  createdAt: string;
+  approvedAt: string | null;
+  readyAt: string | null;
+  withdrawnAt: string | null;
+  history: { id: string; kind: PlanKind; state: PlanState; createdAt: string; decidedAt: string | null }[];
+};
+
+function headlineOf(row: EnrollmentRow, ready: Condition | undefined): string {
+  if (row.state === 'draft') return 'A draft: nothing has been applied yet.';
+  if (row.state === 'withdrawn') return 'Withdrawn; nothing of it is left.';
+  if (row.state === 'withdrawing') return ready?.message ?? 'Being withdrawn.';
+  return ready?.message ?? 'Waiting for the portal to begin.';
+}
+
+function summaryOf(row: EnrollmentRow): EnrollmentSummary {
+  const ready = readyCondition(row);
+  return {
+    id: row.id,
+    name: row.name,
+    scope: scopeOf(row),
+    forgeName: row.connection.name,
+    state: row.state,
+    ready: row.state === 'active' && ready?.status === 'True' && row.observedGeneration === row.generation,
+    headline: headlineOf(row, ready),
+    waitingFor: ready?.waitingFor ?? (row.state === 'active' || row.state === 'withdrawing' ? 'portal' : 'nobody'),
+    since: ready?.since ?? null,
+    labels: (specOf(row)?.pools ?? []).map((choice) => labelOf(row.tenant, choice.pool)),
+  };
+}
+
+/** What was said of a former generation says nothing of this one. */
+function readyCondition(row: EnrollmentRow): Condition | undefined {
+  return parsedConditions(row.conditions).find(
+    (each) => each.type === 'Ready' && each.observedGeneration === row.generation,
+  );
+}
+
+function phasesOf(row: EnrollmentRow): PhaseView[] {
+  if (row.state === 'draft') return [];
+  const phases = row.state === 'active' ? enrollPhases : withdrawPhases;
+  const known = new Map(parsedConditions(row.conditions).map((each) => [each.type, each]));
+  return phases.map(({ type, label }) => {
+    const condition = known.get(type);
+    if (!condition || condition.observedGeneration !== row.generation) {
+      return {
+        type,
+        label,
+        status: 'Unknown',
+        reason: 'NotReached',
+        message: 'Not looked at yet.',
+        waitingFor: 'portal',
+        since: null,
+      };
+    }
+    const { status, reason, message, waitingFor, since } = condition;
+    return { type, label, status, reason, message, waitingFor, since };
+  });
+}
+
+/** The enrollments of a tenant, newest first, the withdrawn last. */
+export async function listEnrollments(ctx: Ctx): Promise<EnrollmentSummary[]> {
+  const rows = await ctx.db.enrollment.findMany({ include: withPosition, orderBy: { createdAt: 'desc' } });
+  return [...rows.filter((row) => row.state !== 'withdrawn'), ...rows.filter((row) => row.state === 'withdrawn')].map(
+    summaryOf,
+  );
+}
+
+/** Everything that the enrollment's page shows. */
+export async function enrollmentView(ctx: Ctx, id: string): Promise<EnrollmentView> {
+  const row = z.uuid().safeParse(id).success
+    ? await ctx.db.enrollment.findFirst({ where: { id }, include: withPosition })
+    : null;
+  if (!row) throw notFound('This enrollment');
+  const spec = specOf(row);
+  const plans = await ctx.db.plan.findMany({
+    where: { enrollmentId: id, state: { not: 'discarded' } },
+    orderBy: { createdAt: 'desc' },
+    take: 20,
+  });
+  return {
+    ...summaryOf(row),
+    phases: phasesOf(row),
+    pools: await poolViews(ctx, row),
+    planes: { attic: spec?.planes.attic ? await atticOf(row) : null, bazel: spec?.planes.bazel !== undefined },
+    generation: row.generation,
+    observedGeneration: row.observedGeneration,
+    createdAt: row.createdAt.toISOString(),
+    approvedAt: row.approvedAt?.toISOString() ?? null,
+    readyAt: row.readyAt?.toISOString() ?? null,
+    withdrawnAt: row.withdrawnAt?.toISOString() ?? null,
+    history: plans.map((plan) => ({
+      id: plan.id,
+      kind: plan.kind,
+      state: plan.state,
+      createdAt: plan.createdAt.toISOString(),
+      decidedAt: plan.decidedAt?.toISOString() ?? null,
+    })),
+  };
+}
+
+async function poolViews(ctx: Ctx, row: EnrollmentRow): Promise<PoolView[]> {
+  const known = await poolsByName();
+  const live = await livePools(ctx, row.id);
+  return live.map((pool) => {
+    const profile = known.get(pool.pool);
+    return { ...pool, cpu: profile?.cpu ?? '', memory: profile?.memory ?? '', snippet: workflowSnippet(pool.label) };
+  });
+}
+
+async function atticOf(row: EnrollmentRow): Promise<EnrollmentView['planes']['attic']> {
+  const view = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic' } });
+  if (!view) return null;
+  const token = await unsafeDb().credential.findUnique({
+    where: { enrollmentId_kind: { enrollmentId: row.id, kind: 'attic-token' } },
+    select: { expiresAt: true },
+  });
+  return {
+    view: view.name,
+    publicKey: view.publicKey,
+    isPublic: view.isPublic,
+    url: view.substituterUrl ?? '',
+    tokenExpiresAt: token?.expiresAt?.toISOString() ?? null,
+  };
+}
+
+// ------------------------------------------------------------------------------------------------ plans
+
+export type PlanView = {
+  id: string;
+  enrollmentId: string;
+  kind: PlanKind;
+  state: PlanState;
+  /** False when the cluster did not answer, so that the plan says what would be written, unchecked. */
+  clusterChecked: boolean;
+  createdAt: string;
+  decidedAt: string | null;
+  counts: { added: number; changed: number; removed: number; unchanged: number };
+  groups: { where: PlanChange['where']; changes: PlanChange[] }[];
+};
+
+export async function planView(ctx: Ctx, planId: string): Promise<PlanView> {
+  const plan = z.uuid().safeParse(planId).success ? await ctx.db.plan.findFirst({ where: { id: planId } }) : null;
+  if (!plan) throw notFound('This plan');
+  const changes = z.array(PlanChange).parse(plan.changes);
+  const count = (op: PlanChange['op']) => changes.filter((change) => change.op === op).length;
+  const groups = (['forge', 'cluster', 'cache'] as const).map((where) => ({
+    where,
+    changes: changes.filter((change) => change.where === where && change.op !== '='),
+  }));
+  return {
+    id: plan.id,
+    enrollmentId: plan.enrollmentId,
+    kind: plan.kind,
+    state: plan.state,
+    clusterChecked: plan.clusterChecked,
+    createdAt: plan.createdAt.toISOString(),
+    decidedAt: plan.decidedAt?.toISOString() ?? null,
+    counts: { added: count('+'), changed: count('~'), removed: count('-'), unchanged: count('=') },
+    groups: groups.filter((group) => group.changes.length > 0),
+  };
+}
+
+// ------------------------------------------------------------------------------------------------ the tenant's first page
+
+export type QuotaPart = { used: string; promised: string; quota: string; usedShare: number };
+
+export type TenantOverview = {
+  enrollments: EnrollmentSummary[];
+  pools: LivePool[];
+  /** used: what runners hold now. promised: what all pools hold at their maximum. Shares are 0..1. */
+  quota: { cpu: QuotaPart; memory: QuotaPart; runners: QuotaPart };
+  /** Enrollments that a person has to do something about. */
+  needsYou: EnrollmentSummary[];
+};
+
+export async function tenantOverview(ctx: Ctx): Promise<TenantOverview> {
+  const [enrollments, pools, known] = await Promise.all([listEnrollments(ctx), livePools(ctx), poolsByName()]);
+  let used = { cpu: 0n, memory: 0n, runners: 0 };
+  let promised = { cpu: 0n, memory: 0n, runners: 0 };
+  for (const live of pools) {
+    const pool = known.get(live.pool);
+    if (!pool || !isReady(pool)) continue;
+    const now = live.pending + live.running + live.idle;
+    const add = (sum: typeof used, runners: number) => ({
+      cpu: sum.cpu + cpuMillicores(pool.cpu) * BigInt(runners),
+      memory: sum.memory + memoryBytes(pool.memory) * BigInt(runners),
+      runners: sum.runners + runners,
+    });
+    used = add(used, now);
+    promised = add(promised, live.maxRunners);
+  }
+  const { quota } = ctx.tenant;
+  return {
+    enrollments,
+    pools,
+    quota: {
+      cpu: {
+        used: formatCpu(used.cpu),
+        promised: formatCpu(promised.cpu),
+        quota: quota.cpu,
+        usedShare: Number(used.cpu) / Number(cpuMillicores(quota.cpu)),
+      },
+      memory: {
+        used: formatMemory(used.memory),
+        promised: formatMemory(promised.memory),
+        quota: quota.memory,
+        usedShare: Number(used.memory) / Number(memoryBytes(quota.memory)),
+      },
+      runners: {
+        used: String(used.runners),
+        promised: String(promised.runners),
+        quota: String(quota.runners),
+        usedShare: quota.runners === 0 ? 0 : used.runners / quota.runners,
+      },
+    },
+    needsYou: enrollments.filter((each) => each.waitingFor === 'admin' || each.state === 'draft'),
+  };
+}

@@ -1,0 +1,12 @@
+/**
+ * Usage: what ran, as readings that can only be too low.
+ *
+ * It promises that a reading is the cumulative run time of one runner pod, unique on the pod and the instant, so that a
+ * restart, an overlap or a second collector adds nothing; and that what a page shows live comes from the worker's watch
+ * through the database, so that a thousand viewers cost the API server nothing. It may touch the database and read the
+ * cluster view it is given. It knows no price.
+ */
+export { livePools, type LivePool } from './live.ts';
+export { poolSeconds, type PoolSeconds } from './totals.ts';
+export { secondsBetween, type Reading } from './meter.ts';
+export { keepPoolCounts, sampleRunners } from './sample.ts';

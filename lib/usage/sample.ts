@@ -1,0 +1,101 @@
+import type { Clock } from '#lib/clock.ts';
+import {
+  enrollmentLabel,
+  poolLabel,
+  tenantLabel,
+  type Change,
+  type ClusterView,
+  type Observed,
+} from '#lib/cluster/index.ts';
+import { type Prisma, unsafeDb } from '#lib/db/index.ts';
+
+type PodStatus = {
+  phase?: string;
+  startTime?: string;
+  containerStatuses?: { state?: { terminated?: { finishedAt?: string } } }[];
+};
+
+/** How long a pod has run: to its containers' end where it has ended, else to now. Null before it started. */
+function runSeconds(pod: Observed, now: Date): { startedAt: Date; seconds: number } | null {
+  const status = pod.status as PodStatus | undefined;
+  if (!status?.startTime) return null;
+  const startedAt = new Date(status.startTime);
+  const ends = (status.containerStatuses ?? []).map((container) => container.state?.terminated?.finishedAt);
+  const isOver = ends.length > 0 && ends.every((end) => end !== undefined);
+  const end = isOver ? new Date(Math.max(...ends.map((each) => Date.parse(each ?? '')))) : now;
+  // A node's clock may be ahead of ours: never less than nothing.
+  return { startedAt, seconds: Math.max(0, (end.getTime() - startedAt.getTime()) / 1000) };
+}
+
+type Owner = { tenantId: string; enrollmentId: string };
+
+async function ownersOf(pods: readonly Observed[]): Promise<(pod: Observed) => Owner | undefined> {
+  const slugs = [...new Set(pods.map((pod) => pod.metadata.labels?.[tenantLabel] ?? ''))];
+  const rows = await unsafeDb().enrollment.findMany({
+    where: { tenant: { slug: { in: slugs } }, state: { in: ['active', 'withdrawing'] } },
+    select: { id: true, name: true, tenantId: true, tenant: { select: { slug: true } } },
+  });
+  const byName = new Map(
+    rows.map((row) => [`${row.tenant.slug}/${row.name}`, { tenantId: row.tenantId, enrollmentId: row.id }]),
+  );
+  return (pod) => byName.get(`${pod.metadata.labels?.[tenantLabel]}/${pod.metadata.labels?.[enrollmentLabel]}`);
+}
+
+/** Appends a reading of each of these runner pods. Called again for the same instant it adds nothing. */
+export async function sampleRunners(pods: readonly Observed[], now: Date): Promise<number> {
+  if (pods.length === 0) return 0;
+  const ownerOf = await ownersOf(pods);
+  const data = pods.flatMap((pod): Prisma.RunnerReadingCreateManyInput[] => {
+    const run = runSeconds(pod, now);
+    const owner = ownerOf(pod);
+    const poolName = pod.metadata.labels?.[poolLabel];
+    if (!run || !owner || poolName === undefined) return [];
+    return [
+      {
+        ...owner,
+        podUid: pod.metadata.uid,
+        observedAt: now,
+        poolName,
+        startedAt: run.startedAt,
+        runnerSeconds: run.seconds.toFixed(3),
+      },
+    ];
+  });
+  const { count } = await unsafeDb().runnerReading.createMany({ data, skipDuplicates: true });
+  return count;
+}
+
+type SetStatus = {
+  currentRunners?: number;
+  pendingEphemeralRunners?: number;
+  runningEphemeralRunners?: number;
+  failedEphemeralRunners?: number;
+};
+
+async function keepCounts(set: Observed, now: Date): Promise<void> {
+  const status = (set.status ?? {}) as SetStatus;
+  await unsafeDb().enrollmentPool.updateMany({
+    where: { scaleSetName: set.metadata.name },
+    data: {
+      currentRunners: status.currentRunners ?? 0,
+      pendingRunners: status.pendingEphemeralRunners ?? 0,
+      runningRunners: status.runningEphemeralRunners ?? 0,
+      failedRunners: status.failedEphemeralRunners ?? 0,
+      observedAt: now,
+    },
+  });
+}
+
+/** What the watch tells of runner sets goes to the pages; a pod that ends gives its last reading at once. */
+export function keepPoolCounts(view: ClusterView, clock: Clock, onError: (error: unknown) => void): void {
+  view.onChange((change: Change) => {
+    if (change.kind === 'AutoscalingRunnerSet' && !change.deleted)
+      keepCounts(change.object, clock.now()).catch(onError);
+    if (change.kind === 'Pod' && isOver(change)) sampleRunners([change.object], clock.now()).catch(onError);
+  });
+}
+
+function isOver(change: Change): boolean {
+  const phase = (change.object.status as PodStatus | undefined)?.phase;
+  return change.deleted || phase === 'Succeeded' || phase === 'Failed';
+}
