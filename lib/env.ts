@@ -1,25 +1,25 @@
-import { z } from "zod";
+import { z } from 'zod';
 
 /** The only reader of the environment. Every variable is optional until the part that needs it asks, and says its name. */
 const Env = z.object({
-  NODE_ENV: z.enum(["development", "production", "test"]).default("development"),
+  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   /** The application role's connection: it owns nothing and row security binds it. */
   DATABASE_URL: z.url().optional(),
   /** Where people reach the portal, without a trailing slash. */
-  PORTAL_URL: z.url().default("http://localhost:3000"),
+  PORTAL_URL: z.url().default('http://localhost:3000'),
   /** Base64 of 32 bytes; seals what is secret in the database and signs cookies. */
   FLYWHEEL_SECRET_KEY: z
     .string()
-    .refine((key) => Buffer.from(key, "base64").length === 32, "must be base64 of 32 bytes")
+    .refine((key) => Buffer.from(key, 'base64').length === 32, 'must be base64 of 32 bytes')
     .optional(),
   /** Who operates: `<connection>:<subject>`, separated by commas. */
-  FLYWHEEL_OPERATORS: z.string().default(""),
+  FLYWHEEL_OPERATORS: z.string().default(''),
   /** `1` lets forges and caches live on loopback; never set it where people work. */
-  FLYWHEEL_SANDBOX: z.enum(["0", "1"]).default("0"),
+  FLYWHEEL_SANDBOX: z.enum(['0', '1']).default('0'),
   KUBECONFIG: z.string().optional(),
   /** Worker tasks at once. */
   FLYWHEEL_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(8),
-  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 export type Env = z.infer<typeof Env>;
 
@@ -30,7 +30,7 @@ export function env(): Env {
   const result = Env.safeParse(process.env);
   if (!result.success) {
     throw new Error(
-      `Configuration: ${result.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`).join("; ")}`,
+      `Configuration: ${result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ')}`,
     );
   }
   parsed = result.data;
@@ -40,7 +40,6 @@ export function env(): Env {
 /** A variable that this part cannot do without. */
 export function required<Name extends keyof Env>(name: Name): NonNullable<Env[Name]> {
   const value = env()[name];
-  if (value === undefined || value === null || value === "")
-    throw new Error(`Configuration: ${name} is not set.`);
+  if (value === undefined || value === null || value === '') throw new Error(`Configuration: ${name} is not set.`);
   return value as NonNullable<Env[Name]>;
 }

@@ -22,14 +22,14 @@ export type Screen = {
   fields?: Record<string, string>;
 };
 
-export const nothingChanged = "Nothing was changed.";
+export const nothingChanged = 'Nothing was changed.';
 
 /**
  * The one error that is thrown inside; each door converts it once. `log` is for the operator's log and may name hosts and
  * statuses, never secrets; `screen` is for the person.
  */
 export class AppError extends Error {
-  override name = "AppError";
+  override name = 'AppError';
   readonly code: ErrorCode;
   readonly screen: Screen;
   /** Earliest useful retry, where the other side named one. */
@@ -39,7 +39,7 @@ export class AppError extends Error {
     code: ErrorCode,
     options: {
       log: string;
-      screen: Omit<Screen, "changed"> & { changed?: string };
+      screen: Omit<Screen, 'changed'> & { changed?: string };
       retryAfterMs?: number;
       cause?: unknown;
     },
@@ -54,20 +54,20 @@ export class AppError extends Error {
 /** A form or document that does not fit, with the message at its field. */
 export function invalidFields(
   fields: Record<string, string>,
-  happened = "Some of what was entered does not fit.",
+  happened = 'Some of what was entered does not fit.',
 ): AppError {
-  return new AppError("invalid", {
+  return new AppError('invalid', {
     log: `invalid: ${JSON.stringify(fields)}`,
-    screen: { happened, fields, todo: "Mend what is marked and try again." },
+    screen: { happened, fields, todo: 'Mend what is marked and try again.' },
   });
 }
 
-export function notFound(what = "This page"): AppError {
-  return new AppError("not_found", {
+export function notFound(what = 'This page'): AppError {
+  return new AppError('not_found', {
     log: `${what} not found`,
     screen: {
       happened: `${what} does not exist, or you may not see it.`,
-      todo: "Check the address, or sign in as somebody who may.",
+      todo: 'Check the address, or sign in as somebody who may.',
     },
   });
 }
@@ -75,13 +75,13 @@ export function notFound(what = "This page"): AppError {
 /** Any thrown value as an AppError; what was not foreseen stays vague on the screen and whole in the log. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  return new AppError("internal", {
+  return new AppError('internal', {
     log: error instanceof Error ? error.message : String(error),
     cause: error,
     screen: {
-      happened: "Something failed that we did not foresee.",
-      changed: "We cannot say whether anything was changed.",
-      todo: "Reload the page to see the present state; if it stays, give the request id to the operator.",
+      happened: 'Something failed that we did not foresee.',
+      changed: 'We cannot say whether anything was changed.',
+      todo: 'Reload the page to see the present state; if it stays, give the request id to the operator.',
     },
   });
 }

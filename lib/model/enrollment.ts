@@ -1,17 +1,14 @@
-import { z } from "zod";
-import { PoolChoice } from "./pool.ts";
-import { Planes } from "./plane.ts";
+import { z } from 'zod';
+import { PoolChoice } from './pool.ts';
+import { Planes } from './plane.ts';
 
 /** The part of an enrollment that a plan may change. The scope and the tenant are fixed when it is made. */
 export const EnrollmentSpec = z.strictObject({
   pools: z
     .array(PoolChoice)
-    .min(1, "choose at least one pool")
+    .min(1, 'choose at least one pool')
     .max(1000)
-    .refine(
-      (pools) => new Set(pools.map((choice) => choice.pool)).size === pools.length,
-      "names a pool twice",
-    ),
+    .refine((pools) => new Set(pools.map((choice) => choice.pool)).size === pools.length, 'names a pool twice'),
   planes: Planes.default({}),
 });
 export type EnrollmentSpec = z.infer<typeof EnrollmentSpec>;
@@ -19,29 +16,29 @@ export type EnrollmentSpec = z.infer<typeof EnrollmentSpec>;
 /** A name within its tenant, and a part of object names in the cluster. */
 export const EnrollmentName = z
   .string()
-  .max(45, "is at most 45 characters")
-  .regex(/^[a-z](?:[a-z0-9-]*[a-z0-9])?$/, "is lower-case letters, digits and hyphens");
+  .max(45, 'is at most 45 characters')
+  .regex(/^[a-z](?:[a-z0-9-]*[a-z0-9])?$/, 'is lower-case letters, digits and hyphens');
 
 /** `Tinyland-Inc/My.Repo` as an enrollment name. */
 export function enrollmentNameOf(path: string): string {
-  const last = path.split("/").at(-1) ?? "";
+  const last = path.split('/').at(-1) ?? '';
   const cleaned = last
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^[^a-z]+|-+$/g, "")
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^[^a-z]+|-+$/g, '')
     .slice(0, 45)
-    .replace(/-+$/, "");
-  return cleaned === "" ? "scope" : cleaned;
+    .replace(/-+$/, '');
+  return cleaned === '' ? 'scope' : cleaned;
 }
 
 /** A statement about an enrollment, in the manner of Kubernetes conditions. */
 export const Condition = z.strictObject({
   type: z.string(),
-  status: z.enum(["True", "False", "Unknown"]),
+  status: z.enum(['True', 'False', 'Unknown']),
   reason: z.string(),
   message: z.string(),
   /** Who has to move: nobody, the portal, a person of the tenant, the operator, or an outside system. */
-  waitingFor: z.enum(["nobody", "portal", "admin", "operator", "forge", "cluster", "cache"]),
+  waitingFor: z.enum(['nobody', 'portal', 'admin', 'operator', 'forge', 'cluster', 'cache']),
   since: z.string(),
   observedGeneration: z.int(),
 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import { z } from 'zod';
 
 /** GitHub's scale sets carry at most 45 characters: ARC derives a 63-character listener name from it (ARC 0.14.2). */
 export const scaleSetNameLengthMax = 45;
@@ -18,11 +18,11 @@ export const ScaleSetName = z
 /** What a person writes into a workflow. */
 export function workflowSnippet(label: string): string {
   return [
-    "jobs:",
-    "  build:",
+    'jobs:',
+    '  build:',
     `    runs-on: ${label}`,
-    "    steps:",
-    "      - uses: actions/checkout@v5",
+    '    steps:',
+    '      - uses: actions/checkout@v5',
     '      - run: echo "on ' + label + '"',
-  ].join("\n");
+  ].join('\n');
 }

@@ -1,7 +1,7 @@
-import { z } from "zod";
+import { z } from 'zod';
 
 /** Dimension 4: where build products and state are kept. `state` is always the operator's and never chosen by a tenant. */
-export const planeKinds = ["attic", "bazel", "state"] as const;
+export const planeKinds = ['attic', 'bazel', 'state'] as const;
 export type PlaneKind = (typeof planeKinds)[number];
 
 export const AtticPlane = z.strictObject({

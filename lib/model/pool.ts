@@ -1,22 +1,15 @@
-import { z } from "zod";
-import {
-  cpuMillicores,
-  CpuQuantity,
-  formatCpu,
-  formatMemory,
-  memoryBytes,
-  MemoryQuantity,
-} from "./quantity.ts";
-import type { Quota } from "./tenant.ts";
+import { z } from 'zod';
+import { cpuMillicores, CpuQuantity, formatCpu, formatMemory, memoryBytes, MemoryQuantity } from './quantity.ts';
+import type { Quota } from './tenant.ts';
 
 /** Dimension 3: a resource profile and a class of work. */
-export const securityClasses = ["restricted", "builds", "dind"] as const;
+export const securityClasses = ['restricted', 'builds', 'dind'] as const;
 
 export const PoolName = z
   .string()
-  .max(20, "is at most 20 characters")
-  .regex(/^[a-z](?:[a-z0-9-]*[a-z0-9])?$/, "is lower-case letters, digits and hyphens")
-  .refine((name) => !name.startsWith("kube-"), "is reserved");
+  .max(20, 'is at most 20 characters')
+  .regex(/^[a-z](?:[a-z0-9-]*[a-z0-9])?$/, 'is lower-case letters, digits and hyphens')
+  .refine((name) => !name.startsWith('kube-'), 'is reserved');
 
 export const Pool = z.strictObject({
   name: PoolName,
@@ -37,20 +30,20 @@ export function isReady(pool: Pool): pool is ReadyPool {
   return pool.cpu !== null && pool.memory !== null;
 }
 
-const runnerImage = "ghcr.io/actions/actions-runner:2.333.0";
+const runnerImage = 'ghcr.io/actions/actions-runner:2.333.0';
 
 /** The model's five pools. gpu and kvm have no resources yet ("TBD"), so they cannot be chosen. */
 export const defaultPools: readonly Pool[] = [
-  { name: "docker", description: "General CI", cpu: "2", memory: "4Gi" },
-  { name: "nix", description: "Nix builds", cpu: "4", memory: "8Gi" },
-  { name: "nix-heavy", description: "Rust + Nix heavy compilation", cpu: "8", memory: "16Gi" },
-  { name: "gpu", description: "ML training", cpu: null, memory: null },
-  { name: "kvm", description: "VM-based testing", cpu: null, memory: null },
+  { name: 'docker', description: 'General CI', cpu: '2', memory: '4Gi' },
+  { name: 'nix', description: 'Nix builds', cpu: '4', memory: '8Gi' },
+  { name: 'nix-heavy', description: 'Rust + Nix heavy compilation', cpu: '8', memory: '16Gi' },
+  { name: 'gpu', description: 'ML training', cpu: null, memory: null },
+  { name: 'kvm', description: 'VM-based testing', cpu: null, memory: null },
 ].map((pool) => ({
   ...pool,
-  storage: "20Gi",
+  storage: '20Gi',
   image: runnerImage,
-  securityClass: "restricted" as const,
+  securityClass: 'restricted' as const,
 }));
 
 /** A choice of a pool: `minRunners` stay warm; idle and running together never exceed `maxRunners`. */
@@ -61,19 +54,16 @@ export const PoolChoice = z
     maxRunners: z.int().min(0).max(1000),
   })
   .refine((choice) => choice.minRunners <= choice.maxRunners, {
-    path: ["minRunners"],
-    error: "is more than the maximum",
+    path: ['minRunners'],
+    error: 'is more than the maximum',
   });
 export type PoolChoice = z.infer<typeof PoolChoice>;
 
 export type QuotaUse = { cpu: string; memory: string; runners: number };
-export type QuotaProblem = { what: "cpu" | "memory" | "runners"; needed: string; quota: string };
+export type QuotaProblem = { what: 'cpu' | 'memory' | 'runners'; needed: string; quota: string };
 
 /** What all chosen pools need when each is at its maximum. */
-export function quotaUse(
-  choices: readonly PoolChoice[],
-  catalog: ReadonlyMap<string, Pool>,
-): QuotaUse {
+export function quotaUse(choices: readonly PoolChoice[], catalog: ReadonlyMap<string, Pool>): QuotaUse {
   let cpu = 0n;
   let memory = 0n;
   let runners = 0;
@@ -96,11 +86,11 @@ export function quotaProblems(
   const use = quotaUse(choices, catalog);
   const problems: QuotaProblem[] = [];
   if (use.runners > 0 && cpuMillicores(use.cpu) > cpuMillicores(quota.cpu))
-    problems.push({ what: "cpu", needed: use.cpu, quota: quota.cpu });
+    problems.push({ what: 'cpu', needed: use.cpu, quota: quota.cpu });
   if (use.runners > 0 && memoryBytes(use.memory) > memoryBytes(quota.memory))
-    problems.push({ what: "memory", needed: use.memory, quota: quota.memory });
+    problems.push({ what: 'memory', needed: use.memory, quota: quota.memory });
   if (use.runners > quota.runners)
-    problems.push({ what: "runners", needed: String(use.runners), quota: String(quota.runners) });
+    problems.push({ what: 'runners', needed: String(use.runners), quota: String(quota.runners) });
   return problems;
 }
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import { z } from 'zod';
 
 /*
  * Kubernetes quantities as exact integers: CPU in millicores, memory in bytes. Exponents, signs and fractions of the
@@ -24,7 +24,7 @@ const memoryUnits: Record<string, bigint> = {
 };
 
 function scaled(digits: string, unit: bigint): bigint | null {
-  const [whole = "", fraction = ""] = digits.split(".");
+  const [whole = '', fraction = ''] = digits.split('.');
   const denominator = 10n ** BigInt(fraction.length);
   const product = BigInt(whole + fraction) * unit;
   return product % denominator === 0n ? product / denominator : null;
@@ -33,26 +33,21 @@ function scaled(digits: string, unit: bigint): bigint | null {
 function parseCpu(text: string): bigint | null {
   const match = /^(\d{1,9}(?:\.\d{1,3})?)(m?)$/.exec(text);
   if (!match) return null;
-  const millicores = scaled(match[1] ?? "", match[2] === "m" ? 1n : 1000n);
+  const millicores = scaled(match[1] ?? '', match[2] === 'm' ? 1n : 1000n);
   return millicores !== null && millicores >= cpuLeast && millicores <= cpuMost ? millicores : null;
 }
 
 function parseMemory(text: string): bigint | null {
   const match = /^(\d{1,16}(?:\.\d{1,3})?)(Ki|Mi|Gi|Ti|Pi|k|M|G|T)?$/.exec(text);
   if (!match) return null;
-  const bytes = scaled(match[1] ?? "", match[2] ? (memoryUnits[match[2]] ?? 1n) : 1n);
+  const bytes = scaled(match[1] ?? '', match[2] ? (memoryUnits[match[2]] ?? 1n) : 1n);
   return bytes !== null && bytes >= memoryLeast && bytes <= memoryMost ? bytes : null;
 }
 
-export const CpuQuantity = z
-  .string()
-  .refine((text) => parseCpu(text) !== null, "is CPU cores such as 16, 0.5 or 500m");
+export const CpuQuantity = z.string().refine((text) => parseCpu(text) !== null, 'is CPU cores such as 16, 0.5 or 500m');
 export const MemoryQuantity = z
   .string()
-  .refine(
-    (text) => parseMemory(text) !== null,
-    "is memory with its unit such as 32Gi or 512Mi, at most 1Pi",
-  );
+  .refine((text) => parseMemory(text) !== null, 'is memory with its unit such as 32Gi or 512Mi, at most 1Pi');
 
 /** Millicores of a quantity that was parsed at the edge. */
 export function cpuMillicores(quantity: string): bigint {
@@ -75,7 +70,7 @@ export function formatCpu(millicores: bigint): string {
 
 /** The largest binary unit that is exact: 32Gi, 1536Mi. */
 export function formatMemory(bytes: bigint): string {
-  for (const unit of ["Pi", "Ti", "Gi", "Mi", "Ki"] as const) {
+  for (const unit of ['Pi', 'Ti', 'Gi', 'Mi', 'Ki'] as const) {
     const size = memoryUnits[unit] ?? 1n;
     if (bytes !== 0n && bytes % size === 0n) return `${bytes / size}${unit}`;
   }

@@ -1,21 +1,21 @@
-import { z } from "zod";
-import { CpuQuantity, MemoryQuantity } from "./quantity.ts";
+import { z } from 'zod';
+import { CpuQuantity, MemoryQuantity } from './quantity.ts';
 
 /** Dimension 2: who owns the capacity and pays for it. */
-export const tenantKinds = ["team", "organization", "enterprise", "managed_customer"] as const;
+export const tenantKinds = ['team', 'organization', 'enterprise', 'managed_customer'] as const;
 export type TenantKind = (typeof tenantKinds)[number];
 
 /** What a person reads. Documents use the kebab-case form. */
 export const tenantKindLabel: Record<TenantKind, string> = {
-  team: "Team",
-  organization: "Organization",
-  enterprise: "Enterprise",
-  managed_customer: "Managed customer",
+  team: 'Team',
+  organization: 'Organization',
+  enterprise: 'Enterprise',
+  managed_customer: 'Managed customer',
 };
 
 const parentsOf: Record<TenantKind, readonly TenantKind[]> = {
-  team: ["organization", "managed_customer"],
-  organization: ["enterprise"],
+  team: ['organization', 'managed_customer'],
+  organization: ['enterprise'],
   enterprise: [],
   managed_customer: [],
 };
@@ -26,20 +26,11 @@ export function mayHaveParent(kind: TenantKind, parent: TenantKind): boolean {
 
 /** A team exists only within its organization. */
 export function needsParent(kind: TenantKind): boolean {
-  return kind === "team";
+  return kind === 'team';
 }
 
 /** Slugs that would read as the platform's own, or that a label could not tell from one. */
-const reserved = new Set([
-  "default",
-  "operator",
-  "flywheel",
-  "system",
-  "admin",
-  "new",
-  "enroll",
-  "api",
-]);
+const reserved = new Set(['default', 'operator', 'flywheel', 'system', 'admin', 'new', 'enroll', 'api']);
 
 /**
  * 30 characters: `<slug>-nix-heavy` must stay within a scale set's 45, and every name derived from the slug within a
@@ -47,20 +38,20 @@ const reserved = new Set([
  */
 export const TenantSlug = z
   .string()
-  .max(30, "is at most 30 characters")
+  .max(30, 'is at most 30 characters')
   .regex(
     /^[a-z](?:[a-z0-9-]*[a-z0-9])?$/,
-    "is lower-case letters, digits and hyphens, begins with a letter and ends without a hyphen",
+    'is lower-case letters, digits and hyphens, begins with a letter and ends without a hyphen',
   )
-  .refine((slug) => !slug.startsWith("kube-") && !reserved.has(slug), "is reserved");
+  .refine((slug) => !slug.startsWith('kube-') && !reserved.has(slug), 'is reserved');
 
 export const TenantName = z
   .string()
   .trim()
-  .min(1, "is needed")
-  .max(80, "is at most 80 characters")
+  .min(1, 'is needed')
+  .max(80, 'is at most 80 characters')
   // Control, bidirectional and zero-width characters can make one name read as another.
-  .regex(/^[^\p{Cc}\p{Cf}\p{Cs}]*$/u, "has a character that cannot be shown");
+  .regex(/^[^\p{Cc}\p{Cf}\p{Cs}]*$/u, 'has a character that cannot be shown');
 
 export const Quota = z.strictObject({
   cpu: CpuQuantity,
