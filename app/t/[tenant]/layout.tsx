@@ -1,0 +1,75 @@
+import {
+  Boxes,
+  ChartNoAxesColumn,
+  Database,
+  GitBranch,
+  LayoutDashboard,
+  Receipt,
+  ScrollText,
+  Settings,
+  Shield,
+  Users,
+} from 'lucide-react';
+import { cookies } from 'next/headers';
+import type { ReactNode } from 'react';
+import { layout, may, roleLabel, tenantsOf, type Ctx, type TenantPermission } from '#lib/tenant/index.ts';
+import { Frame, type NavItem } from '#components/app/frame.tsx';
+import { TenantSwitcher } from '#components/app/tenant-switcher.tsx';
+import { signOut } from '../../(public)/sign-out/actions.ts';
+import { themeOf } from '../../theme.ts';
+
+const pages: { path: string; label: string; icon: ReactNode; permission: TenantPermission }[] = [
+  { path: '', label: 'Overview', icon: <LayoutDashboard size={16} aria-hidden />, permission: 'tenant:see' },
+  {
+    path: '/enrollments',
+    label: 'Enrollments',
+    icon: <GitBranch size={16} aria-hidden />,
+    permission: 'enrollment:see',
+  },
+  { path: '/pools', label: 'Pools', icon: <Boxes size={16} aria-hidden />, permission: 'pool:see' },
+  { path: '/caches', label: 'Caches', icon: <Database size={16} aria-hidden />, permission: 'cache:see' },
+  { path: '/usage', label: 'Usage', icon: <ChartNoAxesColumn size={16} aria-hidden />, permission: 'usage:see' },
+  { path: '/billing', label: 'Billing', icon: <Receipt size={16} aria-hidden />, permission: 'billing:see' },
+  { path: '/members', label: 'Members', icon: <Users size={16} aria-hidden />, permission: 'member:see' },
+  { path: '/audit', label: 'Audit', icon: <ScrollText size={16} aria-hidden />, permission: 'audit:see' },
+  { path: '/settings', label: 'Settings', icon: <Settings size={16} aria-hidden />, permission: 'settings:see' },
+];
+
+function itemsFor({ role, tenant }: Ctx): NavItem[] {
+  return pages
+    .filter(({ permission }) => may(role, permission))
+    .map(({ path, label, icon }) => ({ href: `/t/${tenant.slug}${path}`, label, icon, exact: path === '' }));
+}
+
+export default layout('tenant:see', async (ctx, children) => {
+  const { tenant, role, person } = ctx;
+  const tenants = await tenantsOf(ctx);
+  const theme = themeOf((await cookies()).get('theme')?.value);
+  return (
+    <Frame
+      area="tenant"
+      person={person}
+      theme={theme}
+      signOut={signOut}
+      items={itemsFor(ctx)}
+      top={
+        <TenantSwitcher
+          here={tenant.displayName}
+          tenants={tenants.map(({ slug, displayName, role }) => ({ slug, displayName, role: roleLabel[role] }))}
+        />
+      }
+      banner={role === 'operator' ? <OperatorBanner name={tenant.displayName} /> : null}
+    >
+      {children}
+    </Frame>
+  );
+});
+
+function OperatorBanner({ name }: { name: string }) {
+  return (
+    <p className="flex items-center gap-2 border-b border-b-operator bg-operator-soft px-8 py-2 text-operator">
+      <Shield size={16} aria-hidden className="shrink-0" />
+      You act as operator in {name}. You are no member of it, and its people see in the audit what you do.
+    </p>
+  );
+}

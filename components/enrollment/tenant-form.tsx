@@ -1,0 +1,104 @@
+'use client';
+
+import { useState } from 'react';
+import { useActionForm, type FormAction } from '#components/form/use-action-form.ts';
+import { LinkButton } from '#components/ui/button.tsx';
+import { ChoiceCard, SelectField, TextField } from '#components/ui/field.tsx';
+import { ErrorCallout } from '#components/ui/states.tsx';
+import { SubmitButton } from '#components/ui/submit-button.tsx';
+
+type Props = {
+  action: FormAction;
+  scope: { connectionId: string; level: string; path: string };
+  tenants: { slug: string; displayName: string }[];
+  suggested: { slug: string; displayName: string };
+};
+
+/** Step two: a tenant that the person administers, or a new one. */
+export function TenantForm({ action, scope, tenants, suggested }: Props) {
+  const form = useActionForm(action);
+  const [choice, setChoice] = useState<'existing' | 'new'>(tenants.length > 0 ? 'existing' : 'new');
+  const radio = (value: 'existing' | 'new') => ({
+    type: 'radio' as const,
+    name: 'choice',
+    value,
+    checked: choice === value,
+    onChange: () => setChoice(value),
+  });
+  return (
+    <form ref={form.formRef} action={form.submit} className="grid gap-4" key={form.answers}>
+      {Object.entries(scope).map(([name, value]) => (
+        <input key={name} type="hidden" name={name} value={value} />
+      ))}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
+      {tenants.length > 0 ? (
+        <div className="grid gap-3 sm:grid-cols-2">
+          <ChoiceCard {...radio('existing')} title="A tenant that I administer">
+            The enrollment shares its quota and its bill.
+          </ChoiceCard>
+          <ChoiceCard {...radio('new')} title="A new tenant">
+            With a quota, namespaces and a bill of its own.
+          </ChoiceCard>
+        </div>
+      ) : (
+        <input type="hidden" name="choice" value="new" />
+      )}
+      {choice === 'existing' ? (
+        <SelectField
+          name="tenant.slug"
+          label="Tenant"
+          error={form.errorAt('tenant.slug')}
+          defaultValue={form.valueOf('tenant.slug', tenants[0]?.slug ?? '')}
+        >
+          {tenants.map(({ slug, displayName }) => (
+            <option key={slug} value={slug}>
+              {displayName} ({slug})
+            </option>
+          ))}
+        </SelectField>
+      ) : (
+        <NewTenant form={form} suggested={suggested} />
+      )}
+      <div className="flex gap-2 pt-2">
+        <SubmitButton>Continue to pools</SubmitButton>
+        <LinkButton href="/enroll" look="quiet">
+          Choose another scope
+        </LinkButton>
+      </div>
+    </form>
+  );
+}
+
+function NewTenant({ form, suggested }: { form: ReturnType<typeof useActionForm>; suggested: Props['suggested'] }) {
+  const [slug, setSlug] = useState(form.valueOf('tenant.new.slug', suggested.slug));
+  return (
+    <>
+      <TextField
+        name="tenant.new.displayName"
+        label="Name"
+        help="What people read. It can be changed later."
+        error={form.errorAt('tenant.new.displayName')}
+        defaultValue={form.valueOf('tenant.new.displayName', suggested.displayName)}
+        maxLength={80}
+        required
+      />
+      <TextField
+        name="tenant.new.slug"
+        label="Slug"
+        help={
+          <>
+            Names the namespaces and labels for good, such as{' '}
+            <code className="font-mono break-all">runs-on: {slug === '' ? 'acme' : slug}-nix</code>. Lower-case letters,
+            digits and hyphens, at most 30.
+          </>
+        }
+        error={form.errorAt('tenant.new.slug')}
+        value={slug}
+        onChange={(event) => setSlug(event.target.value)}
+        className="font-mono"
+        maxLength={30}
+        required
+      />
+    </>
+  );
+}

@@ -1,0 +1,57 @@
+import type { LivePool } from '#lib/usage/index.ts';
+import { RelativeTime } from '#components/ui/relative-time.tsx';
+import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
+import { Badge } from '#components/ui/status.tsx';
+
+function Number({ value, warn = false }: { value: number; warn?: boolean }) {
+  if (value === 0) return <span className="text-ink-3">0</span>;
+  return <span className={warn ? 'font-medium text-bad' : 'font-medium'}>{value}</span>;
+}
+
+/** What runs now in each pool. */
+export function PoolTable({ pools }: { pools: LivePool[] }) {
+  return (
+    <Table label="Pools now">
+      <thead>
+        <tr>
+          <Th>Label</Th>
+          <Th numeric>Jobs waiting</Th>
+          <Th numeric>Starting</Th>
+          <Th numeric>Running</Th>
+          <Th numeric>Idle</Th>
+          <Th numeric>Failed</Th>
+          <Th numeric>Warm to most</Th>
+          <Th>Seen</Th>
+        </tr>
+      </thead>
+      <tbody>
+        {pools.map((pool) => (
+          <Tr key={pool.label}>
+            <Td className="font-mono text-sm whitespace-nowrap">{pool.label}</Td>
+            <Td numeric>
+              <Number value={pool.queued} />
+            </Td>
+            <Td numeric>
+              <Number value={pool.pending} />
+            </Td>
+            <Td numeric>
+              <Number value={pool.running} />
+            </Td>
+            <Td numeric>
+              <Number value={pool.idle} />
+            </Td>
+            <Td numeric>
+              <Number value={pool.failed} warn />
+            </Td>
+            <Td numeric>
+              {pool.minRunners} to {pool.maxRunners}
+            </Td>
+            <Td className="text-sm text-ink-3">
+              {pool.observedAt ? <RelativeTime at={pool.observedAt} /> : <Badge tone="idle">Not yet</Badge>}
+            </Td>
+          </Tr>
+        ))}
+      </tbody>
+    </Table>
+  );
+}
