@@ -217,12 +217,12 @@ class Sandbox {
   }
 
   async #buildControlPlane(): Promise<string> {
-    say('Building the Kubernetes control plane in the background, once; about ten minutes on two cores.');
-    let last = Date.now();
+    let last = 0;
     const onProgress = (progress: Progress) => {
-      if (progress.total === 0 || Date.now() - last < 20_000) return;
+      if (!last) say('Building the Kubernetes control plane in the background, once; about ten minutes on two cores.');
+      else if (Date.now() - last < 20_000) return;
+      else say(progressLine(progress));
       last = Date.now();
-      say(progressLine(progress));
     };
     return buildControlPlane({ onProgress });
   }
