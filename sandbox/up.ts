@@ -4,8 +4,11 @@
 //
 // Real: Postgres, and the Kubernetes API where Go is there to build it. Stand-ins over real HTTP: GitHub, Attic, and ARC.
 // The portal is given all of it as in production, by its environment, and knows nothing of this folder.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { startAttic } from '#sandbox/attic/index.ts';
 import {
@@ -25,6 +28,7 @@ import { generateClient, ROOT } from '#sandbox/setup.mjs';
 import { Supervisor, type Running } from '#sandbox/supervisor.ts';
 import { buildWeb, isBuilt, NEXT } from '#sandbox/web-build.ts';
 import { migrate } from '../prisma/migrate.ts';
+import type { SeedInput } from '../prisma/seed.ts';
 
 export interface UpOptions {
   /** Without it: PORT, else 3000, else a free one that is then remembered. */
@@ -75,7 +79,7 @@ class Sandbox {
     const attic = await this.#startAttic(ports.attic);
     const env = this.#portalEnv(portal, postgres, ports.web);
     const cluster = this.#startCluster(ports.kubernetes, github);
-    await this.#seed(env, postgres, github, attic);
+    await this.#seed(env, github, attic);
     if (!isBuilt()) {
       say('Building the portal (next build) …');
       await buildWeb(join(this.#logs, 'build.log'), env);
@@ -179,21 +183,15 @@ class Sandbox {
     };
   }
 
-  async #seed(
-    env: NodeJS.ProcessEnv,
-    postgres: Postgres,
-    github: Github,
-    attic: { url: string; secret: string },
-  ): Promise<void> {
-    const room = (await optional('../prisma/seed.ts')) as SeedRoom | undefined;
-    if (!room) return say('There is no prisma/seed.ts: the database starts empty.');
-    // The seed uses the portal's own rooms, which read their configuration from the environment; but it is no production.
-    Object.assign(process.env, { ...env, NODE_ENV: 'development' });
-    await room.seed({
-      ownerUrl: postgres.ownerUrl,
-      github: { url: github.url, apiUrl: github.apiUrl, app: github.app },
+  async #seed(env: NodeJS.ProcessEnv, github: Github, attic: { url: string; secret: string }): Promise<void> {
+    const input: SeedInput = {
+      github: { url: github.url, app: github.app },
       attic: { url: attic.url, hs256SecretBase64: attic.secret },
-    });
+    };
+    const child = spawn(process.execPath, ['sandbox/seed.ts'], { cwd: ROOT, env, stdio: ['pipe', 'inherit', 'pipe'] });
+    child.stdin.end(JSON.stringify(input));
+    const [[code], complaint] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
+    if (code !== 0) throw new Error(`The demo data could not be entered:\n${complaint}`);
   }
 
   /** Never throws: without a cluster the portal still signs people in and plans. */
@@ -247,7 +245,6 @@ class Sandbox {
   }
 
   async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
-    if (!existsSync(join(ROOT, 'lib/main.ts'))) return say('There is no lib/main.ts: no worker.');
     await this.#supervisor.add({ name: 'The worker', start: async () => this.#node('worker', ['lib/main.ts'], env) });
   }
 
@@ -272,16 +269,6 @@ class Sandbox {
 interface ArcRoom {
   startArc(options: { kubeconfig: string; githubUrl: string; logFile: string }): Promise<{ stop(): Promise<void> }>;
 }
-export interface SeedInput {
-  /** As the owner of the database. DATABASE_URL and the rest of the portal's environment are set too. */
-  ownerUrl: string;
-  github: Pick<Github, 'url' | 'apiUrl' | 'app'>;
-  attic: { url: string; hs256SecretBase64: string };
-}
-interface SeedRoom {
-  seed(input: SeedInput): Promise<unknown>;
-}
-
 async function optional(name: string): Promise<unknown> {
   try {
     return await import(name);
