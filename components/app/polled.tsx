@@ -48,7 +48,7 @@ function Reading<T>({ url, first, everyMs, children }: PolledProps<T>) {
           </Callout>
         </div>
       ) : null}
-      {children(data)}
+      {children(data ?? first)}
     </>
   );
 }

@@ -1,10 +1,13 @@
+import { cache } from 'react';
 import { tenantDb, unsafeDb, unsafeTransaction, type Role, type UnsafeTx } from '#lib/db/index.ts';
 import { TenantSlug } from '#lib/model/index.ts';
 import { appendAudit, appendSystemAudit } from './audit.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
 
-/** The person's way into a tenant, or null: for the absent and for the stranger alike. */
-export async function tenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
+/** The person's way into a tenant, or null: for the absent and for the stranger alike. Looked up once a request. */
+export const tenantCtx: (by: PersonCtx, slug: string) => Promise<Ctx | null> = cache(findTenantCtx);
+
+async function findTenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
   if (!TenantSlug.safeParse(slug).success) return null;
   const row = await unsafeDb().tenant.findUnique({
     where: { slug },

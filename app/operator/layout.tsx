@@ -1,0 +1,24 @@
+import { House, Shield } from 'lucide-react';
+import { cookies } from 'next/headers';
+import type { ReactNode } from 'react';
+import { currentPerson } from '#lib/tenant/index.ts';
+import { Frame } from '#components/app/frame.tsx';
+import { signOut } from '../(public)/sign-out/actions.ts';
+import { themeOf } from '../theme.ts';
+
+const items = [
+  { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden /> },
+  { href: '/home?all', label: 'Your tenants', icon: <House size={16} aria-hidden /> },
+];
+
+/** No fence: each page within asks. Whoever is no operator gets the page's own 404, without this frame. */
+export default async function OperatorLayout({ children }: { children: ReactNode }) {
+  const by = await currentPerson();
+  if (!by?.person.isOperator) return children;
+  const theme = themeOf((await cookies()).get('theme')?.value);
+  return (
+    <Frame area="operator" person={by.person} theme={theme} signOut={signOut} items={items}>
+      {children}
+    </Frame>
+  );
+}

@@ -1,0 +1,171 @@
+import type { Metadata } from 'next';
+import Link from 'next/link';
+import type { TenantKind } from '#lib/model/index.ts';
+import { tenantKindLabel } from '#lib/model/index.ts';
+import { operatorOverview, operatorPage, type OperatorOverview } from '#lib/tenant/index.ts';
+import { PageHeader, Section, Stat, Stats } from '#components/ui/layout.tsx';
+import { RelativeTime } from '#components/ui/relative-time.tsx';
+import { EmptyState } from '#components/ui/states.tsx';
+import { Badge } from '#components/ui/status.tsx';
+import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
+
+export const metadata: Metadata = { title: 'Operator' };
+
+export default operatorPage('operator:see', async () => {
+  const overview = await operatorOverview();
+  const { failing, tenants, clusters, forges } = overview;
+  return (
+    <>
+      <PageHeader
+        title="What needs me"
+        answer={
+          failing.length === 0
+            ? 'No task is failing.'
+            : `${failing.length} ${failing.length === 1 ? 'task is' : 'tasks are'} failing and tried again.`
+        }
+      />
+      <Stats>
+        <Stat label="Tenants" value={tenants.length} />
+        <Stat label="Clusters" value={clusters.length} />
+        <Stat label="Forges" value={forges.length} />
+        <Stat label="Failing tasks" value={failing.length} />
+      </Stats>
+      <Failing failing={failing} />
+      <Tenants tenants={tenants} />
+      <Clusters clusters={clusters} />
+      <Forges forges={forges} />
+    </>
+  );
+});
+
+function Failing({ failing }: Pick<OperatorOverview, 'failing'>) {
+  if (failing.length === 0) return null;
+  return (
+    <Section title="Failing tasks">
+      <Table label="Failing tasks">
+        <thead>
+          <tr>
+            <Th>Task</Th>
+            <Th numeric>Attempts</Th>
+            <Th>Last error</Th>
+            <Th>Next</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {failing.map(({ kind, key, attempts, lastError, dueAt }) => (
+            <Tr key={`${kind}/${key}`}>
+              <Td className="font-mono text-sm">
+                {kind} {key}
+              </Td>
+              <Td numeric>{attempts}</Td>
+              <Td className="text-ink-2">{lastError ?? '–'}</Td>
+              <Td>
+                <RelativeTime at={dueAt} />
+              </Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+    </Section>
+  );
+}
+
+function Tenants({ tenants }: Pick<OperatorOverview, 'tenants'>) {
+  return (
+    <Section title="Tenants">
+      {tenants.length === 0 ? (
+        <EmptyState title="No tenant yet">One comes with the first enrollment.</EmptyState>
+      ) : (
+        <Table label="Tenants">
+          <thead>
+            <tr>
+              <Th>Tenant</Th>
+              <Th>Kind</Th>
+              <Th>State</Th>
+              <Th>Cluster</Th>
+              <Th numeric>Enrollments</Th>
+              <Th numeric>Members</Th>
+            </tr>
+          </thead>
+          <tbody>
+            {tenants.map(({ slug, displayName, kind, state, cluster, enrollments, members }) => (
+              <Tr key={slug}>
+                <Td>
+                  <Link href={`/t/${slug}`} className="font-medium text-accent hover:underline">
+                    {displayName}
+                  </Link>
+                  <span className="block font-mono text-sm text-ink-3">{slug}</span>
+                </Td>
+                <Td>{tenantKindLabel[kind as TenantKind]}</Td>
+                <Td>
+                  <Badge tone={state === 'active' ? 'good' : state === 'suspended' ? 'bad' : 'idle'}>{state}</Badge>
+                </Td>
+                <Td>{cluster}</Td>
+                <Td numeric>{enrollments}</Td>
+                <Td numeric>{members}</Td>
+              </Tr>
+            ))}
+          </tbody>
+        </Table>
+      )}
+    </Section>
+  );
+}
+
+function Clusters({ clusters }: Pick<OperatorOverview, 'clusters'>) {
+  return (
+    <Section title="Clusters">
+      <Table label="Clusters">
+        <thead>
+          <tr>
+            <Th>Cluster</Th>
+            <Th>Runner controller</Th>
+            <Th>Reached</Th>
+            <Th numeric>Tenants</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {clusters.map(({ id, name, controllerVersion, reachableAt, tenants }) => (
+            <Tr key={id}>
+              <Td>
+                {name} <span className="font-mono text-sm text-ink-3">{id}</span>
+              </Td>
+              <Td>{controllerVersion ? `ARC ${controllerVersion}` : <Badge tone="warn">Not found yet</Badge>}</Td>
+              <Td>{reachableAt ? <RelativeTime at={reachableAt} /> : <Badge tone="warn">Never</Badge>}</Td>
+              <Td numeric>{tenants}</Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+    </Section>
+  );
+}
+
+function Forges({ forges }: Pick<OperatorOverview, 'forges'>) {
+  return (
+    <Section title="Forge connections">
+      <Table label="Forge connections">
+        <thead>
+          <tr>
+            <Th>Forge</Th>
+            <Th>Address</Th>
+            <Th>App</Th>
+            <Th numeric>Enrollments</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {forges.map(({ id, name, baseUrl, hasApp, enrollments }) => (
+            <Tr key={id}>
+              <Td>
+                {name} <span className="font-mono text-sm text-ink-3">{id}</span>
+              </Td>
+              <Td className="font-mono text-sm">{baseUrl}</Td>
+              <Td>{hasApp ? <Badge tone="good">Set up</Badge> : <Badge tone="warn">Sign-in only</Badge>}</Td>
+              <Td numeric>{enrollments}</Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+    </Section>
+  );
+}

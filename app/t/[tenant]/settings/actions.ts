@@ -1,0 +1,13 @@
+'use server';
+
+import { revalidatePath } from 'next/cache';
+import { z } from 'zod';
+import { TenantName } from '#lib/model/index.ts';
+import { action, renameTenant } from '#lib/tenant/index.ts';
+
+const Rename = z.strictObject({ displayName: TenantName });
+
+export const rename = action('settings:change', Rename, async (ctx, { displayName }) => {
+  await renameTenant(ctx, displayName);
+  revalidatePath(`/t/${ctx.tenant.slug}`, 'layout');
+});

@@ -1,0 +1,28 @@
+'use client';
+
+import { useActionForm, type FormAction } from '#components/form/use-action-form.ts';
+import { TextField } from '#components/ui/field.tsx';
+import { ErrorCallout } from '#components/ui/states.tsx';
+import { SubmitButton } from '#components/ui/submit-button.tsx';
+
+export function RenameForm({ action, displayName }: { action: FormAction; displayName: string }) {
+  const form = useActionForm(action);
+  return (
+    <form ref={form.formRef} action={form.submit} className="grid max-w-md gap-4">
+      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      <TextField
+        key={form.answers}
+        name="displayName"
+        label="Name"
+        help="What people read. The slug names namespaces and labels and never changes."
+        error={form.errorAt('displayName')}
+        defaultValue={form.valueOf('displayName', displayName)}
+        maxLength={80}
+        required
+      />
+      <div>
+        <SubmitButton look="secondary">Rename</SubmitButton>
+      </div>
+    </form>
+  );
+}
