@@ -15,7 +15,7 @@ export type SeedInput = {
       slug: string;
       clientId: string;
       clientSecret: string;
-      privateKey: string;
+      privateKeyPem: string;
       webhookSecret: string;
     };
   };
@@ -64,7 +64,7 @@ async function seedForge({ url, app }: SeedInput['github']): Promise<void> {
     sealedClientSecret: await seal(app.clientSecret, place('client_secret')),
     appId: String(app.id),
     appSlug: app.slug,
-    sealedPrivateKey: await seal(app.privateKey, place('private_key')),
+    sealedPrivateKey: await seal(app.privateKeyPem, place('private_key')),
     sealedWebhookSecret: await seal(app.webhookSecret, place('webhook_secret')),
   };
   await unsafeDb().forgeConnection.upsert({

@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '#lib/errors.ts';
 import { ClusterClient, ClusterRefused, fieldManager, groupPath, kinds, objectPath, type Kind } from './client.ts';
 import { fieldChanges, stamped, type FieldChange } from './compare.ts';
-import { managedBy, redacted, tenantLabel, type KubernetesObject } from './manifests.ts';
+import { managedBy, managerRules, redacted, tenantLabel, type KubernetesObject } from './manifests.ts';
 import type { ClusterView, Observed } from './view.ts';
 
 /** Called before each write; throws when the caller may no longer write. */
@@ -30,10 +31,8 @@ export async function ensureObjects(
   guard: Guard,
 ): Promise<Ensured> {
   const missing = objects.map(stamped).filter((object) => !view.has(object));
-  const stage = (object: KubernetesObject) =>
-    object.kind === 'Namespace' ? 0 : object.kind === 'AutoscalingRunnerSet' ? 2 : 1;
-  for (const each of [0, 1, 2]) {
-    const batch = missing.filter((object) => stage(object) === each);
+  for (const stage of [0, 1, 2, 3]) {
+    const batch = missing.filter((object) => (stageOf[object.kind] ?? 1) === stage);
     if (batch.length === 0) continue;
     await guard();
     await inParallel(batch, async (object) => view.learn(await ensureObject(view, object)));
@@ -41,10 +40,26 @@ export async function ensureObjects(
   return { applied: missing.length, unchanged: objects.length - missing.length };
 }
 
+/** A namespace before what is in it, a Role before what binds it, a runner set after all that ARC needs for it. */
+const stageOf: Record<string, number> = { Namespace: 0, RoleBinding: 2, AutoscalingRunnerSet: 3 };
+
 async function ensureObject(view: ClusterView, object: KubernetesObject): Promise<Observed> {
   // A namespace is made, not applied: apply would quietly adopt one that somebody else made under that name.
   if (object.kind === 'Namespace' && !view.get(object)) return createNamespace(view.client, object);
+  if (object.kind === 'RoleBinding') return applyBinding(view.client, object);
   return applyObject(view.client, object);
+}
+
+/** The API server checks a binding against its own cache of Roles, which may be some milliseconds behind. */
+async function applyBinding(client: ClusterClient, object: KubernetesObject, dryRun = false): Promise<Observed> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await applyObject(client, object, dryRun);
+    } catch (error) {
+      if (!(error instanceof ClusterRefused) || error.refusal.status !== 404 || tries === 5) throw error;
+      await sleep(20 * 2 ** tries);
+    }
+  }
 }
 
 async function createNamespace(client: ClusterClient, object: KubernetesObject): Promise<Observed> {
@@ -191,6 +206,7 @@ export type ObjectChange = {
 
 /** Where objects of a namespace that does not exist yet are tried: the API server's dry run needs one to be in. */
 export const planNamespace = 'flywheel-plan';
+const planRole = 'gha-rs-manager';
 
 /**
  * What applying these objects would change, from the API server's own dry run: its validation, admission and defaults are
@@ -201,13 +217,12 @@ export async function dryRunObjects(
   objects: readonly KubernetesObject[],
 ): Promise<ObjectChange[]> {
   const absent = new Set<string>();
-  const namespaces = objects.filter((object) => object.kind === 'Namespace');
-  for (const object of namespaces) {
+  for (const object of objects.filter((each) => each.kind === 'Namespace')) {
     const existing = await readObject(client, object);
     if (!existing) absent.add(object.metadata.name);
     else if (!owned(existing, tenantOf(object))) throw foreignNamespace(object.metadata.name);
+    await ensurePlanNamespace(client, object);
   }
-  if (absent.size > 0) await ensurePlanNamespace(client, namespaces[0]);
   const changes: ObjectChange[] = [];
   await inParallel([...objects.entries()], async ([index, object]) => {
     const isNew = absent.has(object.metadata.namespace ?? object.metadata.name);
@@ -216,28 +231,43 @@ export async function dryRunObjects(
   return changes;
 }
 
-async function ensurePlanNamespace(client: ClusterClient, like: KubernetesObject | undefined): Promise<void> {
-  const object: KubernetesObject = {
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name: planNamespace, labels: { ...like?.metadata.labels, [tenantLabel]: 'flywheel' } },
+/** Holds nothing but one Role, since a binding can only be tried on a Role that is there. */
+async function ensurePlanNamespace(client: ClusterClient, like: KubernetesObject): Promise<void> {
+  const labels = { ...like.metadata.labels, [tenantLabel]: managedBy };
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: planNamespace, labels } };
+  if (!(await readObject(client, namespace))) await applyObject(client, namespace);
+  const role = {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'Role',
+    metadata: { name: planRole, namespace: planNamespace, labels },
+    rules: managerRules,
   };
-  if (!(await readObject(client, object))) await applyObject(client, object);
+  if (!(await readObject(client, role))) await applyObject(client, role);
 }
 
 /** Tried in the plan's namespace, and named back. */
 async function dryRunNew(client: ClusterClient, object: KubernetesObject): Promise<ObjectChange> {
-  if (object.kind !== 'Namespace') {
-    await applyObject(client, { ...object, metadata: { ...object.metadata, namespace: planNamespace } }, true);
-  } else await applyObject(client, object, true);
+  await dryRunElsewhere(client, object);
   return change('+', object, fieldChanges(undefined, object));
+}
+
+async function dryRunElsewhere(client: ClusterClient, object: KubernetesObject): Promise<void> {
+  if (object.kind === 'Namespace') {
+    await applyObject(client, object, true);
+    return;
+  }
+  const there = { ...object, metadata: { ...object.metadata, namespace: planNamespace } };
+  const roleRef = object['roleRef'];
+  if (roleRef) await applyBinding(client, { ...there, roleRef: { ...roleRef, name: planRole } }, true);
+  else await applyObject(client, there, true);
 }
 
 async function dryRunExisting(client: ClusterClient, object: KubernetesObject): Promise<ObjectChange> {
   const before = await readObject(client, object);
+  if (!before && object.kind === 'RoleBinding') return dryRunNew(client, object);
   const after = await applyObject(client, stamped(object), true);
-  const fields = fieldChanges(before, after);
   if (!before) return change('+', object, fieldChanges(undefined, object));
+  const fields = fieldChanges(before, after);
   return change(fields.length === 0 ? '=' : '~', object, fields);
 }
 

@@ -166,7 +166,14 @@ export class ClusterClient {
     const refusal = refusalOf(response.statusCode, text);
     const seconds = Number(response.headers['retry-after']);
     const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
-    return new ClusterRefused(codeOf[refusal.status] ?? 'unavailable', refusal, what, retryAfterMs);
+    // A 404 with no reason is the path's and not the object's: the cluster has no such kind (yet).
+    const isUnknownKind = refusal.status === 404 && refusal.reason === '';
+    return new ClusterRefused(
+      isUnknownKind ? 'unavailable' : (codeOf[refusal.status] ?? 'unavailable'),
+      refusal,
+      what,
+      retryAfterMs,
+    );
   }
 }
 

@@ -142,10 +142,17 @@ function networkPolicy(name: string, slug: string, ns: string, spec: PolicySpec)
   };
 }
 
-/** Everything that is not the public internet: metadata services, private, shared and loopback ranges. */
-export const neverReached = {
-  v4: ['10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'],
-  v6: ['::1/128', '::ffff:0:0/96', '64:ff9b::/96', 'fc00::/7', 'fe80::/10'],
+/**
+ * The public internet, less what only looks like it. IPv4: metadata services, private, shared and loopback ranges. IPv6: global
+ * unicast alone, so that unique-local, link-local and metadata addresses are out, and IPv4-mapped ones, which Kubernetes 1.37
+ * refuses to be named; 6to4 and Teredo, which carry an IPv4 address, are taken out of it.
+ */
+export const publicInternet = {
+  v4: {
+    cidr: '0.0.0.0/0',
+    except: ['10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'],
+  },
+  v6: { cidr: '2000::/3', except: ['2001::/32', '2002::/16'] },
 };
 
 function defaultDeny(slug: string, ns: string): KubernetesObject {
@@ -178,10 +185,7 @@ function allowPublicHttps(slug: string, ns: string): KubernetesObject {
     policyTypes: ['Egress'],
     egress: [
       {
-        to: [
-          { ipBlock: { cidr: '0.0.0.0/0', except: neverReached.v4 } },
-          { ipBlock: { cidr: '::/0', except: neverReached.v6 } },
-        ],
+        to: [{ ipBlock: publicInternet.v4 }, { ipBlock: publicInternet.v6 }],
         ports: [{ protocol: 'TCP', port: 443 }],
       },
     ],
@@ -261,7 +265,7 @@ export function secretObjects(input: EnrollmentInput): KubernetesObject[] {
 }
 
 /** ARC's manager acts in the tenant's namespace by this Role; without it nothing starts and nothing ends. */
-const managerRules = [
+export const managerRules = [
   { apiGroups: [''], resources: ['pods'], verbs: ['create', 'delete', 'get'] },
   { apiGroups: [''], resources: ['pods/status'], verbs: ['get'] },
   { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'delete', 'get', 'list', 'patch', 'update'] },

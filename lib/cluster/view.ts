@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError } from '#lib/errors.ts';
-import { type ClusterClient, groupPath, kinds, objectPath, type Kind } from './client.ts';
+import { type ClusterClient, ClusterRefused, groupPath, kinds, objectPath, type Kind } from './client.ts';
 import { appliedHash, holds } from './compare.ts';
 import { enrollmentLabel, managedBy, tenantLabel, type KubernetesObject } from './manifests.ts';
 
@@ -145,7 +144,7 @@ export class ClusterView {
             error: error instanceof Error ? error.message : String(error),
           });
         // A kind that the cluster does not have yet (ARC is not installed): nothing of ours can be of it.
-        if (error instanceof AppError && error.code === 'not_found') this.#synced.add(kind);
+        if (error instanceof ClusterRefused && error.refusal.status === 404) this.#synced.add(kind);
         await sleep(Math.min(retryMsMost, 250 * 2 ** failures) * (0.5 + Math.random() / 2), undefined, {
           signal,
         }).catch(() => undefined);

@@ -1,0 +1,138 @@
+// A whole portal but for its pages: database, stand-ins, the operator's entries, and people who can act. For tests.
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '#lib/clock.ts';
+import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
+import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
+import { reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
+import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { loop } from '#lib/work/index.ts';
+import { startAttic, type Attic } from '#sandbox/attic/index.ts';
+import { startGithub, type Github } from '#sandbox/github/index.ts';
+import { seed } from '../../prisma/seed.ts';
+import { testCluster, testDatabase, type TestDatabase } from './index.ts';
+
+export interface TestPortal extends AsyncDisposable {
+  database: TestDatabase;
+  github: Github;
+  attic: Attic;
+  /** Somebody who is signed in with the forge under this login. */
+  person(login: string): Promise<PersonCtx>;
+  /** The same, within a tenant they belong to. */
+  member(login: string, tenant: string): Promise<Ctx>;
+  /** A worker in this process, until it is stopped. */
+  startWorker(): TestWorker;
+  stop(): Promise<void>;
+}
+
+export interface TestWorker {
+  view: ClusterView;
+  stop(): Promise<void>;
+}
+
+export interface TestPortalOptions {
+  /** Which kubeconfig the portal uses: with no more than the portal's own rights unless a test needs otherwise. */
+  kubeconfig?: string;
+  operators?: string;
+}
+
+/** Starts it; one a test file, since the portal's configuration is the process's. */
+export async function startTestPortal(options: TestPortalOptions = {}): Promise<TestPortal> {
+  const database = await testDatabase();
+  const cluster = await testCluster();
+  const kubeconfig = options.kubeconfig ?? cluster.portalKubeconfigPath;
+  Object.assign(process.env, {
+    DATABASE_URL: database.appUrl,
+    FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
+    FLYWHEEL_SANDBOX: '1',
+    FLYWHEEL_OPERATORS: options.operators ?? '',
+    KUBECONFIG: kubeconfig,
+    LOG_LEVEL: 'silent',
+  });
+  const hs256SecretBase64 = randomBytes(32).toString('base64');
+  const [github, attic] = await Promise.all([startGithub({ port: 0 }), startAttic({ port: 0, hs256SecretBase64 })]);
+  await seed({ github, attic: { url: attic.url, hs256SecretBase64 } });
+  const workers = new Set<TestWorker>();
+  const stop = async () => {
+    await Promise.all([...workers].map((worker) => worker.stop()));
+    await closeDb();
+    await Promise.all([github.stop(), attic.stop()]);
+    await database.drop();
+  };
+  const person = (login: string) => signedIn(github, login);
+  return {
+    database,
+    github,
+    attic,
+    person,
+    member: async (login, tenant) => {
+      const ctx = await tenantCtx(await person(login), tenant);
+      if (!ctx) throw new Error(`${login} is no member of ${tenant}`);
+      return ctx;
+    },
+    startWorker: () => {
+      const worker = startWorker();
+      workers.add(worker);
+      return worker;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+function startWorker(): TestWorker {
+  const abort = new AbortController();
+  const view = new ClusterView(new ClusterClient(clusterConnection('main')));
+  const failures: unknown[] = [];
+  view.onChange(wakeOfChange((error) => failures.push(error)));
+  view.start(abort.signal);
+  const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };
+  const tasks = { enrollment: (lease: Parameters<typeof reconcileEnrollment>[1]) => reconcileEnrollment(deps, lease) };
+  const log = process.env['TEST_WORKER_LOG'] ? (entry: object) => console.error(entry) : undefined;
+  const done = loop({ tasks, concurrency: 4, signal: abort.signal, ...(log ? { log } : {}) });
+  return {
+    view,
+    async stop() {
+      abort.abort();
+      await Promise.all([done, view.stopped()]);
+    },
+  };
+}
+
+async function signedIn(github: Github, login: string): Promise<PersonCtx> {
+  const account = Object.values(github.state.users).find((user) => user.login === login);
+  if (!account) throw new Error(`the forge has no ${login}`);
+  const subject = String(account.id);
+  const where = { connectionId_subject: { connectionId: 'github', subject } };
+  const found = await unsafeDb().identity.findUnique({ where });
+  const userId = found?.userId ?? (await unsafeDb().user.create({ data: { name: account.name } })).id;
+  const identity =
+    found ?? (await unsafeDb().identity.create({ data: { userId, connectionId: 'github', subject, login } }));
+  const tokens = { accessToken: github.userToken(login), refreshToken: null, expiresAt: null };
+  const sealedToken = await seal(JSON.stringify(tokens), `identity/${identity.id}/token`);
+  await unsafeDb().identity.update({ where: { id: identity.id }, data: { sealedToken } });
+  return {
+    requestId: `test-${login}`,
+    person: {
+      userId,
+      name: account.name,
+      imageUrl: null,
+      identities: [{ id: identity.id, connectionId: 'github', forge: 'github', subject, login }],
+      isOperator: (process.env['FLYWHEEL_OPERATORS'] ?? '').split(',').includes(`github:${subject}`),
+    },
+  };
+}
+
+/** Asks until the answer is true; the failure says what was waited for. */
+export async function eventually<T>(
+  what: string,
+  ask: () => Promise<T | false | null | undefined> | T | false | null | undefined,
+  timeoutMs = 15_000,
+): Promise<T> {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== false && answer !== null && answer !== undefined) return answer;
+    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
