@@ -18,6 +18,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import pg from 'pg';
 import { commandLine, freePort, isAlive, logTail, startChild, waitUntil, type Child } from '#sandbox/process.ts';
+import { ROOT } from '#sandbox/setup.mjs';
 
 export interface PostgresOptions {
   /** A folder of its own; holds the passwords (0600) and the cluster. May end up elsewhere: see placeFor(). */
@@ -63,7 +64,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const dataDir = placeFor(options.dataDir, identity);
   if (!options.keepData) rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir, { recursive: true, mode: 0o755 });
-  const binaries = await usableBinaries(dataDir, identity);
+  const binaries = await usableBinaries(identity);
   const cluster = join(dataDir, 'cluster');
   await endLeftover(cluster);
   const passwords = readPasswords(dataDir);
@@ -224,19 +225,18 @@ function idOf(flag: string, user: string): number | undefined {
 }
 
 /**
- * The wanted folder, unless the user that Postgres runs as cannot reach it (a checkout below a 0700 home): then a folder
- * under /var/tmp that belongs to this checkout. Decided by trying, as that user, not by reading permission bits.
+ * The wanted folder, unless the user that Postgres runs as cannot reach it (a checkout below a 0700 home): then one under
+ * /var/tmp that belongs to this checkout. Decided by trying, as that user, not by reading permission bits.
  */
 export function placeFor(wanted: string, identity: Identity = postgresIdentity()): string {
   const folder = resolve(wanted);
   if (identity.uid === undefined || canEnter(folder, identity)) return folder;
-  return join(outsidePlace(folder), 'data');
+  return join(outsidePlace(), `data-${shortHash(folder)}`);
 }
 
 /** Where this checkout's Postgres files are when they cannot be in the checkout. */
-function outsidePlace(folder: string): string {
-  const hash = createHash('sha256').update(folder).digest('hex').slice(0, 12);
-  const place = `/var/tmp/flywheel-${process.getuid?.() ?? 0}-${hash}`;
+function outsidePlace(): string {
+  const place = `/var/tmp/flywheel-${process.getuid?.() ?? 0}-${shortHash(ROOT)}`;
   mkdirSync(place, { recursive: true, mode: 0o755 });
   const found = lstatSync(place);
   // Anybody may create names in /var/tmp: take the folder only if it is a real one and ours.
@@ -245,26 +245,37 @@ function outsidePlace(folder: string): string {
   return place;
 }
 
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
+}
+
 function canEnter(folder: string, identity: Identity): boolean {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   return spawnSync('ls', ['-d', `${folder}/.`], { ...identity, cwd: '/', stdio: 'ignore' }).status === 0;
 }
 
-/** The npm package's binaries where they can be executed, else a copy beside the data. */
-async function usableBinaries(dataDir: string, identity: Identity): Promise<Binaries> {
+/** The npm package's binaries where they can be executed, else a copy outside. */
+async function usableBinaries(identity: Identity): Promise<Binaries> {
   const packaged = await packagedBinaries();
   if (runs(packaged.postgres, identity)) return packaged;
-  const native = dirname(dirname(packaged.postgres));
-  const copy = join(dirname(dataDir), `postgres-${versionOf(packaged.postgres)}`);
+  const copy = join(outsidePlace(), `postgres-${versionOf(packaged.postgres)}`);
+  if (!existsSync(copy)) copyWhole(dirname(dirname(packaged.postgres)), copy);
   const binaries = { postgres: join(copy, 'bin/postgres'), initdb: join(copy, 'bin/initdb') };
-  if (!existsSync(copy)) {
-    const half = `${copy}.${process.pid}`;
-    cpSync(native, half, { recursive: true, verbatimSymlinks: true });
-    chmodSync(half, 0o755);
-    renameSync(half, copy);
-  }
   if (!runs(binaries.postgres, identity)) throw new Error(`Postgres does not start from ${copy}`);
   return binaries;
+}
+
+function copyWhole(from: string, to: string): void {
+  const half = `${to}.${process.pid}`;
+  cpSync(from, half, { recursive: true, verbatimSymlinks: true });
+  chmodSync(half, 0o755);
+  try {
+    renameSync(half, to);
+  } catch (error) {
+    rmSync(half, { recursive: true, force: true });
+    // Somebody else was quicker.
+    if (!existsSync(to)) throw error;
+  }
 }
 
 async function packagedBinaries(): Promise<Binaries> {

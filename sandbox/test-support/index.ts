@@ -39,15 +39,15 @@ export interface TestCluster {
 }
 
 /**
- * The Kubernetes API, one for all tests of a run: name namespaces so that tests do not meet. FLYWHEEL_TEST_KUBECONFIG
+ * The Kubernetes API, one for all tests of a run, on request with the stand-in for ARC: name namespaces so that tests do not meet. FLYWHEEL_TEST_KUBECONFIG
  * names another one to use.
  */
-export async function testCluster(): Promise<TestCluster> {
+export async function testCluster(options: { arc?: boolean } = {}): Promise<TestCluster> {
   const own = process.env['FLYWHEEL_TEST_KUBECONFIG'];
   if (own) {
     return { kubeconfigPath: own, portalKubeconfigPath: process.env['FLYWHEEL_TEST_PORTAL_KUBECONFIG'] ?? own };
   }
-  const answer = await fetch(required('FLYWHEEL_TEST_CLUSTER_DESK'));
+  const answer = await fetch(new URL(options.arc ? '/with-arc' : '/', required('FLYWHEEL_TEST_CLUSTER_DESK')));
   if (!answer.ok) throw new Error(`There is no cluster to test with: ${await answer.text()}`);
   return (await answer.json()) as TestCluster;
 }

@@ -19,6 +19,8 @@ export interface TestPortal extends AsyncDisposable {
   person(login: string): Promise<PersonCtx>;
   /** The same, within a tenant they belong to. */
   member(login: string, tenant: string): Promise<Ctx>;
+  /** An organization of its own that ada-tinyland owns, with the App installed on it. */
+  organization(login: string): Promise<void>;
   /** A worker in this process, until it is stopped. */
   startWorker(): TestWorker;
   stop(): Promise<void>;
@@ -33,12 +35,14 @@ export interface TestPortalOptions {
   /** Which kubeconfig the portal uses: with no more than the portal's own rights unless a test needs otherwise. */
   kubeconfig?: string;
   operators?: string;
+  /** Whether runner sets are served, by the stand-in for ARC. */
+  arc?: boolean;
 }
 
 /** Starts it; one a test file, since the portal's configuration is the process's. */
 export async function startTestPortal(options: TestPortalOptions = {}): Promise<TestPortal> {
   const database = await testDatabase();
-  const cluster = await testCluster();
+  const cluster = await testCluster({ arc: options.arc ?? false });
   const kubeconfig = options.kubeconfig ?? cluster.portalKubeconfigPath;
   Object.assign(process.env, {
     DATABASE_URL: database.appUrl,
@@ -68,6 +72,16 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
       const ctx = await tenantCtx(await person(login), tenant);
       if (!ctx) throw new Error(`${login} is no member of ${tenant}`);
       return ctx;
+    },
+    organization: async (login) => {
+      github.addOrg({ login, admins: ['ada-tinyland'] });
+      const body = JSON.stringify({ account: login });
+      const answer = await fetch(`${github.url}/_sandbox/installations`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json' },
+      });
+      if (!answer.ok) throw new Error(`the App was not installed on ${login}: ${await answer.text()}`);
     },
     startWorker: () => {
       const worker = startWorker();
