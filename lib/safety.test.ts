@@ -1,0 +1,540 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseSync } from 'oxc-parser';
+import { describe, expect, test } from 'vitest';
+import { globalModels, tenantModels } from './db/models.ts';
+import { installedKinds } from './forge/registry.ts';
+
+/*
+ * The repository, tested as the code is. Each rule answers what is wrong with one file, and each is shown a file that breaks
+ * it: a rule that can find nothing keeps nothing.
+ */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+// ------------------------------------------------------------------------------------------------ what a file says
+
+type Import = { to: string; typeOnly: boolean; names: string[] };
+type Node = { type: string; [field: string]: unknown };
+type Source = { path: string; text: string; program: Node; imports: Import[] };
+
+/** A path within the repository, or a package's name. */
+function resolved(from: string, specifier: string): string {
+  if (specifier.startsWith('#')) return specifier.slice(1);
+  return specifier.startsWith('.') ? normalize(join(dirname(from), specifier)) : specifier;
+}
+
+function sourceOf(path: string, text: string): Source {
+  const { program, module, errors } = parseSync(path, text);
+  if (errors.length > 0) throw new Error(`${path}: ${errors[0]?.message}`);
+  const imports: Import[] = module.staticImports.map(({ moduleRequest, entries }) => ({
+    to: resolved(path, moduleRequest.value),
+    typeOnly: entries.length > 0 && entries.every((entry) => entry.isType),
+    names: entries.map((entry) => entry.importName.name ?? '*'),
+  }));
+  for (const { entries } of module.staticExports) {
+    for (const { moduleRequest, isType, importName } of entries) {
+      if (moduleRequest)
+        imports.push({ to: resolved(path, moduleRequest.value), typeOnly: isType, names: [importName.name ?? '*'] });
+    }
+  }
+  for (const { moduleRequest } of module.dynamicImports) {
+    const quoted = /^['"`](.*)['"`]$/s.exec(text.slice(moduleRequest.start, moduleRequest.end));
+    imports.push({ to: quoted ? resolved(path, quoted[1] ?? '') : '(computed)', typeOnly: false, names: ['*'] });
+  }
+  return { path, text, program: program as unknown as Node, imports };
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
+}
+
+function* nodesOf(node: Node): Generator<Node> {
+  yield node;
+  for (const value of Object.values(node)) {
+    for (const each of Array.isArray(value) ? value : [value]) if (isNode(each)) yield* nodesOf(each);
+  }
+}
+
+function isTest(path: string): boolean {
+  return /\.test\.tsx?$/.test(path);
+}
+
+const sources = globSync('{app,components,lib}/**/*.{ts,tsx}', { cwd: root })
+  .filter((path) => !path.startsWith('lib/db/generated/'))
+  .toSorted()
+  .map((path) => sourceOf(path, readFileSync(join(root, path), 'utf8')));
+const written = sources.filter(({ path }) => !isTest(path));
+
+/** What the rule says of each of these files. */
+function found(rule: (source: Source) => string[], files: readonly Source[] = written): string[] {
+  return files.flatMap((source) => rule(source).map((problem) => `${source.path}: ${problem}`));
+}
+
+/** What the rule says of a file that there is not. */
+function foundIn(rule: (source: Source) => string[], path: string, text: string): number {
+  return rule(sourceOf(path, text)).length;
+}
+
+// ------------------------------------------------------------------------------------------------ the sorted tree
+
+/** From top to bottom; a room may import rooms further down. Rooms of one line are siblings and may not import each other. */
+const rooms = [
+  ['lib/main.ts', 'lib/cli.ts', 'app', 'proxy.ts'],
+  ['components'],
+  ['lib/enrollment'],
+  ['lib/billing'],
+  ['lib/usage'],
+  ['lib/delivery'],
+  ['lib/state'],
+  ['lib/forge', 'lib/cluster', 'lib/cache'],
+  ['lib/work'],
+  ['lib/tenant'],
+  ['lib/db'],
+  ['lib/model'],
+  ['lib/log.ts'],
+  ['lib/env.ts'],
+  ['lib/errors.ts', 'lib/clock.ts'],
+];
+const floorOf = new Map(rooms.flatMap((line, floor) => line.map((room) => [room, floor] as const)));
+
+function roomOf(path: string): string | undefined {
+  return [...floorOf.keys()].find((room) => path === room || path.startsWith(`${room}/`));
+}
+
+/** Ways past a room's index.ts, each with its reason. */
+const sideDoors: Record<string, string> = {
+  // The command line must run where no database client was generated, and the index of the room imports one.
+  'lib/cli.ts': 'lib/enrollment/document.ts',
+};
+
+function sortedTree(source: Source): string[] {
+  const own = roomOf(source.path);
+  if (own === undefined) return ['is in no room of the tree'];
+  return source.imports.flatMap(({ to, typeOnly }) => {
+    if (to.startsWith('sandbox/')) return [`imports ${to}: only tests may`];
+    if (to === '(computed)') return ['imports what only running it would tell'];
+    const theirs = roomOf(to);
+    if (theirs === undefined || theirs === own) return [];
+    const problems = [];
+    if ((floorOf.get(theirs) ?? 0) <= (floorOf.get(own) ?? 0)) problems.push(`imports ${to}, which is not below it`);
+    const isRoom = theirs.startsWith('lib/') && !theirs.endsWith('.ts');
+    if (isRoom && to !== `${theirs}/index.ts` && sideDoors[source.path] !== to)
+      problems.push(`passes by the index of ${to}`);
+    if (own === 'components' && !typeOnly) problems.push(`imports ${to}, not only its types`);
+    return problems;
+  });
+}
+
+function primitives(source: Source): string[] {
+  if (!source.path.startsWith('components/ui/')) return [];
+  return source.imports.flatMap(({ to }) =>
+    /^(app|components|lib|sandbox)\//.test(to) && !to.startsWith('components/ui/') ? [`imports ${to}`] : [],
+  );
+}
+
+/** All files that running this one loads. */
+function loadedBy(path: string, files: ReadonlyMap<string, Source>, seen = new Set<string>()): Set<string> {
+  if (seen.has(path)) return seen;
+  seen.add(path);
+  for (const { to, typeOnly } of files.get(path)?.imports ?? []) if (!typeOnly) loadedBy(to, files, seen);
+  return seen;
+}
+
+/** The files of a ring of imports, types not counted: they are gone when it runs. */
+function cycleIn(files: readonly Source[]): string[] {
+  const byPath = new Map(files.map((source) => [source.path, source]));
+  const done = new Set<string>();
+  const visit = (path: string, trail: string[]): string[] => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+    if (done.has(path)) return [];
+    for (const { to, typeOnly } of byPath.get(path)?.imports ?? []) {
+      const cycle = typeOnly ? [] : visit(to, [...trail, path]);
+      if (cycle.length > 0) return cycle;
+    }
+    done.add(path);
+    return [];
+  };
+  return files.map(({ path }) => visit(path, [])).find((cycle) => cycle.length > 0) ?? [];
+}
+
+describe('the sorted tree', () => {
+  test('a room imports only rooms below it, by their index.ts', () => {
+    expect(found(sortedTree)).toEqual([]);
+    expect(written.length).toBeGreaterThan(100);
+  });
+
+  test.each([
+    ['upwards', 'lib/db/x.ts', "import { may } from '#lib/tenant/index.ts';"],
+    ['sideways', 'lib/cluster/x.ts', "import type { Forge } from '../forge/index.ts';"],
+    ['past an index', 'lib/usage/x.ts', "import { claim } from '#lib/work/queue.ts';"],
+    ['past an index, again exported', 'lib/usage/x.ts', "export { claim } from '../work/queue.ts';"],
+    ['past an index, when it runs', 'lib/usage/x.ts', "await import('#lib/work/queue.ts');"],
+    ['into the top', 'lib/usage/x.ts', "import '../main.ts';"],
+    ['the sandbox', 'app/x.ts', "import { startGithub } from '#sandbox/github/index.ts';"],
+    ['more than types', 'components/x.tsx', "import { may, type Ctx } from '#lib/tenant/index.ts';"],
+    ['a new room', 'lib/utils/x.ts', ''],
+  ])('the rule finds an import %s', (_, path, text) => expect(foundIn(sortedTree, path, text)).toBeGreaterThan(0));
+
+  test('components/ui imports nothing of ours', () => {
+    expect(found(primitives)).toEqual([]);
+    expect(foundIn(primitives, 'components/ui/x.tsx', "import type { Quota } from '#lib/model/index.ts';")).toBe(1);
+  });
+
+  test('nothing imports in a ring', () => {
+    expect(cycleIn(sources)).toEqual([]);
+    const ring = [sourceOf('lib/a.ts', "import './b.ts';"), sourceOf('lib/b.ts', "export { a } from './a.ts';")];
+    expect(cycleIn(ring)).toEqual(['lib/a.ts', 'lib/b.ts', 'lib/a.ts']);
+  });
+
+  test('every room has an index.ts, which begins with its story', () => {
+    const folders = readdirSync(join(root, 'lib'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const index = (name: string) => join(root, 'lib', name, 'index.ts');
+    const without = folders.filter(
+      ({ name }) =>
+        !existsSync(index(name)) || !/^\/\*\*\n \* [^]{120,}?\*\/\n/.test(readFileSync(index(name), 'utf8')),
+    );
+    expect(without.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('the command line loads no database client', () => {
+    const files = new Map(written.map((source) => [source.path, source]));
+    const loaded = [...loadedBy('lib/cli.ts', files)];
+    expect(loaded).toContain('lib/model/scope.ts');
+    expect(loaded.filter((path) => path.startsWith('lib/db/'))).toEqual([]);
+  });
+
+  test('each forge has a folder, and the folders have the same files', () => {
+    const folders = readdirSync(join(root, 'lib/forge'), { withFileTypes: true }).filter((entry) =>
+      entry.isDirectory(),
+    );
+    expect(folders.map(({ name }) => name).toSorted()).toEqual([...installedKinds].toSorted());
+    const filesOf = (name: string) =>
+      readdirSync(join(root, 'lib/forge', name))
+        .filter((file) => !isTest(file))
+        .toSorted();
+    for (const { name } of folders) expect(filesOf(name), name).toEqual(filesOf('github'));
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ pure files
+
+const pureFiles = [
+  'lib/model/*.ts',
+  'lib/errors.ts',
+  'lib/cluster/manifests.ts',
+  'lib/cluster/compare.ts',
+  'lib/tenant/permission.ts',
+  'lib/usage/meter.ts',
+  'lib/billing/price.ts',
+  'lib/enrollment/conditions.ts',
+  'lib/delivery/job-state*.ts',
+];
+const pure = new Set(globSync(pureFiles, { cwd: root }).filter((path) => !isTest(path)));
+
+/** Packages that compute and do nothing else. */
+const purePackages = new Set(['zod', 'decimal.js']);
+const impureGlobals = new Set(
+  ['process', 'fetch', 'performance', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'crypto'].concat([
+    'globalThis',
+    'window',
+    'document',
+    'console',
+    'Temporal',
+    'require',
+    'eval',
+  ]),
+);
+
+function impureImport({ to, typeOnly, names }: Import): boolean {
+  if (typeOnly || pure.has(to) || purePackages.has(to)) return false;
+  if (to === 'lib/model/index.ts') return false;
+  return !(to === 'node:crypto' && names.every((name) => name === 'createHash'));
+}
+
+/** `Date.now` and `Math.random`, and a `new Date()` that reads the clock. */
+function impureUse(node: Node): string | undefined {
+  const name = (value: unknown) => (isNode(value) && value.type === 'Identifier' ? (value['name'] as string) : '');
+  if (node.type === 'MemberExpression') {
+    const use = `${name(node['object'])}.${name(node['property'])}`;
+    return use === 'Date.now' || use === 'Math.random' ? use : undefined;
+  }
+  if (node.type === 'NewExpression' || node.type === 'CallExpression') {
+    const reads = name(node['callee']) === 'Date' && (node['arguments'] as unknown[]).length === 0;
+    return reads ? 'the present time' : undefined;
+  }
+  return undefined;
+}
+
+/** Identifiers that are read as values: neither a property's name nor a type's. */
+function* readNames(node: Node): Generator<string> {
+  if (node.type === 'Identifier') yield node['name'] as string;
+  for (const [field, value] of Object.entries(node)) {
+    const isName =
+      (field === 'property' && node.type === 'MemberExpression' && node['computed'] !== true) ||
+      (field === 'key' && node['computed'] !== true);
+    if (isName || field === 'typeAnnotation' || field === 'typeArguments' || field === 'returnType') continue;
+    for (const each of Array.isArray(value) ? value : [value])
+      if (isNode(each) && !each.type.startsWith('TSType') && each.type !== 'TSInterfaceDeclaration')
+        yield* readNames(each);
+  }
+}
+
+function purity(source: Source): string[] {
+  const uses = [...nodesOf(source.program)].flatMap((node) => impureUse(node) ?? []);
+  const globals = [...readNames(source.program)].filter((name) => impureGlobals.has(name));
+  return [
+    ...source.imports.filter(impureImport).map(({ to }) => `imports ${to}`),
+    ...uses.map((use) => `reads ${use}`),
+    ...new Set(globals.map((name) => `uses ${name}`)),
+  ];
+}
+
+describe('pure files', () => {
+  test('do nothing and ask nothing', () => {
+    expect(pure.size).toBeGreaterThanOrEqual(15);
+    for (const pattern of pureFiles) expect(globSync(pattern, { cwd: root }), pattern).not.toEqual([]);
+    expect(
+      found(
+        purity,
+        written.filter(({ path }) => pure.has(path)),
+      ),
+    ).toEqual([]);
+  });
+
+  test.each([
+    "import { readFileSync } from 'node:fs';",
+    "import { createHash, randomBytes } from 'node:crypto';",
+    "import { tenantDb } from '#lib/db/index.ts';",
+    'const at = Date.now();',
+    'const at = new Date();',
+    'const at = Date();',
+    'const id = Math.random();',
+    'const home = process.env.HOME;',
+    "void fetch('https://example.org');",
+    'const id = crypto.randomUUID();',
+    'setTimeout(() => {}, 1);',
+  ])('the rule finds %s', (text) => expect(foundIn(purity, 'lib/model/x.ts', text)).toBeGreaterThan(0));
+
+  test('the rule lets values through', () => {
+    const text = `
+      import { createHash } from 'node:crypto';
+      import type { Ctx } from '#lib/tenant/index.ts';
+      export type Run = { process: string; fetch: typeof fetch };
+      export const at = (ms: number, run: { process: string }) => [new Date(ms), run.process, createHash('sha256')];`;
+    expect(purity(sourceOf('lib/model/x.ts', text))).toEqual([]);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ doors
+
+const doorOf: Record<string, ReadonlySet<string>> = {
+  action: new Set(['action', 'personAction', 'operatorAction', 'openAction']),
+  page: new Set(['page', 'personPage', 'operatorPage']),
+  route: new Set(['view', 'operatorView', 'route']),
+};
+
+/** Doors that are open to anybody, each with its reason. */
+const openDoors: Record<string, string> = {
+  'app/(public)/page.tsx': 'the landing page',
+  'app/(public)/sign-in/page.tsx': 'who is not signed in must be able to',
+  'app/api/auth/[...nextauth]/route.ts': 'signing in',
+  'app/api/hooks/[connection]/route.ts': 'a forge is known by its signature',
+  'app/(person)/enroll/installed/route.ts': 'reads nothing and sends on to a page behind a door',
+};
+
+function isDoorCall(value: unknown, doors: ReadonlySet<string>): boolean {
+  if (!isNode(value) || value.type !== 'CallExpression') return false;
+  const callee = value['callee'] as Node;
+  return callee.type === 'Identifier' && doors.has(callee['name'] as string);
+}
+
+function hasDirective(node: Node): boolean {
+  return node.type === 'ExpressionStatement' && node['directive'] === 'use server';
+}
+
+/** What an export of a file is, where it is a value: [its name, what makes it]. */
+function* exportedValues(program: Node): Generator<[string, unknown]> {
+  for (const node of program['body'] as Node[]) {
+    if (node.type === 'ExportAllDeclaration' && node['exportKind'] !== 'type') yield ['*', undefined];
+    if (node.type === 'ExportDefaultDeclaration') yield ['default', node['declaration']];
+    if (node.type !== 'ExportNamedDeclaration' || node['exportKind'] === 'type') continue;
+    const declaration = node['declaration'] as Node | null;
+    if (declaration?.type === 'VariableDeclaration') {
+      for (const each of declaration['declarations'] as Node[])
+        yield [(each['id'] as Node)['name'] as string, each['init']];
+    } else if (declaration) yield [((declaration['id'] as Node | null)?.['name'] as string) ?? '?', declaration];
+    else if ((node['specifiers'] as Node[]).some((each) => each['exportKind'] !== 'type')) yield ['{…}', undefined];
+  }
+}
+
+function doorNames(source: Source, doors: ReadonlySet<string>): ReadonlySet<string> {
+  const theirs = source.imports.filter(({ to }) => to === 'lib/tenant/index.ts').flatMap(({ names }) => names);
+  return new Set(theirs.filter((name) => doors.has(name)));
+}
+
+function serverActions(source: Source): string[] {
+  const directives = [...nodesOf(source.program)].filter(hasDirective);
+  const [first] = source.program['body'] as Node[];
+  if (directives.length === 0) return [];
+  if (directives.length > 1 || !first || !hasDirective(first)) return ["has 'use server' within a function"];
+  const doors = doorNames(source, doorOf['action'] ?? new Set());
+  return [...exportedValues(source.program)].flatMap(([name, value]) =>
+    isDoorCall(value, doors) ? [] : [`${name} is not made by an action door`],
+  );
+}
+
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', '*', '{…}', '?']);
+
+function pagesAndRoutes(source: Source): string[] {
+  const kind = /\/(page|route)\.tsx?$/.exec(source.path)?.[1];
+  if (!source.path.startsWith('app/') || kind === undefined || source.path in openDoors) return [];
+  const doors = doorNames(source, doorOf[kind] ?? new Set());
+  const ways = [...exportedValues(source.program)].filter(([name]) =>
+    kind === 'page' ? name === 'default' : methods.has(name),
+  );
+  if (ways.length === 0) return ['opens nothing'];
+  return ways.flatMap(([name, value]) => (isDoorCall(value, doors) ? [] : [`${name} is not made by a ${kind} door`]));
+}
+
+describe('doors', () => {
+  test("every export of a 'use server' file is made by an action door", () => {
+    expect(found(serverActions)).toEqual([]);
+    expect(written.filter(({ text }) => text.startsWith("'use server'")).length).toBeGreaterThanOrEqual(4);
+  });
+
+  test.each([
+    "'use server';\nexport async function open() {}",
+    "'use server';\nexport default async function open() {}",
+    "'use server';\nimport { action } from '#lib/tenant/index.ts';\nexport const a = action('x', S, f), b = async () => {};",
+    "'use server';\nimport { action } from './mine.ts';\nexport const a = action('x', S, f);",
+    "'use server';\nexport * from './other.ts';",
+    "'use server';\nconst f = async () => {};\nexport { f };",
+    "export function Page() { async function save() { 'use server'; } return save; }",
+  ])('the rule finds %s', (text) => expect(foundIn(serverActions, 'app/x/actions.ts', text)).toBe(1));
+
+  test('every page and route of app/ is made by a door, or is on the list of open ones', () => {
+    expect(found(pagesAndRoutes)).toEqual([]);
+    for (const path of Object.keys(openDoors)) expect(existsSync(join(root, path)), path).toBe(true);
+    expect(foundIn(pagesAndRoutes, 'app/t/x/page.tsx', 'export default async function Page() {}')).toBe(1);
+    expect(foundIn(pagesAndRoutes, 'app/api/x/route.ts', 'export const GET = () => new Response();')).toBe(1);
+    expect(foundIn(pagesAndRoutes, 'app/api/x/route.ts', 'export async function POST() {}')).toBe(1);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ configuration and database
+
+/** Who may touch process.env beside env.ts, each with its reason. */
+const envTouchers: Record<string, string> = {
+  'lib/env.ts': 'the one reader',
+  'lib/tenant/sign-in.ts': 'next-auth reads its address from the environment and from nowhere else; it is only written',
+};
+
+function environment(source: Source): string[] {
+  if (source.path in envTouchers) return [];
+  const reads = [...nodesOf(source.program)].filter((node) => {
+    const name = (value: unknown) => (isNode(value) ? (value['name'] ?? value['value']) : undefined);
+    const ofProcess =
+      node.type === 'MemberExpression' && name(node['object']) === 'process' && name(node['property']) === 'env';
+    return ofProcess || (node.type === 'MetaProperty' && source.text.includes('import.meta.env'));
+  });
+  return [
+    ...reads.map(() => 'reads the environment'),
+    ...source.imports.filter(({ to }) => to === 'node:process' || to === 'process').map(() => 'imports process'),
+  ];
+}
+
+/** Who may see all tenants at once, each with its reason. */
+const unsafeUsers: Record<string, string> = {
+  'lib/billing/month-to-date.ts': 'rates belong to no tenant',
+  'lib/delivery/accept.ts': 'a webhook comes before its tenant is known',
+  'lib/enrollment/catalog.ts': 'the catalog of pools belongs to no tenant',
+  'lib/enrollment/connections.ts': 'forge connections belong to no tenant; their secrets are for the system alone',
+  'lib/enrollment/desired.ts': 'a worker acts for all tenants; credentials are for the system alone',
+  'lib/enrollment/draft.ts':
+    'a new tenant is made before anybody belongs to it; a scope is enrolled once over all tenants',
+  'lib/enrollment/drift.ts': 'what the cluster tells of is of any tenant',
+  'lib/enrollment/phases.ts': 'a worker acts for all tenants',
+  'lib/enrollment/plan.ts': 'names are reserved, and locks taken, over all tenants',
+  'lib/enrollment/reconcile.ts': 'a worker acts for all tenants',
+  'lib/enrollment/rows.ts': 'a worker acts for all tenants',
+  'lib/enrollment/view.ts': 'installations and cache servers belong to no tenant',
+  'lib/main.ts': 'a worker acts for all tenants',
+  'lib/tenant/door.ts': 'a denial is recorded for a tenant that the person does not belong to',
+  'lib/tenant/membership.ts': 'which tenants somebody belongs to is asked before one is chosen',
+  'lib/tenant/operator.ts': 'an operator sees all tenants',
+  'lib/tenant/people.ts': 'sessions and identities belong to a person',
+  'lib/tenant/session.ts': 'sessions belong to a person',
+  'lib/tenant/sign-in.ts': 'identities belong to a person',
+  'lib/tenant/token.ts': 'identities belong to a person',
+  'lib/usage/sample.ts': 'a worker measures all tenants',
+  'lib/usage/totals.ts': 'the sum is one statement that names its tenant, which the tenant client does not do',
+  'lib/work/queue.ts': 'a task belongs to no tenant',
+};
+
+function unsafeUse({ path, imports }: Source): string[] {
+  if (path in unsafeUsers || path.startsWith('lib/db/')) return [];
+  return imports.flatMap(({ to, names }) =>
+    to.startsWith('lib/db/')
+      ? names.filter((name) => /^(unsafe(Db|Transaction)|\*)$/.test(name)).map((name) => `imports ${name}`)
+      : [],
+  );
+}
+
+describe('configuration and database', () => {
+  test('only lib/env.ts reads the environment', () => {
+    expect(found(environment)).toEqual([]);
+    expect(foundIn(environment, 'lib/x.ts', 'const url = process.env.URL;')).toBe(1);
+    expect(foundIn(environment, 'lib/x.ts', "const { URL } = process['env'];")).toBe(1);
+    expect(foundIn(environment, 'lib/x.ts', "import { env } from 'node:process';")).toBe(1);
+  });
+
+  test('who sees all tenants is on the list, and the list names nobody else', () => {
+    expect(found(unsafeUse)).toEqual([]);
+    expect(foundIn(unsafeUse, 'app/x.ts', "import { unsafeDb as db } from '#lib/db/index.ts';")).toBe(1);
+    expect(foundIn(unsafeUse, 'app/x.ts', "import * as db from '#lib/db/index.ts';")).toBe(1);
+    expect(foundIn(unsafeUse, 'app/x.ts', "export { unsafeTransaction } from '#lib/db/index.ts';")).toBe(1);
+    const users = new Set(
+      written.filter(({ text }) => /\bunsafe(Db|Transaction)\b/.test(text)).map(({ path }) => path),
+    );
+    expect(Object.keys(unsafeUsers).filter((path) => !users.has(path))).toEqual([]);
+  });
+
+  test('every table is a tenant’s or on the list of global ones', () => {
+    const schema = readFileSync(join(root, 'prisma/schema.prisma'), 'utf8');
+    const models = [...schema.matchAll(/^model (\w+) \{([^]*?)^\}/gm)].map(([, name = '', body = '']) => ({
+      name,
+      body,
+    }));
+    const listed = [...Object.keys(tenantModels), ...globalModels.readable, ...globalModels.systemOnly];
+    expect(listed.toSorted()).toEqual(models.map(({ name }) => name).toSorted());
+    // A model with a tenant's column is that tenant's, whatever the list says.
+    const withTenant = models.filter(({ body }) => /^\s+tenantId\s/m.test(body)).map(({ name }) => name);
+    expect(
+      Object.keys(tenantModels)
+        .filter((name) => name !== 'Tenant')
+        .toSorted(),
+    ).toEqual(withTenant.toSorted());
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ what is kept in git
+
+/** A developer's own folders: what depends on them runs nowhere else. */
+const ownPaths = new RegExp(String.raw`(?<![\w.@)\]}*-])/(${['work', 'root'].join('|')})/`);
+
+test('no tracked file names a path of the machine that it was written on', () => {
+  const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
+  expect(tracked.length).toBeGreaterThan(100);
+  const naming = tracked.filter((path) => {
+    // Removed, but not yet from git.
+    if (!existsSync(join(root, path))) return false;
+    const text = readFileSync(join(root, path), 'utf8');
+    return !text.includes('\0') && ownPaths.test(text);
+  });
+  expect(naming).toEqual([]);
+  expect(ownPaths.test(`see ${'/'}work/notes.md`)).toBe(true);
+  expect(ownPaths.test("from '#lib/work/index.ts'")).toBe(false);
+});
