@@ -215,7 +215,7 @@ describe('the sorted tree', () => {
       readdirSync(join(root, 'lib/forge', name))
         .filter((file) => !isTest(file))
         .toSorted();
-    for (const { name } of folders) expect(filesOf(name), name).toEqual(filesOf('github'));
+    for (const { name } of folders) expect({ [name]: filesOf(name) }).toEqual({ [name]: filesOf('github') });
   });
 });
 
@@ -295,7 +295,7 @@ function purity(source: Source): string[] {
 describe('pure files', () => {
   test('do nothing and ask nothing', () => {
     expect(pure.size).toBeGreaterThanOrEqual(15);
-    for (const pattern of pureFiles) expect(globSync(pattern, { cwd: root }), pattern).not.toEqual([]);
+    expect(pureFiles.filter((pattern) => globSync(pattern, { cwd: root }).length === 0)).toEqual([]);
     expect(
       found(
         purity,
@@ -417,7 +417,7 @@ describe('doors', () => {
 
   test('every page and route of app/ is made by a door, or is on the list of open ones', () => {
     expect(found(pagesAndRoutes)).toEqual([]);
-    for (const path of Object.keys(openDoors)) expect(existsSync(join(root, path)), path).toBe(true);
+    expect(Object.keys(openDoors).filter((path) => !existsSync(join(root, path)))).toEqual([]);
     expect(foundIn(pagesAndRoutes, 'app/t/x/page.tsx', 'export default async function Page() {}')).toBe(1);
     expect(foundIn(pagesAndRoutes, 'app/api/x/route.ts', 'export const GET = () => new Response();')).toBe(1);
     expect(foundIn(pagesAndRoutes, 'app/api/x/route.ts', 'export async function POST() {}')).toBe(1);
@@ -535,6 +535,6 @@ test('no tracked file names a path of the machine that it was written on', () =>
     return !text.includes('\0') && ownPaths.test(text);
   });
   expect(naming).toEqual([]);
-  expect(ownPaths.test(`see ${'/'}work/notes.md`)).toBe(true);
+  expect(ownPaths.test(['see ', 'work', 'notes.md'].join('/'))).toBe(true);
   expect(ownPaths.test("from '#lib/work/index.ts'")).toBe(false);
 });
