@@ -2,6 +2,7 @@
 const config = {
   poweredByHeader: false,
   reactStrictMode: true,
+  devIndicators: false,
   // The image optimizer fetches and decodes what it is told to; we show no pictures that need it.
   images: { unoptimized: true },
   serverExternalPackages: ['pino', 'pg', '@prisma/adapter-pg', '@kubernetes/client-node', 'undici'],

@@ -21,7 +21,7 @@ const dimensions = [
   {
     icon: <Boxes size={18} aria-hidden />,
     title: 'Execution pool',
-    text: 'A size of runner and a class of work: docker, nix, nix-heavy. A workflow names it in runs-on.',
+    text: 'A size of runner and a class of work: docker, nix, nix-heavy. A workflow asks for it by its label.',
   },
   {
     icon: <Database size={18} aria-hidden />,
@@ -38,12 +38,14 @@ const steps = [
   ['Plan', 'Read exactly what will change, on the forge and in the cluster, and what it costs. Then apply it, or not.'],
 ] as const;
 
-const snippet = `jobs:
-  build:
-    runs-on: acme-nix
-    steps:
-      - uses: actions/checkout@v5
-      - run: nix build`;
+const snippet = [
+  { text: 'jobs:' },
+  { text: '  build:' },
+  { text: '    runs-on: acme-nix', isNew: true },
+  { text: '    steps:' },
+  { text: '      - uses: actions/checkout@v5' },
+  { text: '      - run: nix build' },
+];
 
 export default async function Landing() {
   const by = await currentPerson();
@@ -77,7 +79,14 @@ export default async function Landing() {
             <figcaption className="border-b bg-sunken px-4 py-2 text-sm text-ink-2">
               All that a repository has to change
             </figcaption>
-            <pre className="overflow-x-auto p-4 font-mono text-sm leading-relaxed">{snippet}</pre>
+            <pre className="overflow-x-auto py-3 font-mono text-sm leading-relaxed">
+              {snippet.map(({ text, isNew }) => (
+                <span key={text} className={isNew ? 'block bg-good-soft px-4 text-good' : 'block px-4'}>
+                  {isNew ? '+ ' : '  '}
+                  {text}
+                </span>
+              ))}
+            </pre>
           </figure>
         </div>
         <Part title="An enrollment has four dimensions">

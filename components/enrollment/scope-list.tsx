@@ -14,6 +14,9 @@ const icons = {
   instance: Landmark,
 };
 
+/** One of these serves all that is inside it, so it is what most people mean. */
+const recommended = new Set<ScopeChoice['level']>(['organization', 'group', 'account', 'enterprise']);
+
 /** Scopes to choose from; one where the App is missing says so and leads to where it is installed. */
 type ListProps = { connection: string; scopes: ScopeChoice[]; enrolled: string[] };
 
@@ -79,7 +82,12 @@ function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
   return (
     <>
       <Badge tone="good">App installed</Badge>
-      <LinkButton href={href} small look="primary" aria-label={`Enroll ${scope.path}`}>
+      <LinkButton
+        href={href}
+        small
+        look={recommended.has(scope.level) ? 'primary' : 'secondary'}
+        aria-label={`Enroll ${scope.path}`}
+      >
         Enroll
       </LinkButton>
     </>

@@ -13,7 +13,7 @@ export function Steps({ steps, at }: { steps: Step[]; at: number }) {
       </p>
       <ol className="flex gap-2">
         {steps.map((step, index) => (
-          <li key={step.label} className="min-w-0 grow" aria-current={index === at ? 'step' : undefined}>
+          <li key={step.label} className="min-w-0 grow basis-0" aria-current={index === at ? 'step' : undefined}>
             <StepMark step={step} state={index < at ? 'done' : index === at ? 'here' : 'ahead'} number={index + 1} />
           </li>
         ))}

@@ -93,8 +93,14 @@ function Choices({ page, query, requestId }: ChoicesProps) {
       ) : null}
       {nextCursor ? <MoreLink href={`/enroll?${more.toString()}`} /> : null}
       <p className="text-sm text-ink-3">
-        An organization covers all its repositories and needs no change in any of them but the runs-on label. Not in the
-        list? {connection.name} shows only what you administer.
+        An organization covers all its repositories, which then change nothing but their runs-on label. Not in the list?{' '}
+        {found ? (
+          <a href={found.installUrl} rel="noreferrer" className="text-accent underline">
+            Install the App on another account
+          </a>
+        ) : (
+          'Only what you administer is shown.'
+        )}
       </p>
     </div>
   );

@@ -21,11 +21,7 @@ export default page<Params>('tenant:see', async (ctx) => {
   const { tenant, role } = ctx;
   return (
     <>
-      <PageHeader
-        above={tenantKindLabel[tenant.kind]}
-        title={tenant.displayName}
-        actions={may(role, 'enrollment:plan') ? <LinkButton href="/enroll">Enroll a scope</LinkButton> : null}
-      />
+      <PageHeader above={tenantKindLabel[tenant.kind]} title={tenant.displayName} />
       {tenant.state === 'suspended' ? (
         <Callout tone="bad" title="This tenant is suspended.">
           No new runner starts. Ask the operator why.
