@@ -1,0 +1,89 @@
+/**
+ * How fast the portal is, held against what a person would use instead, side by side on the same machine.
+ *
+ * Each metric sets up its own world (Postgres, a Kubernetes API, a GitHub), measures our side and the peer's in turn, A B
+ * A B, and prints one line of JSON with both medians and the median of the pairs' ratios. Beside every time stands a count
+ * of requests: times differ with the machine and with what else it does, counts do not. Progress goes to stderr.
+ *
+ *   npm run -s bench                          all metrics, one after the other
+ *   npm run -s bench -- P1 P3                 these
+ *   npm run -s bench -- P1 --runs 2 --tenants 20 --peer-tenants 5
+ *
+ *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
+ *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
+ *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
+ *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
+ *   P10            JavaScript of a page's first load, gzip      | Headlamp's
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { enrolling } from './enrolling.ts';
+import { memory } from './memory.ts';
+import { nothingToDo } from './nothing-to-do.ts';
+import { pages } from './pages.ts';
+import type { Metric, Options } from './report.ts';
+import { recovery } from './recovery.ts';
+
+const metrics: Readonly<Record<string, Metric>> = {
+  P1: enrolling,
+  P3: nothingToDo,
+  'worker-memory': memory,
+  P9: recovery,
+  P10: pages,
+};
+
+type Asked = { names: string[]; options: Options };
+
+function asked(args: string[]): Asked {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      runs: { type: 'string', default: '7' },
+      tenants: { type: 'string', default: '' },
+      'peer-tenants': { type: 'string', default: '' },
+    },
+  });
+  const unknown = positionals.filter((name) => !(name in metrics));
+  if (unknown.length > 0) throw new Error(`No metric ${unknown.join(', ')}. There are ${Object.keys(metrics).join(', ')}.`);
+  const options = {
+    runs: countOf(values.runs, 'runs') ?? 7,
+    tenants: countOf(values.tenants, 'tenants'),
+    peerTenants: countOf(values['peer-tenants'], 'peer-tenants'),
+  };
+  return { names: positionals.length > 0 ? positionals : Object.keys(metrics), options };
+}
+
+function countOf(text: string, name: string): number | undefined {
+  if (text === '') return undefined;
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 5000) throw new Error(`--${name} is a number from 1 to 5000`);
+  return count;
+}
+
+/** A process of its own for each: the portal's configuration is the process's, and one metric's heap is not another's. */
+async function runApart(name: string, args: string[]): Promise<boolean> {
+  const flags = args.slice(args.findIndex((arg) => arg.startsWith('--')));
+  const own = args.some((arg) => arg.startsWith('--')) ? flags : [];
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), name, ...own], { stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  return code === 0;
+}
+
+async function main(args: string[]): Promise<void> {
+  const { names, options } = asked(args);
+  const [only] = names;
+  if (names.length === 1 && only !== undefined) return metrics[only]?.(options);
+  for (const name of names) if (!(await runApart(name, args))) process.exitCode = 1;
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+// Nothing that a stand-in or a pool of connections still holds may keep us.
+process.exit();
