@@ -6,10 +6,11 @@
 // The portal is given all of it as in production, by its environment, and knows nothing of this folder.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { startArc } from '#sandbox/arc/index.ts';
 import { startAttic } from '#sandbox/attic/index.ts';
 import {
   buildControlPlane,
@@ -56,6 +57,7 @@ class Sandbox {
   readonly #keepsakes: Keepsakes;
   readonly #supervisor = new Supervisor(say);
   readonly #stops: (() => Promise<void>)[] = [];
+  #possession: { release(): void } | undefined;
 
   constructor(options: UpOptions) {
     this.#options = options;
@@ -65,8 +67,7 @@ class Sandbox {
   }
 
   async start(): Promise<void> {
-    const possession = await this.#keepsakes.takePossession();
-    this.#stops.push(async () => possession.release());
+    this.#possession = await this.#keepsakes.takePossession();
     if (this.#options.fresh) this.#forget();
     this.#keepLastLogs();
     generateClient(say);
@@ -78,7 +79,7 @@ class Sandbox {
     ]);
     const attic = await this.#startAttic(ports.attic);
     const env = this.#portalEnv(portal, postgres, ports.web);
-    const cluster = this.#startCluster(ports.kubernetes, github);
+    const cluster = this.#startCluster(ports.kubernetes);
     await this.#seed(env, github, attic);
     if (!isBuilt()) {
       say('Building the portal (next build) …');
@@ -94,8 +95,10 @@ class Sandbox {
   }
 
   async stop(): Promise<void> {
+    // The stand-ins first: they would only complain that what they talk to goes away.
+    for (const stop of this.#stops.toReversed()) await stop().catch((error: Error) => say(error.message));
     await this.#supervisor.stopAll();
-    for (const stop of this.#stops.toReversed()) await stop();
+    this.#possession?.release();
   }
 
   #forget(): void {
@@ -195,7 +198,7 @@ class Sandbox {
   }
 
   /** Never throws: without a cluster the portal still signs people in and plans. */
-  async #startCluster(port: number, github: Github): Promise<void> {
+  async #startCluster(port: number): Promise<void> {
     const own = process.env['SANDBOX_KUBECONFIG'];
     if (own) return say(`Using the cluster of ${own}; ARC's stand-in is off.`);
     if (process.env['SANDBOX_CLUSTER'] === 'off')
@@ -204,7 +207,7 @@ class Sandbox {
       const binary = builtControlPlane() ?? (await this.#buildControlPlane());
       await this.#runControlPlane(binary, port);
       const { admin } = kubeconfigPathsIn(join(this.#dataDir, 'control-plane'));
-      await this.#startArc(admin, github);
+      await this.#startArc(admin);
       say(`The Kubernetes API is up: export KUBECONFIG=${admin}   (or: npm run sandbox -- kubectl get namespaces)`);
     } catch (error) {
       const reason = (error as Error).message;
@@ -236,11 +239,12 @@ class Sandbox {
     });
   }
 
-  async #startArc(kubeconfig: string, github: Github): Promise<void> {
+  async #startArc(kubeconfig: string): Promise<void> {
     if (process.env['SANDBOX_ARC'] === 'off') return;
-    const room = (await optional('#sandbox/arc/index.ts')) as ArcRoom | undefined;
-    if (!room) return;
-    const arc = await room.startArc({ kubeconfig, githubUrl: github.url, logFile: join(this.#logs, 'arc.log') });
+    const logFile = join(this.#logs, 'arc.log');
+    const onError = (kind: string, key: string, error: unknown) =>
+      appendFileSync(logFile, `${new Date().toISOString()} ${kind} ${key}: ${String(error)}\n`);
+    const arc = await startArc({ kubeconfig, onError });
     this.#stops.push(() => arc.stop());
   }
 
@@ -263,19 +267,6 @@ class Sandbox {
     const logFile = join(this.#logs, `${name}.log`);
     const child: Child = startChild({ command: process.execPath, args, cwd: ROOT, env, logFile });
     return { children: { [name]: { ...child, logFile } }, stop: () => child.stop() };
-  }
-}
-
-interface ArcRoom {
-  startArc(options: { kubeconfig: string; githubUrl: string; logFile: string }): Promise<{ stop(): Promise<void> }>;
-}
-async function optional(name: string): Promise<unknown> {
-  try {
-    return await import(name);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(name.replace(/^(#|\.\.\/)/, ''))) return undefined;
-    throw error;
   }
 }
 
