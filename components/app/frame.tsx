@@ -30,7 +30,7 @@ export function Frame({ area, banner, children, ...rail }: FrameProps) {
     <div className="min-h-dvh md:grid md:grid-cols-[15rem_minmax(0,1fr)]">
       <aside
         className={clsx(
-          'border-b md:sticky md:top-0 md:h-dvh md:overflow-y-auto md:border-r md:border-b-0',
+          'border-b md:sticky md:top-0 md:h-dvh md:overflow-y-auto md:border-b-0',
           isOperator && 'border-t-4 border-t-operator',
         )}
       >
@@ -48,7 +48,7 @@ export function Frame({ area, banner, children, ...rail }: FrameProps) {
           <Rail {...rail} />
         </div>
       </aside>
-      <div className="min-w-0">
+      <div className="min-w-0 md:border-l">
         {banner}
         <main id="main" className="mx-auto max-w-6xl px-4 py-6 sm:px-8 sm:py-8">
           {children}

@@ -20,7 +20,7 @@ export function ApplyForm({ apply, planId, count, confirm }: Props) {
   const [typed, setTyped] = useState('');
   const what = count === 1 ? '1 change' : `${count} changes`;
   return (
-    <form ref={form.formRef} action={form.submit} className="grid gap-4">
+    <form {...form.form} className="grid gap-4">
       <input type="hidden" name="planId" value={planId} />
       {form.error ? <ErrorCallout error={form.error} /> : null}
       {confirm === null ? null : (
@@ -38,7 +38,7 @@ export function ApplyForm({ apply, planId, count, confirm }: Props) {
         />
       )}
       <div>
-        <SubmitButton look={confirm === null ? 'primary' : 'danger'}>
+        <SubmitButton pending={form.pending} look={confirm === null ? 'primary' : 'danger'}>
           {confirm === null ? `Apply ${what}` : `Withdraw and apply ${what}`}
         </SubmitButton>
       </div>

@@ -36,7 +36,7 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
   });
   const atticError = form.errorAt('attic');
   return (
-    <form ref={form.formRef} action={form.submit} className="grid max-w-3xl gap-8">
+    <form {...form.form} className="grid max-w-3xl gap-8">
       <input type="hidden" name="enrollmentId" value={enrollmentId} />
       {form.error ? <ErrorCallout error={form.error} /> : null}
       <fieldset className="grid gap-3">
@@ -90,7 +90,9 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
       </fieldset>
       <div className="grid gap-2">
         <div className="flex flex-wrap gap-2">
-          <SubmitButton disabled={!canEdit}>Make the plan</SubmitButton>
+          <SubmitButton pending={form.pending} disabled={!canEdit}>
+            Make the plan
+          </SubmitButton>
           <LinkButton href={back} look="quiet">
             Back to pools
           </LinkButton>

@@ -51,7 +51,7 @@ export function PoolsForm({ action, enrollmentId, pools, quota, others, currency
   const chosen = pools.filter((pool) => choices[pool.name]?.chosen);
   const together = form.errorAt('pools');
   return (
-    <form ref={form.formRef} action={form.submit} className="grid items-start gap-6 lg:grid-cols-[1fr_18rem]">
+    <form {...form.form} className="grid items-start gap-6 lg:grid-cols-[1fr_18rem]">
       <input type="hidden" name="enrollmentId" value={enrollmentId} />
       <div className="grid gap-3">
         {form.error ? <ErrorCallout error={form.error} /> : null}
@@ -70,7 +70,9 @@ export function PoolsForm({ action, enrollmentId, pools, quota, others, currency
       <div className="grid gap-4 rounded-lg border bg-surface p-4 lg:sticky lg:top-6">
         <QuotaMeters used={usedBy(chosen, choices, others)} quota={quota} others={others} />
         <CostLine pools={chosen} choices={choices} currency={currency} />
-        <SubmitButton disabled={!canEdit}>Continue to caches</SubmitButton>
+        <SubmitButton pending={form.pending} disabled={!canEdit}>
+          Continue to caches
+        </SubmitButton>
         {canEdit ? null : <p className="text-sm text-ink-3">Only an admin of the tenant may change pools.</p>}
       </div>
     </form>
@@ -224,7 +226,7 @@ function Sizes({ pool, choice, change, form }: Omit<CardProps, 'currency'>) {
   const field = `pools.${pool.name}`;
   const sizes = { min: 0, max: 1000, step: 1, required: true };
   return (
-    <div className="mt-4 grid gap-4 sm:ml-7 sm:grid-cols-2">
+    <div className="mt-4 grid items-start gap-4 sm:ml-7 sm:grid-cols-2">
       <NumberField
         name={`${field}.minRunners`}
         label="Kept warm"

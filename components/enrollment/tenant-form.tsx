@@ -26,7 +26,7 @@ export function TenantForm({ action, scope, tenants, suggested }: Props) {
     onChange: () => setChoice(value),
   });
   return (
-    <form ref={form.formRef} action={form.submit} className="grid gap-4" key={form.answers}>
+    <form {...form.form} className="grid gap-4">
       {Object.entries(scope).map(([name, value]) => (
         <input key={name} type="hidden" name={name} value={value} />
       ))}
@@ -60,7 +60,7 @@ export function TenantForm({ action, scope, tenants, suggested }: Props) {
         <NewTenant form={form} suggested={suggested} />
       )}
       <div className="flex gap-2 pt-2">
-        <SubmitButton>Continue to pools</SubmitButton>
+        <SubmitButton pending={form.pending}>Continue to pools</SubmitButton>
         <LinkButton href="/enroll" look="quiet">
           Choose another scope
         </LinkButton>

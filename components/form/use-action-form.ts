@@ -1,39 +1,54 @@
 'use client';
 
-import { useActionState, useEffect, useRef } from 'react';
+import { startTransition, useActionState, useEffect, useRef, type FormEvent, type RefObject } from 'react';
 import type { ActionResult, ActionState, ShownError } from '#lib/tenant/index.ts';
 
 /** An action as the page hands it over: with the tenant already bound to it. */
 export type FormAction = (before: ActionState<unknown>, form: FormData) => Promise<ActionResult<unknown>>;
 
 export type ActionForm = {
-  submit: (form: FormData) => void;
-  formRef: React.RefObject<HTMLFormElement | null>;
+  /** For the form element itself. */
+  form: {
+    ref: RefObject<HTMLFormElement | null>;
+    action: (form: FormData) => void;
+    onSubmit: (event: FormEvent<HTMLFormElement>) => void;
+  };
+  pending: boolean;
   error: ShownError | null;
   /** The message at a field, once the server has refused it. */
   errorAt: (name: string) => string | undefined;
   /** What was typed before the refusal, else what the page began with. */
   valueOf: (name: string, first: string) => string;
-  /** Changes with each answer, so that fields take up their values anew. */
-  answers: string;
 };
 
 /** A form over a server action: nothing typed is lost, and the first field at fault has the focus. */
 export function useActionForm(action: FormAction): ActionForm {
-  const [state, submit] = useActionState(action, null);
-  const formRef = useRef<HTMLFormElement>(null);
+  const [state, submit, pending] = useActionState(action, null);
+  const ref = useRef<HTMLFormElement>(null);
   const failed = state && !state.ok ? state : null;
   useEffect(() => {
-    if (!failed) return;
-    const first = formRef.current?.querySelector<HTMLElement>('[aria-invalid="true"], [role="alert"]');
-    first?.focus();
+    if (failed) focusFirstError(ref.current);
   }, [failed]);
   return {
-    submit,
-    formRef,
+    form: {
+      ref,
+      // Serves a browser without scripts. With them React would empty the form after each answer, so it is sent below.
+      action: submit,
+      onSubmit: (event) => {
+        event.preventDefault();
+        const { submitter } = event.nativeEvent as SubmitEvent;
+        const data = new FormData(event.currentTarget, submitter);
+        startTransition(() => submit(data));
+      },
+    },
+    pending,
     error: failed?.error ?? null,
     errorAt: (name) => failed?.error.fields?.[name],
     valueOf: (name, first) => (failed ? (failed.values[name] ?? '') : first),
-    answers: failed?.error.requestId ?? 'first',
   };
+}
+
+function focusFirstError(form: HTMLFormElement | null): void {
+  const field = form?.querySelector<HTMLElement>('[aria-invalid="true"]');
+  (field ?? form?.querySelector<HTMLElement>('[role="alert"]'))?.focus();
 }

@@ -8,10 +8,9 @@ import { SubmitButton } from '#components/ui/submit-button.tsx';
 export function RenameForm({ action, displayName }: { action: FormAction; displayName: string }) {
   const form = useActionForm(action);
   return (
-    <form ref={form.formRef} action={form.submit} className="grid max-w-md gap-4">
+    <form {...form.form} className="grid max-w-md gap-4">
       {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
       <TextField
-        key={form.answers}
         name="displayName"
         label="Name"
         help="What people read. The slug names namespaces and labels and never changes."
@@ -21,7 +20,9 @@ export function RenameForm({ action, displayName }: { action: FormAction; displa
         required
       />
       <div>
-        <SubmitButton look="secondary">Rename</SubmitButton>
+        <SubmitButton pending={form.pending} look="secondary">
+          Rename
+        </SubmitButton>
       </div>
     </form>
   );

@@ -73,6 +73,7 @@ export function Callout({ tone, title, children, role }: CalloutProps) {
   return (
     <div
       role={role}
+      tabIndex={role === 'alert' ? -1 : undefined}
       className={clsx(
         'flex gap-3 rounded-lg border px-4 py-3',
         tone === 'note' ? 'bg-sunken' : grounds[shown],

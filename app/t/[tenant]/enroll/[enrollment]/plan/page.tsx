@@ -198,7 +198,7 @@ function Retreat({ ctx, draft }: Props) {
     );
   }
   return (
-    <div className="grid gap-2 border-t pt-3">
+    <div className="grid justify-items-start gap-1 border-t pt-3 [&_a]:px-2 [&_button]:px-2">
       <LinkButton href={`/t/${slug}/enroll/${draft.id}/pools`} look="quiet">
         Change the choices
       </LinkButton>
