@@ -49,11 +49,24 @@ export interface GithubOptions {
   pollSeconds?: number;
   sessionIdleSeconds?: number;
   slowMs?: number;
+  /** Hears of each REST answer: which route gave it and what it said. */
+  onAnswer?: (answer: RestAnswer) => void;
+}
+
+export interface RestAnswer {
+  /** As `GET /orgs/:org`; null where no route was found. */
+  route: string | null;
+  method: string;
+  path: string;
+  status: number;
+  body: unknown;
 }
 
 export interface Github {
   url: string;
   apiUrl: string;
+  /** Every REST route as `GET /orgs/:org`. */
+  restRoutes: string[];
   /** The App that came with the seed, its secrets included. */
   app: App;
   state: State;
@@ -103,14 +116,19 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
   const service = await startService('GitHub', options.port, async (ask, socket) => {
     if (ask.path.startsWith('/_sandbox')) return dispatch(web, ask, ask.path);
     return faults.meet(ask, socket, world.now(), async () => {
-      if (ask.path.startsWith('/api/v3/')) return restAnswer(api, world, limits, ask, slowMs);
-      return dispatch(web, ask, ask.path);
+      if (!ask.path.startsWith('/api/v3/')) return dispatch(web, ask, ask.path);
+      const answer = await restAnswer(api, world, limits, ask, slowMs);
+      const { method, path } = ask;
+      const route = api.find(method, path.slice('/api/v3'.length))?.name ?? null;
+      options.onAnswer?.({ route, method, path, status: answer.status, body: answer.body });
+      return answer;
     });
   });
   world.url = (options.publicUrl ?? service.url).replace(/\/$/, '');
   return {
     url: world.url,
     apiUrl: world.api,
+    restRoutes: api.names(),
     app: seedApp(world),
     state: world.state,
     addUser: (given) => addUser(world, given),

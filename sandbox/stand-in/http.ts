@@ -35,6 +35,7 @@ export type Socketlike = Pick<Socket, 'destroy'>;
 
 interface Route {
   method: string;
+  path: string;
   pattern: RegExp;
   names: string[];
   handler: Handler;
@@ -50,17 +51,22 @@ export class Routes {
       names.push(name);
       return kind === ':' ? '([^/]+)' : '(.*)';
     });
-    this.#routes.push({ method, pattern: new RegExp(`^${source}/?$`, 'i'), names, handler });
+    this.#routes.push({ method, path, pattern: new RegExp(`^${source}/?$`, 'i'), names, handler });
     return this;
   }
 
-  find(method: string, path: string): { handler: Handler; params: Record<string, string> } | undefined {
+  /** Every route as `GET /path/:name`. */
+  names(): string[] {
+    return this.#routes.map((route) => `${route.method} ${route.path}`);
+  }
+
+  find(method: string, path: string): { name: string; handler: Handler; params: Record<string, string> } | undefined {
     for (const route of this.#routes) {
       if (route.method !== method) continue;
       const match = route.pattern.exec(path);
       if (!match) continue;
       const params = Object.fromEntries(route.names.map((name, i) => [name, decodeSegment(match[i + 1] ?? '')]));
-      return { handler: route.handler, params };
+      return { name: `${route.method} ${route.path}`, handler: route.handler, params };
     }
     return undefined;
   }
