@@ -1,0 +1,64 @@
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test as base, type Browser, type Page } from '@playwright/test';
+import { Keepsakes, type Address } from '#sandbox/keepsakes.ts';
+
+/** Where the sandbox's parts are, from its own keeping. */
+export function sandbox(): Address {
+  const dataDir = process.env['SANDBOX_DATA_DIR'];
+  const address = dataDir && new Keepsakes(dataDir).address();
+  if (!address) throw new Error('the sandbox is not running');
+  return address;
+}
+
+export type Person = 'JessSullivan' | 'ada-tinyland' | 'sam-tinyland' | 'mallory' | 'olive-operator';
+
+type Fixtures = {
+  /** A browser of its own in which this person is signed in, through the forge's own pages. */
+  as: (login: Person) => Promise<Page>;
+};
+
+/** Whatever the browser complains of fails the test, in every page that a test opens. */
+export function failOnComplaints(page: Page, complaints: string[]): void {
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !isExpected(message.text())) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+}
+
+/** A page that is told to be absent answers 404, which the browser logs by itself. */
+function isExpected(text: string): boolean {
+  return /status of 404/.test(text);
+}
+
+export const test = base.extend<Fixtures>({
+  as: async ({ browser, baseURL }, use) => {
+    const pages: Page[] = [];
+    const complaints: string[] = [];
+    await use(async (login) => {
+      const page = await signedIn(browser, baseURL ?? '', login, complaints);
+      pages.push(page);
+      return page;
+    });
+    await Promise.all(pages.map((page) => page.context().close()));
+    expect(complaints, 'console errors').toEqual([]);
+  },
+});
+
+async function signedIn(browser: Browser, baseURL: string, login: Person, complaints: string[]): Promise<Page> {
+  const context = await browser.newContext({ baseURL });
+  const page = await context.newPage();
+  failOnComplaints(page, complaints);
+  await page.goto('/sign-in?next=/home');
+  await page.getByRole('button', { name: /sign in with github/i }).click();
+  await page.getByRole('button', { name: new RegExp(login) }).click();
+  await page.waitForURL('**/home');
+  return page;
+}
+
+/** No violation that axe can find, of WCAG 2.2 A and AA. */
+export async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`)).toEqual([]);
+}
+
+export { expect };
