@@ -75,7 +75,7 @@ class LazyCluster {
       kubeconfig: controlPlane.kubeconfigPath,
       jobSeconds: 1,
       waitScale: 0.1,
-      onError: (kind, key, error) => process.env["ARC_LOG"] && console.error(kind, key, error),
+      onError: (kind, key, error) => process.env['ARC_LOG'] && console.error(kind, key, error),
     });
     await this.#arc;
     return controlPlane;

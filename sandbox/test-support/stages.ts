@@ -1,5 +1,5 @@
 // The stages of `npm test`. All of them run, whatever fails; the last line sums up tests and checks alike.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureChromium } from '#sandbox/chromium.ts';
@@ -102,12 +102,16 @@ function readReport<T>(file: string): T | undefined {
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as T) : undefined;
 }
 
+/** What is running now, to be ended with us. */
+let current: ChildProcess | undefined;
+
 /** One thing that is right or not; what it says is shown when it is not. */
 function check(tool: string, args: string[]): Promise<Result> {
   return new Promise((done) => {
     let output = '';
     const child = spawn(join(BIN, tool), args, { cwd: ROOT, env: withOurNode({}), stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
+    current = child;
     child.on('error', (error) => done(report(error.message)));
     child.on('close', (code) => done(code === 0 ? { passed: 1, failed: 0 } : report(output)));
   });
@@ -125,6 +129,7 @@ function live(tool: string, args: string[], env: Record<string, string> = {}): P
       env: withOurNode(env),
       stdio: ['ignore', 'inherit', 'inherit'],
     });
+    current = child;
     child.on('error', () => done(1));
     child.on('exit', (code) => done(code ?? 1));
   });
@@ -189,8 +194,13 @@ async function main(chosen: string[]): Promise<void> {
   process.exitCode = sum('failed') ? 1 : 0;
 }
 
-process.on('disconnect', () => process.exit(1));
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+function leave(): void {
+  current?.kill('SIGTERM');
+  process.exit(130);
+}
+
+process.on('disconnect', leave);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, leave);
 
 try {
   await main(process.argv.slice(2));
