@@ -1,0 +1,130 @@
+// Rows for tests of what stands on the database alone: a tenant with one row in each table that is a tenant's.
+import { randomBytes } from 'node:crypto';
+import { closeDb, unsafeDb } from '#lib/db/index.ts';
+import { testDatabase, type TestDatabase } from './index.ts';
+
+export interface TenantRows {
+  tenantId: string;
+  slug: string;
+  userId: string;
+  enrollmentId: string;
+  planId: string;
+  credentialId: string;
+  viewId: string;
+  auditId: string;
+  /** Also the label and the name of the one runner set. */
+  scaleSetName: string;
+  podUid: string;
+  jobId: string;
+}
+
+export interface TestRows extends AsyncDisposable {
+  database: TestDatabase;
+  stop(): Promise<void>;
+}
+
+/** A database of the test's own that this process uses as the portal does; one a test file. */
+export async function startTestRows(): Promise<TestRows> {
+  const database = await testDatabase();
+  const FLYWHEEL_SECRET_KEY = randomBytes(32).toString('base64');
+  Object.assign(process.env, { DATABASE_URL: database.appUrl, FLYWHEEL_SECRET_KEY, LOG_LEVEL: 'silent' });
+  await addGlobals();
+  const stop = async () => {
+    await closeDb();
+    await database.drop();
+  };
+  return { database, stop, [Symbol.asyncDispose]: stop };
+}
+
+async function addGlobals(): Promise<void> {
+  const db = unsafeDb();
+  await db.cluster.create({ data: { id: 'main', name: 'Main cluster' } });
+  await db.cacheServer.create({
+    data: { id: 'attic', plane: 'attic', clusterId: 'main', url: 'https://attic.example' },
+  });
+  await db.forgeConnection.create({
+    data: {
+      id: 'forge',
+      kind: 'github',
+      name: 'Forge',
+      baseUrl: 'https://forge.example',
+      clientId: 'client',
+      sealedClientSecret: 'sealed',
+    },
+  });
+  for (const [position, name] of ['docker', 'nix', 'nix-heavy'].entries())
+    await db.pool.create({ data: { name, description: name, cpu: '2', memory: '4Gi', image: 'runner', position } });
+}
+
+export async function addTenant(slug: string): Promise<TenantRows> {
+  const db = unsafeDb();
+  const user = await db.user.create({ data: { name: `Admin of ${slug}` } });
+  const tenant = await db.tenant.create({
+    data: {
+      slug,
+      kind: 'organization',
+      displayName: slug,
+      state: 'active',
+      quotaCpu: '16',
+      quotaMemory: '32Gi',
+      quotaRunners: 8,
+      cluster: { connect: { id: 'main' } },
+      billingAccount: { create: { name: slug } },
+      members: { create: { userId: user.id, role: 'admin', source: 'operator' } },
+    },
+  });
+  const tenantId = tenant.id;
+  const enrollment = await db.enrollment.create({
+    data: {
+      tenantId,
+      name: slug,
+      connectionId: 'forge',
+      level: 'organization',
+      path: slug,
+      scopeId: slug,
+      state: 'active',
+    },
+  });
+  const enrollmentId = enrollment.id;
+  const own = { tenantId, enrollmentId };
+  const scaleSetName = `${slug}-nix`;
+  await db.enrollmentPool.create({ data: { ...own, scaleSetName, poolName: 'nix', minRunners: 0, maxRunners: 2 } });
+  const plan = await db.plan.create({
+    data: { ...own, kind: 'enroll', baseGeneration: 0, spec: {}, observedHash: '', changes: [], clusterChecked: false },
+  });
+  const credential = await db.credential.create({ data: { ...own, kind: 'bazel-password', sealedValue: 'sealed' } });
+  const view = await db.cacheView.create({
+    data: { tenantId, serverId: 'attic', plane: 'attic', name: `${slug}+main` },
+  });
+  const at = new Date('2026-03-01T12:00:00Z');
+  const podUid = `pod-of-${slug}`;
+  await db.runnerReading.create({
+    data: { ...own, podUid, observedAt: at, poolName: 'nix', startedAt: at, runnerSeconds: '0' },
+  });
+  const jobId = `job-of-${slug}`;
+  await db.job.create({
+    data: {
+      ...own,
+      connectionId: 'forge',
+      externalId: jobId,
+      scaleSetName,
+      repository: `${slug}/app`,
+      state: 'queued',
+      queuedAt: at,
+    },
+  });
+  const audit = await db.audit.create({ data: { tenantId, actor: 'test', action: 'tenant.made', target: slug } });
+  return {
+    tenantId,
+    slug,
+    userId: user.id,
+    enrollmentId,
+    planId: plan.id,
+    credentialId: credential.id,
+    viewId: view.id,
+    auditId: audit.id,
+    scaleSetName,
+    podUid,
+    jobId,
+  };
+}
