@@ -22,9 +22,10 @@ export class Keepsakes {
   }
 
   /** The port of an earlier start, else the preferred one, else any; the latter two are remembered. */
-  async port(name: string, preferred: number): Promise<number> {
+  async port(name: string, preferred: number, taken?: number): Promise<number> {
     const ports = this.#read<Record<string, number>>('ports.json') ?? {};
-    const port = await freePort(ports[name] ?? preferred);
+    const known = ports[name] === taken ? undefined : ports[name];
+    const port = await freePort(known ?? preferred);
     if (ports[name] !== port) this.#write('ports.json', { ...ports, [name]: port });
     return port;
   }

@@ -88,8 +88,9 @@ class Sandbox {
     if (this.#options.waitForCluster) await cluster;
     await this.#startWorker(env);
     await this.#startWeb(env, ports.web);
-    const { admin } = kubeconfigPathsIn(join(this.#dataDir, 'control-plane'));
-    this.#keepsakes.writeAddress({ portal, github: github.url, attic: attic.url, kubeconfig: admin, logs: this.#logs });
+    const kubeconfig =
+      process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
+    this.#keepsakes.writeAddress({ portal, github: github.url, attic: attic.url, kubeconfig, logs: this.#logs });
     announce(portal, github.url);
     await cluster;
   }
@@ -118,12 +119,14 @@ class Sandbox {
     const asked = this.#options.port;
     const base = asked ?? 3000;
     const web = asked ? await exactly(asked) : await this.#keepsakes.port('web', base);
+    // Another PORT than last time may be one that was given to a part.
+    const near = (name: string, offset: number) => this.#keepsakes.port(name, base + offset, web);
     return {
       web,
-      github: await this.#keepsakes.port('github', base + 1),
-      attic: await this.#keepsakes.port('attic', base + 2),
-      kubernetes: await this.#keepsakes.port('kubernetes', base + 3),
-      postgres: await this.#keepsakes.port('postgres', base + 4),
+      github: await near('github', 1),
+      attic: await near('attic', 2),
+      kubernetes: await near('kubernetes', 3),
+      postgres: await near('postgres', 4),
     };
   }
 
@@ -212,7 +215,7 @@ class Sandbox {
     } catch (error) {
       const reason = (error as Error).message;
       if (error instanceof CannotBuild)
-        say(`There is no cluster, so enrollments can be planned but not applied. ${reason}`);
+        say(`There is no cluster, so enrollments wait. ${reason} SANDBOX_KUBECONFIG=FILE names a cluster of your own.`);
       else say(`The Kubernetes API did not start, so enrollments wait: ${reason}`);
     }
   }
@@ -346,4 +349,11 @@ async function main(): Promise<void> {
   await leaving;
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}
