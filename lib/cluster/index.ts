@@ -15,8 +15,8 @@ export {
   objectPath,
   type ClusterConnection,
 } from './client.ts';
-export { appliedAnnotation, fieldChanges, holds, stamped, type FieldChange } from './compare.ts';
+export { appliedAnnotation, appliedHash, fieldChanges, holds, stamped, type FieldChange } from './compare.ts';
 export { clusterConnection } from './connection.ts';
 export { findController } from './controller.ts';
 export * from './manifests.ts';
-export { ClusterView, type Change, type Observed } from './view.ts';
+export { ClusterView, viewKinds, type Change, type Observed } from './view.ts';

@@ -11,7 +11,8 @@ let portal: TestPortal;
 
 beforeAll(async () => {
   portal = await startTestPortal();
-  const kc = new KubeConfig(); kc.loadFromFile((await testCluster()).kubeconfigPath);
+  const kc = new KubeConfig();
+  kc.loadFromFile((await testCluster()).kubeconfigPath);
   await install(new Kube(kc), 'arc-systems', '0.14.2');
 }, 180_000);
 afterAll(() => portal?.stop());

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureAtticView, removeAtticView, signAtticToken } from '#lib/cache/index.ts';
 import {
+  appliedHash,
   bazelObjects,
   deleteObject,
   enrollmentLabel,
@@ -349,9 +350,11 @@ function own(
   matches: (object: Observed) => boolean,
 ): Observed[] {
   const { runners } = namespacesOf(scope.row.tenant.slug);
+  // ARC hands labels on to what it makes; the annotation says what we applied ourselves.
   return [...scope.view.all(kind)].filter(
     (object) =>
       object.metadata.namespace === runners &&
+      appliedHash(object) !== undefined &&
       object.metadata.labels?.[enrollmentLabel] === scope.row.name &&
       matches(object),
   );

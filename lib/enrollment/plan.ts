@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { stringify } from 'yaml';
 import {
+  appliedHash,
   ClusterClient,
   clusterConnection,
   dryRunObjects,
@@ -252,7 +253,7 @@ async function ofThisEnrollment(row: EnrollmentRow, client: ClusterClient) {
   const lists = await Promise.all(
     removable.map(({ kind, apiVersion }) => listObjects(client, kind, apiVersion, runners, selector)),
   );
-  return lists.flat();
+  return lists.flat().filter((object) => appliedHash(object) !== undefined);
 }
 
 const key = (object: { kind: string; metadata: { name: string } }): string => `${object.kind}/${object.metadata.name}`;
