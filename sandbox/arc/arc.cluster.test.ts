@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
 import { buildControlPlane, type ControlPlane, startControlPlane } from '#sandbox/control-plane.ts';
 import { type Arc, startArc } from './index.ts';
@@ -18,6 +19,9 @@ import type {
   Secret,
 } from './objects.ts';
 
+// Two cores may be shared with a build.
+vi.setConfig({ testTimeout: 120_000 });
+
 const tag = randomBytes(3).toString('hex');
 const controllerNamespace = 'arc-systems';
 const listenerImage = 'example.com/runner:1';
@@ -27,11 +31,12 @@ let arc: Arc;
 let kubeconfig: string;
 let kube: Kube;
 let cluster: ControlPlane | undefined;
+let way: Way;
 const errors: string[] = [];
 
 function begin(): Promise<Arc> {
   return startArc({
-    kubeconfig,
+    kubeconfig: way.config,
     namespace: controllerNamespace,
     jobSeconds: 1,
     waitScale: 0.02,
@@ -45,14 +50,61 @@ beforeAll(async () => {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
   kube = new Kube(config);
+  way = await Way.to(kubeconfig);
   github = await startGithub({ port: 0, pollSeconds: 20, sessionIdleSeconds: 3 });
   arc = await begin();
 });
 afterAll(async () => {
   await arc?.stop();
   await github?.stop();
+  way?.cut();
   await cluster?.stop();
 });
+
+/** The way from ARC to the API server, which can be cut while the test still sees what is there. */
+class Way {
+  readonly config: KubeConfig;
+  readonly #to: URL;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #port = 0;
+
+  private constructor(config: KubeConfig, to: URL) {
+    this.config = config;
+    this.#to = to;
+  }
+
+  static async to(path: string): Promise<Way> {
+    const config = new KubeConfig();
+    config.loadFromFile(path);
+    const [target] = config.clusters;
+    if (!target) throw new Error('the kubeconfig names no cluster');
+    const way = new Way(config, new URL(target.server));
+    await way.open();
+    config.clusters = [{ ...target, server: `https://127.0.0.1:${way.#port}` }];
+    return way;
+  }
+
+  async open(): Promise<void> {
+    const server = createServer((socket) => {
+      const onward = connect(Number(this.#to.port), this.#to.hostname);
+      for (const end of [socket, onward]) {
+        this.#sockets.add(end);
+        end.on('error', () => end.destroy());
+        end.on('close', () => this.#sockets.delete(end));
+      }
+      socket.pipe(onward).pipe(socket);
+    });
+    await new Promise<void>((listening) => server.listen(this.#port, '127.0.0.1', listening));
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  cut(): void {
+    this.#server?.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
 
 async function startCluster(): Promise<string> {
   const dataDir = mkdtempSync(join(tmpdir(), 'arc-cluster-'));
@@ -63,7 +115,7 @@ async function startCluster(): Promise<string> {
 async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  seconds = 15,
+  seconds = 30,
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
@@ -560,6 +612,18 @@ describe('going away', () => {
     await kube.create({ ...rest, metadata: { name: metadata.name, namespace: `runners-${name}` } });
     await until('the set to go', async () => !(await getSet(name)), 40);
   });
+});
+
+test('the API server goes away and comes back, and all goes on by itself', async () => {
+  const name = `away-${tag}`;
+  await tenant(name);
+  await running(name);
+  way.cut();
+  const job = github.queueJob({ repository: 'tinyland-inc/lab', labels: [name] });
+  await sleep(1500);
+  expect(await list('EphemeralRunner', `runners-${name}`)).toEqual([]);
+  await way.open();
+  await until('the job to end', () => jobOf(job.id)?.phase === 'completed', 40);
 });
 
 test('a restart goes on where it was, in the middle of a job', async () => {

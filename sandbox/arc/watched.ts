@@ -75,8 +75,8 @@ export class Watched<T extends Obj> {
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        // 410 Gone: what happened in between is lost, so look at everything again.
-        if (error instanceof ApiError) version = undefined;
+        // Whatever happened in between, and whoever gave up on the server meanwhile: everything is looked at again.
+        version = undefined;
         failures += 1;
         await sleep(Math.min(5000, 100 * 2 ** failures), undefined, { signal }).catch(() => undefined);
       }
