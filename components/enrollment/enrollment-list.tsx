@@ -30,7 +30,7 @@ export function EnrollmentList({ slug, enrollments }: { slug: string; enrollment
           const { tone, word } = badgeOf(enrollment);
           return (
             <Tr key={enrollment.id}>
-              <Td>
+              <Td className="min-w-44">
                 <Link
                   href={`/t/${slug}/enrollments/${enrollment.id}`}
                   className="font-medium text-accent hover:underline"

@@ -58,7 +58,7 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
         </div>
         {atticError ? <FieldError name="attic" message={atticError} /> : null}
       </fieldset>
-      <fieldset className="grid gap-3">
+      <fieldset className="group grid gap-3">
         <legend className="mb-1 text-lg font-semibold">Bazel remote cache</legend>
         <p className="max-w-prose text-ink-2">
           A cache of your own in a namespace of its own. No entry is shared with another tenant.
@@ -72,7 +72,7 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
         >
           Your runners get its address and password by themselves.
         </ChoiceCard>
-        {bazel ? (
+        <div className="hidden group-has-checked:block">
           <NumberField
             name="bazelSizeGib"
             label="Size"
@@ -83,10 +83,9 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
             onChange={(event) => setSize(event.target.value)}
             min={1}
             max={10_000}
-            required
             className="max-w-56"
           />
-        ) : null}
+        </div>
       </fieldset>
       <div className="grid gap-2">
         <div className="flex flex-wrap gap-2">

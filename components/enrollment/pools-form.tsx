@@ -175,9 +175,8 @@ function PoolCard({ pool, choice, change, form, currency }: CardProps) {
   return (
     <fieldset
       className={clsx(
-        'rounded-lg border p-4',
-        choice.chosen && pool.ready && 'border-accent',
-        pool.ready ? 'bg-surface' : 'border-dashed',
+        'group rounded-lg border p-4',
+        pool.ready ? 'bg-surface has-checked:border-accent' : 'border-dashed',
       )}
     >
       <legend className="sr-only">{pool.name}</legend>
@@ -217,16 +216,17 @@ function PoolCard({ pool, choice, change, form, currency }: CardProps) {
         </span>
       </label>
       {error ? <FieldError name={field} message={error} /> : null}
-      {choice.chosen && pool.ready ? <Sizes pool={pool} choice={choice} change={change} form={form} /> : null}
+      {pool.ready ? <Sizes pool={pool} choice={choice} change={change} form={form} /> : null}
     </fieldset>
   );
 }
 
 function Sizes({ pool, choice, change, form }: Omit<CardProps, 'currency'>) {
   const field = `pools.${pool.name}`;
-  const sizes = { min: 0, max: 1000, step: 1, required: true };
+  // Shown by the style sheet alone, so that it also works before the scripts are there; hence nothing is `required`.
+  const sizes = { min: 0, max: 1000, step: 1 };
   return (
-    <div className="mt-4 grid items-start gap-4 sm:ml-7 sm:grid-cols-2">
+    <div className="mt-4 hidden items-start gap-4 group-has-checked:grid sm:ml-7 sm:grid-cols-2">
       <NumberField
         name={`${field}.minRunners`}
         label="Kept warm"

@@ -17,16 +17,14 @@ type Props = {
 /** Step two: a tenant that the person administers, or a new one. */
 export function TenantForm({ action, scope, tenants, suggested }: Props) {
   const form = useActionForm(action);
-  const [choice, setChoice] = useState<'existing' | 'new'>(tenants.length > 0 ? 'existing' : 'new');
   const radio = (value: 'existing' | 'new') => ({
     type: 'radio' as const,
     name: 'choice',
     value,
-    checked: choice === value,
-    onChange: () => setChoice(value),
+    defaultChecked: form.valueOf('choice', 'existing') === value,
   });
   return (
-    <form {...form.form} className="grid gap-4">
+    <form {...form.form} className="group grid gap-4">
       {Object.entries(scope).map(([name, value]) => (
         <input key={name} type="hidden" name={name} value={value} />
       ))}
@@ -43,22 +41,26 @@ export function TenantForm({ action, scope, tenants, suggested }: Props) {
       ) : (
         <input type="hidden" name="choice" value="new" />
       )}
-      {choice === 'existing' ? (
-        <SelectField
-          name="tenant.slug"
-          label="Tenant"
-          error={form.errorAt('tenant.slug')}
-          defaultValue={form.valueOf('tenant.slug', tenants[0]?.slug ?? '')}
-        >
-          {tenants.map(({ slug, displayName }) => (
-            <option key={slug} value={slug}>
-              {displayName} ({slug})
-            </option>
-          ))}
-        </SelectField>
-      ) : (
+      {/* Which of the two is shown is the style sheet's matter, so that it also works before the scripts are there. */}
+      {tenants.length > 0 ? (
+        <div className="hidden group-has-[[value=existing]:checked]:block">
+          <SelectField
+            name="tenant.slug"
+            label="Tenant"
+            error={form.errorAt('tenant.slug')}
+            defaultValue={form.valueOf('tenant.slug', tenants[0]?.slug ?? '')}
+          >
+            {tenants.map(({ slug, displayName }) => (
+              <option key={slug} value={slug}>
+                {displayName} ({slug})
+              </option>
+            ))}
+          </SelectField>
+        </div>
+      ) : null}
+      <div className={tenants.length > 0 ? 'hidden gap-4 group-has-[[value=new]:checked]:grid' : 'grid gap-4'}>
         <NewTenant form={form} suggested={suggested} />
-      )}
+      </div>
       <div className="flex gap-2 pt-2">
         <SubmitButton pending={form.pending}>Continue to pools</SubmitButton>
         <LinkButton href="/enroll" look="quiet">
@@ -80,7 +82,6 @@ function NewTenant({ form, suggested }: { form: ReturnType<typeof useActionForm>
         error={form.errorAt('tenant.new.displayName')}
         defaultValue={form.valueOf('tenant.new.displayName', suggested.displayName)}
         maxLength={80}
-        required
       />
       <TextField
         name="tenant.new.slug"
@@ -97,7 +98,6 @@ function NewTenant({ form, suggested }: { form: ReturnType<typeof useActionForm>
         onChange={(event) => setSlug(event.target.value)}
         className="font-mono"
         maxLength={30}
-        required
       />
     </>
   );

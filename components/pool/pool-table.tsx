@@ -21,7 +21,7 @@ export function PoolTable({ pools }: { pools: LivePool[] }) {
           <Th numeric>Idle</Th>
           <Th numeric>Failed</Th>
           <Th numeric>Warm to most</Th>
-          <Th>Seen</Th>
+          <Th>Last change</Th>
         </tr>
       </thead>
       <tbody>

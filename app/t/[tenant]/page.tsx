@@ -1,11 +1,12 @@
 import type { Metadata } from 'next';
+import Link from 'next/link';
 import { tenantOverview } from '#lib/enrollment/index.ts';
 import { monthToDate } from '#lib/billing/index.ts';
 import { tenantKindLabel } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
 import { LiveOverview } from '#components/tenant/live-overview.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
-import { PageHeader } from '#components/ui/layout.tsx';
+import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { money } from '../../money.ts';
@@ -39,7 +40,7 @@ async function costOf(ctx: Ctx): Promise<{ total: string; note: string } | null>
 }
 
 async function Work({ ctx }: { ctx: Ctx }) {
-  const [overview, cost] = await Promise.all([tenantOverview(ctx), costOf(ctx)]);
+  const [overview, cost, views] = await Promise.all([tenantOverview(ctx), costOf(ctx), ctx.db.cacheView.findMany()]);
   const { slug } = ctx.tenant;
   if (overview.enrollments.length === 0) {
     return (
@@ -55,7 +56,25 @@ async function Work({ ctx }: { ctx: Ctx }) {
       </EmptyState>
     );
   }
-  return <LiveOverview url={`/api/views/overview/${slug}`} slug={slug} first={overview} cost={cost} />;
+  return (
+    <>
+      <LiveOverview url={`/api/views/overview/${slug}`} slug={slug} first={overview} cost={cost} />
+      {views.length > 0 ? (
+        <Section title="Caches">
+          <ul className="divide-y rounded-lg border bg-surface">
+            {views.map(({ id, name, isPublic }) => (
+              <li key={id} className="flex flex-wrap items-center justify-between gap-x-4 px-4 py-2.5">
+                <Link href={`/t/${slug}/caches`} className="font-mono text-sm text-accent hover:underline">
+                  {name}
+                </Link>
+                <span className="text-ink-2">Attic view, {isPublic ? 'public' : 'private'}</span>
+              </li>
+            ))}
+          </ul>
+        </Section>
+      ) : null}
+    </>
+  );
 }
 
 async function Money({ ctx }: { ctx: Ctx }) {
