@@ -1,0 +1,56 @@
+// A proxy that breaks the connection at the k-th write, before or after it took effect on the other side (F6, F15).
+import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type Moment = 'before' | 'after';
+
+export interface ResetProxy {
+  url: string;
+  /** Writes seen since the last `arm`. */
+  writes: number;
+  arm(at: { write: number; moment: Moment } | null): void;
+  stop(): Promise<void>;
+}
+
+const reads = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** `counts` says which requests are effects: tokens that are minted, for one, are not. */
+export async function startResetProxy(
+  target: string,
+  counts: (method: string, path: string) => boolean = () => true,
+): Promise<ResetProxy> {
+  let armed: { write: number; moment: Moment } | null = null;
+  const proxy = { url: '', writes: 0, arm, stop };
+  const server = createServer((asked, answer) => {
+    const isWrite = !reads.has(asked.method ?? 'GET') && counts(asked.method ?? 'GET', asked.url ?? '/');
+    if (isWrite) proxy.writes += 1;
+    const moment = isWrite && armed?.write === proxy.writes ? armed.moment : undefined;
+    if (moment === 'before') asked.socket.destroy();
+    else forward(target, asked, answer, moment === 'after');
+  });
+  function arm(at: { write: number; moment: Moment } | null): void {
+    armed = at;
+    proxy.writes = 0;
+  }
+  async function stop(): Promise<void> {
+    server.closeAllConnections();
+    await new Promise((closed) => server.close(closed));
+  }
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return proxy;
+}
+
+function forward(target: string, asked: IncomingMessage, answer: ServerResponse, thenReset: boolean): void {
+  const { host: _, ...headers } = asked.headers;
+  const onward = request(new URL(asked.url ?? '/', target), { method: asked.method, headers }, (got) => {
+    if (thenReset) {
+      got.resume().on('end', () => asked.socket.destroy());
+      return;
+    }
+    answer.writeHead(got.statusCode ?? 502, got.headers);
+    got.pipe(answer);
+  });
+  onward.on('error', () => asked.socket.destroy());
+  asked.pipe(onward);
+}
