@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stamped, type KubernetesObject } from '#lib/cluster/index.ts';
-import { pairs, print, rounded, say, timed, until, type Options, type Sides } from './report.ts';
+import { median, pairs, print, rounded, say, timed, until, type Options, type Sides } from './report.ts';
 import { addTenants, countWith, letRest, objectsEach, wakeAll, type Enrolled } from './tenants.ts';
 import { startWorker, statementsSent, type Written } from './worker.ts';
 import { startWorld, type World } from './world.ts';
@@ -20,7 +20,17 @@ const peerTenantsUsual = 25;
 /** The cluster's own controllers go on for a moment after each side, and must not be billed to the next. */
 const settleMs = 3000;
 
-type Ours = { seconds: number; requests: number; forge: number; statements: number; passes: number; cpuMs: number; written: Written[] };
+/** Seconds of processor time: the side's own processes, and the servers that both use. */
+type Cpu = { own: number; servers: number };
+type Ours = {
+  seconds: number;
+  requests: number;
+  forge: number;
+  statements: number;
+  passes: number;
+  cpu: Cpu;
+  written: Written[];
+};
 
 export async function enrolling(options: Options): Promise<void> {
   const tenants = options.tenants ?? tenantsUsual;
@@ -28,16 +38,22 @@ export async function enrolling(options: Options): Promise<void> {
   const world = await startWorld({ organizations: tenants * options.runs + warmUp });
   try {
     const peerRequests = await warmedUp(world);
-    const found: (Sides & { detail: Ours })[] = [];
+    const found: (Sides & { detail: Ours; peerCpu: Cpu })[] = [];
     for (let pair = 0; pair < options.runs; pair += 1) {
       const detail = await enrol(world, `o${pair}`, tenants);
       await settle();
-      const peer = (await apply(world, `k${pair}`, detail.written, peerTenants)) * (tenants / peerTenants);
+      const cpuBefore = world.cpuMs();
+      const times = tenants / peerTenants;
+      const peer = (await apply(world, `k${pair}`, detail.written, peerTenants)) * times;
+      const { own, servers } = since(world, cpuBefore);
+      const peerCpu = { own: own * times, servers: servers * times };
       await settle();
-      say(`P1 pair ${pair + 1}: ours ${detail.seconds.toFixed(2)} s, kubectl ${peer.toFixed(1)} s, ratio ${(detail.seconds / peer).toFixed(4)}`);
-      found.push({ ours: detail.seconds, peer, detail });
+      say(
+        `P1 pair ${pair + 1}: ours ${detail.seconds.toFixed(2)} s, kubectl ${peer.toFixed(1)} s, ratio ${(detail.seconds / peer).toFixed(4)}`,
+      );
+      found.push({ ours: detail.seconds, peer, detail, peerCpu });
     }
-    const middle = (of: (detail: Ours) => number) => rounded(found.map((each) => of(each.detail)).toSorted((a, b) => a - b)[Math.floor(found.length / 2)] ?? 0, 6);
+    const middle = (of: (detail: Ours) => number) => rounded(median(found.map((each) => of(each.detail))), 6);
     print({
       metric: 'P1',
       ...pairs(found),
@@ -47,7 +63,10 @@ export async function enrolling(options: Options): Promise<void> {
         forgeRequests: middle((each) => each.forge),
         databaseStatements: middle((each) => each.statements),
         passes: middle((each) => each.passes),
-        cpuMs: middle((each) => each.cpuMs),
+      },
+      cpuSeconds: {
+        ours: cpuOf(found.map((each) => each.detail.cpu)),
+        peer: cpuOf(found.map((each) => each.peerCpu)),
       },
       tenants,
       objects: tenants * objectsEach,
@@ -56,6 +75,18 @@ export async function enrolling(options: Options): Promise<void> {
   } finally {
     await world.stop();
   }
+}
+
+function since(world: World, before: Cpu): Cpu {
+  const now = world.cpuMs();
+  return { own: (now.own - before.own) / 1000, servers: (now.servers - before.servers) / 1000 };
+}
+
+function cpuOf(found: readonly Cpu[]): Cpu {
+  return {
+    own: rounded(median(found.map((each) => each.own))),
+    servers: rounded(median(found.map((each) => each.servers))),
+  };
 }
 
 function settle(): Promise<void> {
@@ -77,19 +108,29 @@ async function warmedUp(world: World): Promise<number> {
 async function enrol(world: World, prefix: string, count: number): Promise<Ours> {
   const enrolled = await addTenants(prefix, count);
   const worker = await startWorker();
-  const before = { forge: await world.forgeRequests(), statements: statementsSent(), sent: total(worker.client.sent), cpu: process.cpuUsage() };
+  const before = {
+    forge: await world.forgeRequests(),
+    statements: statementsSent(),
+    sent: total(worker.client.sent),
+    cpu: world.cpuMs(),
+  };
   const seconds = await timed(async () => {
     await wakeAll(enrolled);
-    await until('the pools', 60_000 + 2000 * count, async () => (await countWith(enrolled, 'PoolsReady')) === count, 50);
+    await until(
+      'the pools',
+      60_000 + 2000 * count,
+      async () => (await countWith(enrolled, 'PoolsReady')) === count,
+      50,
+    );
   });
-  const cpu = process.cpuUsage(before.cpu);
+  const cpu = since(world, before.cpu);
   const detail = {
     seconds,
     requests: total(worker.client.sent) - before.sent,
     forge: (await world.forgeRequests()) - before.forge,
     statements: statementsSent() - before.statements,
     passes: [...worker.passes.values()].reduce((sum, each) => sum + each, 0),
-    cpuMs: (cpu.user + cpu.system) / 1000,
+    cpu,
     written: worker.client.written,
   };
   await worker.stop();
@@ -119,12 +160,16 @@ async function verify(world: World, enrolled: readonly Enrolled[]): Promise<void
   const selector = encodeURIComponent(`flywheel.dev/tenant in (${enrolled.map((each) => each.slug).join(',')})`);
   const counts = await Promise.all(
     written.map(async (path) => {
-      const list = await world.admin.call<{ items: unknown[] }>({ method: 'GET', path: `${path}?labelSelector=${selector}` });
+      const list = await world.admin.call<{ items: unknown[] }>({
+        method: 'GET',
+        path: `${path}?labelSelector=${selector}`,
+      });
       return list.items.length;
     }),
   );
   const there = counts.reduce((sum, count) => sum + count, 0);
-  if (there !== enrolled.length * objectsEach) throw new Error(`${there} objects instead of ${enrolled.length * objectsEach}`);
+  if (there !== enrolled.length * objectsEach)
+    throw new Error(`${there} objects instead of ${enrolled.length * objectsEach}`);
 }
 
 // ------------------------------------------------------------------------------------------------ the peer
@@ -152,7 +197,8 @@ function manifests(world: World, prefix: string, ours: readonly Written[], count
   const folder = join(world.folder, 'manifests');
   mkdirSync(folder, { recursive: true });
   return [...bySlug].slice(0, count).map(([slug, objects]) => {
-    if (objects.length !== objectsEach) throw new Error(`${slug} has ${objects.length} objects instead of ${objectsEach}`);
+    if (objects.length !== objectsEach)
+      throw new Error(`${slug} has ${objects.length} objects instead of ${objectsEach}`);
     const other = slug.replace(/^[^-]+/, prefix);
     const items = objects.map(({ body }) => restamped(JSON.parse(body.replaceAll(slug, other)) as KubernetesObject));
     const file = join(folder, `${other}.json`);
@@ -165,5 +211,8 @@ function manifests(world: World, prefix: string, ours: readonly Written[], count
 function restamped(object: KubernetesObject): KubernetesObject {
   const { 'flywheel.dev/applied': _, ...annotations } = object.metadata.annotations ?? {};
   const { annotations: __, ...metadata } = object.metadata;
-  return stamped({ ...object, metadata: Object.keys(annotations).length > 0 ? { ...metadata, annotations } : metadata });
+  return stamped({
+    ...object,
+    metadata: Object.keys(annotations).length > 0 ? { ...metadata, annotations } : metadata,
+  });
 }

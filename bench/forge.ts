@@ -4,9 +4,7 @@ import { demoSeed, ids, startGithub } from '#sandbox/github/index.ts';
 import type { SeedInput } from '../prisma/seed.ts';
 import { organization } from './organization.ts';
 
-export type ForgeMessage =
-  | { type: 'started'; github: SeedInput['github'] }
-  | { type: 'count'; requests: number };
+export type ForgeMessage = { type: 'started'; github: SeedInput['github'] } | { type: 'count'; requests: number };
 
 function send(message: ForgeMessage): void {
   process.send?.(message);

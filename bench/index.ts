@@ -47,7 +47,8 @@ function asked(args: string[]): Asked {
     },
   });
   const unknown = positionals.filter((name) => !(name in metrics));
-  if (unknown.length > 0) throw new Error(`No metric ${unknown.join(', ')}. There are ${Object.keys(metrics).join(', ')}.`);
+  if (unknown.length > 0)
+    throw new Error(`No metric ${unknown.join(', ')}. There are ${Object.keys(metrics).join(', ')}.`);
   const options = {
     runs: countOf(values.runs, 'runs') ?? 7,
     tenants: countOf(values.tenants, 'tenants'),

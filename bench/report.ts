@@ -22,7 +22,9 @@ export function rounded(value: number, digits = 3): number {
 }
 
 /** The medians of both sides, and the median and the middle half of the pairs' own ratios. */
-export function pairs(found: readonly Sides[]): Sides & { ratio: number; ratioQuartiles: [number, number]; runs: number } {
+export function pairs(
+  found: readonly Sides[],
+): Sides & { ratio: number; ratioQuartiles: [number, number]; runs: number } {
   const ratios = found.map(({ ours, peer }) => ours / peer);
   return {
     ours: rounded(median(found.map((pair) => pair.ours))),
@@ -50,7 +52,12 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** Asks until the answer is yes; a bench that waits for ever says nothing. */
-export async function until(what: string, timeoutMs: number, ask: () => Promise<boolean> | boolean, everyMs = 25): Promise<void> {
+export async function until(
+  what: string,
+  timeoutMs: number,
+  ask: () => Promise<boolean> | boolean,
+  everyMs = 25,
+): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await ask())) {
     if (performance.now() > end) throw new Error(`waited ${timeoutMs / 1000} s for ${what}`);

@@ -101,5 +101,7 @@ export async function countWith(enrolled: readonly Enrolled[], condition: string
 
 /** No worker looks at them any more, so that what comes next is measured alone. */
 export async function letRest(enrolled: readonly Enrolled[]): Promise<void> {
-  await unsafeDb().task.deleteMany({ where: { key: { in: enrolled.map((each) => each.enrollmentId) } } });
+  const ids = enrolled.map((each) => each.enrollmentId);
+  await unsafeDb().enrollment.updateMany({ where: { id: { in: ids } }, data: { state: 'withdrawn' } });
+  await unsafeDb().task.deleteMany({ where: { key: { in: ids } } });
 }

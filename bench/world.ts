@@ -18,6 +18,7 @@ import { buildControlPlane, progressLine, startControlPlane, type ControlPlane }
 import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
 import { migrate } from '../prisma/migrate.ts';
 import { seed, type SeedInput } from '../prisma/seed.ts';
+import { groupsMs, ownMs } from './cpu.ts';
 import type { ForgeMessage } from './forge.ts';
 import { say } from './report.ts';
 
@@ -29,6 +30,8 @@ export type World = {
   binary: string;
   admin: Kube;
   forgeRequests: () => Promise<number>;
+  /** Processor time so far: of this process and what it ran, and of the servers. */
+  cpuMs: () => { own: number; servers: number };
   stop: () => Promise<void>;
 };
 
@@ -41,7 +44,8 @@ export async function startWorld({ organizations }: { organizations: number }): 
   const stop = async () => {
     for (const each of stops.splice(0).toReversed()) await each().catch((error: unknown) => say(String(error)));
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop().then(() => process.exit(130)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().then(() => process.exit(130)));
   try {
     const binary = await buildControlPlane({ onProgress: (progress) => say(progressLine(progress)) });
     say('starting Postgres, the Kubernetes API and a GitHub …');
@@ -54,10 +58,15 @@ export async function startWorld({ organizations }: { organizations: number }): 
     stops.push(closeDb);
     const forge = await startForge(organizations);
     stops.push(forge.stop);
-    await seed({ github: forge.github, attic: { url: 'http://127.0.0.1:9', hs256SecretBase64: randomBytes(32).toString('base64') } });
+    await seed({
+      github: forge.github,
+      attic: { url: 'http://127.0.0.1:9', hs256SecretBase64: randomBytes(32).toString('base64') },
+    });
     const admin = new Kube(configFrom(cluster.kubeconfigPath));
     await install(admin, 'arc-systems', controllerVersion);
-    return { folder, postgres, cluster, binary, admin, forgeRequests: forge.requests, stop };
+    const leaders = [postgres.child, ...Object.values(cluster.children)].map((child) => child.pid);
+    const cpuMs = () => ({ own: ownMs(), servers: groupsMs(leaders) });
+    return { folder, postgres, cluster, binary, admin, forgeRequests: forge.requests, cpuMs, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -1,0 +1,52 @@
+/** A world with many tenants that are all ready, for what is measured at rest. */
+import type { Obj } from '#sandbox/arc/kube.ts';
+import { inParallel } from '#lib/cluster/index.ts';
+import { unsafeDb } from '#lib/db/index.ts';
+import { say, timed, until } from './report.ts';
+import { addTenants, countWith, wakeAll, type Enrolled } from './tenants.ts';
+import { startWorker } from './worker.ts';
+import { startWorld, type World } from './world.ts';
+
+export const tenantsUsual = 1000;
+
+export async function startReadyWorld(tenants: number): Promise<{ world: World; enrolled: Enrolled[] }> {
+  const world = await startWorld({ organizations: tenants });
+  try {
+    const enrolled = await addTenants('t', tenants);
+    const worker = await startWorker();
+    const seconds = await timed(async () => {
+      await wakeAll(enrolled);
+      await until('all pools', 120_000 + 2000 * tenants, () => all(enrolled, 'PoolsReady'), 500);
+    });
+    say(`enrolled ${tenants} tenants in ${seconds.toFixed(1)} s`);
+    await registerSets(world);
+    await until('all to be ready', 60_000 + 500 * tenants, () => all(enrolled, 'Ready'), 500);
+    await worker.stop();
+    return { world, enrolled };
+  } catch (error) {
+    await world.stop();
+    throw error;
+  }
+}
+
+async function all(enrolled: readonly Enrolled[], condition: string): Promise<boolean> {
+  return (await countWith(enrolled, condition)) === enrolled.length;
+}
+
+/** What ARC's controller says of a runner set that it registered and whose listener runs. */
+async function registerSets(world: World): Promise<void> {
+  const path = '/apis/actions.github.com/v1alpha1/autoscalingrunnersets';
+  const { items } = await world.admin.call<{ items: Obj[] }>({ method: 'GET', path });
+  await inParallel([...items.entries()], async ([index, item]) => {
+    const set = { ...item, kind: 'AutoscalingRunnerSet' };
+    await world.admin.patch(set, { metadata: { annotations: { 'runner-scale-set-id': String(index + 1) } } });
+    await world.admin.patch(set, { status: { phase: 'Running' } }, 'status');
+  });
+}
+
+/** Whether nobody has anything to look at for a while. */
+export async function isQuiet(): Promise<boolean> {
+  const busy = await unsafeDb().$queryRaw<unknown[]>`
+    select 1 from task where due_at <= now() + interval '1 second' or lease_until is not null limit 1`;
+  return busy.length === 0;
+}
