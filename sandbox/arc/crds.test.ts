@@ -99,13 +99,8 @@ test.skipIf(!theirs)(
 );
 
 test('each definition is whole', () => {
-  for (const [kind, definition] of definitions(ours)) {
-    expect(Object.keys(schemaOf(definition).properties ?? {}), kind).toEqual([
-      'apiVersion',
-      'kind',
-      'metadata',
-      'spec',
-      'status',
-    ]);
+  for (const definition of definitions(ours).values()) {
+    const parts = Object.keys(schemaOf(definition).properties ?? {});
+    expect(parts).toEqual(['apiVersion', 'kind', 'metadata', 'spec', 'status']);
   }
 });

@@ -73,7 +73,7 @@ export class Watched<T extends Obj> {
         }
         version = await this.#watch(version, signal);
         failures = 0;
-      } catch (error) {
+      } catch {
         if (signal.aborted) return;
         // Whatever happened in between, and whoever gave up on the server meanwhile: everything is looked at again.
         version = undefined;
