@@ -7,6 +7,8 @@ export default defineConfig({
   // The portal's own tsconfig is for type checking; there are no aliases to resolve, `#lib/…` is package.json's.
   oxc: { jsx: { runtime: 'automatic' } },
   test: {
+    // Nothing here is slow, but a busy machine of two cores can be.
+    testTimeout: 30_000,
     restoreMocks: true,
     unstubEnvs: true,
     projects: [
@@ -21,7 +23,6 @@ export default defineConfig({
           include: INTEGRATION,
           exclude: ELSEWHERE,
           globalSetup: ['sandbox/test-support/global-setup.ts'],
-          testTimeout: 30_000,
           // The first test that asks for the cluster waits for it to start.
           hookTimeout: 120_000,
         },
