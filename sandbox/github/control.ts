@@ -21,7 +21,7 @@ export function controlRoutes(web: Routes, world: World, hooks: Webhooks, jobs: 
   const post = <T>(path: string, schema: z.ZodType<T>, handle: (body: T, ask: Ask) => unknown): void => {
     web.on('POST', `/_sandbox${path}`, (ask) => done(handle(parse(schema, ask.body), ask)));
   };
-  web.on('GET', '/_sandbox', () => ({ status: 200, ...page('Sandbox GitHub', overview(world)) }));
+  web.on('GET', '/_sandbox', () => ({ status: 200, ...page('Sandbox GitHub', overview(world), { wide: true }) }));
   web.on('GET', '/_sandbox/state', () => ({ status: 200, body: world.state }));
   web.on('GET', '/_sandbox/app', () => ({ status: 200, body: seedApp(world) }));
   web.on('PATCH', '/_sandbox/app', (ask) => {
@@ -400,7 +400,7 @@ function table(title: string, head: string[], rows: (string | number)[][]): Html
     return html`<h2>${title}</h2>
       <p>None yet.</p>`;
   return html`<h2>${title}</h2>
-    <div class="scroll">
+    <div class="scroll" tabindex="0" role="region" aria-label="${title}">
       <table>
         <thead>
           <tr>

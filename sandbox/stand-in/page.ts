@@ -40,6 +40,7 @@ main.wide { max-width: 70rem }
 h1 { font-size: 20px; line-height: 28px; margin: 0 0 4px } h2 { font-size: 16px; margin: 32px 0 8px }
 p { margin: 0 0 16px; color: var(--soft) } a { color: var(--accent) }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px; margin: 0 0 16px }
+.card h2 { margin-top: 0 }
 .list { display: grid; gap: 8px; margin: 0; padding: 0; list-style: none }
 button { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: 6px;
   padding: 8px 12px; cursor: pointer }
