@@ -30,9 +30,12 @@ function render(text: string): string {
       screen: { happened: `The file is not YAML: ${broken.message}` },
     });
   const values = documents.map((document) => document.toJS() as unknown).filter((value) => value !== null);
-  return documentObjects(values)
-    .map((object) => stringify(object))
-    .join('---\n');
+  return (
+    documentObjects(values)
+      // Written out in full: an anchor where two fields have one value helps no reader.
+      .map((object) => stringify(object, { aliasDuplicateObjects: false }))
+      .join('---\n')
+  );
 }
 
 try {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '#lib/errors.ts';
-import { ClusterClient, ClusterRefused, fieldManager, groupPath, kinds, objectPath, type Kind } from './client.ts';
+import { type ClusterClient, ClusterRefused, fieldManager, groupPath, kinds, objectPath, type Kind } from './client.ts';
 import { fieldChanges, stamped, type FieldChange } from './compare.ts';
 import { managedBy, managerRules, redacted, tenantLabel, type KubernetesObject } from './manifests.ts';
 import type { ClusterView, Observed } from './view.ts';

@@ -1,4 +1,4 @@
-import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
+import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { request, type Dispatcher } from 'undici';
 import { AppError, type ErrorCode } from '#lib/errors.ts';
 import type { KubernetesObject } from './manifests.ts';
@@ -156,8 +156,7 @@ export class ClusterClient {
     const previous = this.#credentials;
     const headers = context.getHeaders();
     // The agent is kept as long as the server is the same; a new one would drop the open connections.
-    const dispatcher =
-      previous?.server === server ? previous.dispatcher : (context.getDispatcher() as Dispatcher | undefined);
+    const dispatcher = previous?.server === server ? previous.dispatcher : context.getDispatcher();
     this.#credentials = { server, headers, dispatcher, untilMs: performance.now() + credentialsMs };
     return this.#credentials;
   }

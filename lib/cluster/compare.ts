@@ -41,10 +41,10 @@ export function holds(observed: unknown, wanted: unknown, field = ''): boolean {
 
 export type FieldChange = { path: string; before?: string; after?: string };
 
-/** Fields that say nothing to a person: bookkeeping of the server, of ARC and of ours. */
+/** Fields that say nothing to a person: bookkeeping of the server, of kubectl (a copy of the object, values too) and of ours. */
 const unshown = [
   /^metadata\.(uid|resourceVersion|generation|creationTimestamp|managedFields|selfLink)(\.|$)/,
-  /^metadata\.annotations\.flywheel\.dev\/applied$/,
+  /^metadata\.annotations\.(flywheel\.dev\/applied|kubectl\.kubernetes\.io\/last-applied-configuration)$/,
   /^status(\.|$)/,
 ];
 

@@ -88,6 +88,10 @@ function namespace(name: string, slug: string): KubernetesObject {
   };
 }
 
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
 function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   const cpu = formatCpu(cpuMillicores(input.quota.cpu));
   const memory = formatMemory(memoryBytes(input.quota.memory));
@@ -111,9 +115,17 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   };
 }
 
-/** What a container gets that names no resources, and the most that one may name. */
+/**
+ * What a container gets that names no resources, and the most that one may name. No default may be above that: the API server
+ * refuses such a LimitRange, and a quota may be small.
+ */
 function limitRange(input: TenantInput, ns: string): KubernetesObject {
-  const max = { cpu: formatCpu(cpuMillicores(input.quota.cpu)), memory: formatMemory(memoryBytes(input.quota.memory)) };
+  const cpuMost = cpuMillicores(input.quota.cpu);
+  const memoryMost = memoryBytes(input.quota.memory);
+  const atMost = (cpu: string, memory: string) => ({
+    cpu: formatCpu(least(cpuMillicores(cpu), cpuMost)),
+    memory: formatMemory(least(memoryBytes(memory), memoryMost)),
+  });
   return {
     apiVersion: 'v1',
     kind: 'LimitRange',
@@ -122,9 +134,9 @@ function limitRange(input: TenantInput, ns: string): KubernetesObject {
       limits: [
         {
           type: 'Container',
-          default: { cpu: '1', memory: '1Gi', 'ephemeral-storage': '1Gi' },
-          defaultRequest: { cpu: '100m', memory: '128Mi', 'ephemeral-storage': '100Mi' },
-          max,
+          default: { ...atMost('1', '1Gi'), 'ephemeral-storage': '1Gi' },
+          defaultRequest: { ...atMost('100m', '128Mi'), 'ephemeral-storage': '100Mi' },
+          max: { cpu: formatCpu(cpuMost), memory: formatMemory(memoryMost) },
         },
       ],
     },
@@ -531,7 +543,10 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
                   { name: 'http', containerPort: 8080, protocol: 'TCP' },
                   { name: 'grpc', containerPort: 9092, protocol: 'TCP' },
                 ],
-                resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '2Gi' } },
+                resources: {
+                  requests: { cpu: '100m', memory: '256Mi', 'ephemeral-storage': '100Mi' },
+                  limits: { cpu: '2', memory: '2Gi', 'ephemeral-storage': '1Gi' },
+                },
                 securityContext: {
                   allowPrivilegeEscalation: false,
                   readOnlyRootFilesystem: true,

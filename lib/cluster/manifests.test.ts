@@ -1,0 +1,558 @@
+import { createHash } from 'node:crypto';
+import { BlockList, isIPv6 } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { namespacesOf } from '#lib/model/index.ts';
+import {
+  enrollmentObjects,
+  managerRules,
+  redacted,
+  sealedValue,
+  type EnrollmentInput,
+  type KubernetesObject,
+  type PoolInput,
+} from './manifests.ts';
+
+/** Every field, the optional ones too: one that is added to the type must be added here, and then be rendered. */
+type Whole<T> = T extends readonly (infer Each)[]
+  ? Whole<Each>[]
+  : T extends object
+    ? { [Field in keyof T]-?: Whole<NonNullable<T[Field]>> }
+    : T;
+
+const pool = (name: string): Whole<PoolInput['pool']> => ({
+  name,
+  description: 'sentinel-description',
+  cpu: '13',
+  memory: '17Gi',
+  storage: '19Gi',
+  image: `registry.example/${name}:sentinel`,
+  securityClass: 'restricted',
+});
+
+function wholeInput(): Whole<EnrollmentInput> {
+  return {
+    tenant: {
+      slug: 'sentinel-slug',
+      quota: { cpu: '101', memory: '103Gi', runners: 107 },
+      cacheEndpoint: { namespace: 'sentinel-cache-namespace', port: 48_123 },
+      hasBazel: true,
+    },
+    name: 'sentinel-name',
+    configUrl: 'https://forge.example/sentinel/url',
+    runnerGroup: 'sentinel-group',
+    credentials: { appId: 'sentinel-app', installationId: '9876501', privateKey: 'sentinel-private-key' },
+    controller: { version: '0.14.2', namespace: 'sentinel-controller', serviceAccount: 'sentinel-account' },
+    pools: [{ pool: pool('sentinel-pool'), scaleSetName: 'sentinel-scale-set', minRunners: 109, maxRunners: 113 }],
+    cacheEnv: { SENTINEL_KEY: 'sentinel-cache-token' },
+    bazel: { sizeGib: 127, user: 'sentinel-user', password: 'sentinel-password' },
+  };
+}
+
+/** As a reader of the cluster has it: a Secret's values decoded. */
+function decoded(object: KubernetesObject): KubernetesObject {
+  if (object.kind !== 'Secret') return object;
+  const data = Object.entries(object['data'] as Record<string, string>);
+  return {
+    ...object,
+    data: Object.fromEntries(data.map(([key, value]) => [key, Buffer.from(value, 'base64').toString()])),
+  };
+}
+
+function leavesOf(value: unknown, path: string[] = []): [string[], unknown][] {
+  if (typeof value !== 'object' || value === null) return [[path, value]];
+  return Object.entries(value).flatMap(([key, each]) => leavesOf(each, [...path, key]));
+}
+
+function withLeaf(path: string[], value: unknown): EnrollmentInput {
+  const input = wholeInput();
+  const last = path.at(-1) ?? '';
+  const within = path.slice(0, -1).reduce<object>((at, part) => Reflect.get(at, part) as object, input);
+  Reflect.set(within, last, value);
+  return input;
+}
+
+/** Fields that name something for people or decide beside the objects, each with its reason. */
+const unrendered: Record<string, string> = {
+  'pools.0.pool.description': 'people read it',
+  'pools.0.pool.securityClass': 'every pool is rendered as restricted',
+};
+
+describe('every field of the input reaches the cluster', () => {
+  const text = JSON.stringify(enrollmentObjects(wholeInput()).map(decoded));
+
+  test.each(leavesOf(wholeInput()).map(([path, value]) => [path.join('.'), value, path] as const))(
+    '%s',
+    (name, value, path) => {
+      if (name in unrendered) return;
+      const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : `${String(value)}0`;
+      // By its value, or by what only its value makes.
+      const isShown = typeof value === 'boolean' || text.includes(shownAs(name, String(value)));
+      const changed = JSON.stringify(enrollmentObjects(withLeaf([...path], renderable(name, other))).map(decoded));
+      expect({ isShown, isMoved: changed !== text }).toEqual({ isShown: true, isMoved: true });
+    },
+  );
+
+  test('and the list of those that do not names nothing that does', () => {
+    for (const name of Object.keys(unrendered)) {
+      const changed = enrollmentObjects(withLeaf(name.split('.'), 'another')).map(decoded);
+      expect(JSON.stringify(changed)).toBe(text);
+    }
+  });
+
+  function shownAs(name: string, value: string): string {
+    if (name === 'bazel.password') return `{SHA}${createHash('sha1').update(value).digest('base64')}`;
+    return name === 'bazel.sizeGib' ? `${value}Gi` : value;
+  }
+
+  /** A quantity stays one. */
+  function renderable(name: string, other: unknown): unknown {
+    return /\.(memory|storage)$/.test(name) ? '23Gi' : other;
+  }
+});
+
+// ------------------------------------------------------------------------------------------------ one enrollment, to be read
+
+const nix = {
+  ...pool('nix'),
+  cpu: '4',
+  memory: '8Gi',
+  storage: '20Gi',
+  image: 'ghcr.io/actions/actions-runner:2.333.0',
+};
+const docker = { ...nix, name: 'docker', cpu: '2', memory: '4Gi' };
+
+function cmux(): EnrollmentInput {
+  return {
+    tenant: { slug: 'cmux', quota: { cpu: '16', memory: '32Gi', runners: 8 }, hasBazel: true },
+    name: 'cmux',
+    configUrl: 'https://github.com/JessSullivan/cmux',
+    credentials: { appId: '12345', installationId: '67890', privateKey: 'the App’s key' },
+    controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+    pools: [
+      { pool: docker, scaleSetName: 'cmux-docker', minRunners: 0, maxRunners: 4 },
+      { pool: nix, scaleSetName: 'cmux-nix', minRunners: 1, maxRunners: 2 },
+    ],
+    cacheEnv: { ATTIC_CACHE: 'cmux+main', ATTIC_TOKEN: 'the cache’s token' },
+    bazel: { sizeGib: 20, user: 'runner', password: 'the password' },
+  };
+}
+
+function ofKind(objects: readonly KubernetesObject[], kind: string): KubernetesObject[] {
+  return objects.filter((object) => object.kind === kind);
+}
+
+function nameOf({ metadata }: KubernetesObject): string {
+  return metadata.name;
+}
+
+/** In the form that the formatter leaves alone. */
+const asWritten = { aliasDuplicateObjects: false, singleQuote: true } as const;
+
+test('the objects of one enrollment are those of fixtures/enrollment.yaml', async () => {
+  const documents = enrollmentObjects(cmux()).map((object) => stringify(redacted(object), asWritten));
+  await expect(documents.join('---\n')).toMatchFileSnapshot('fixtures/enrollment.yaml');
+});
+
+test('the same values make the same objects, and nothing is changed on the way', () => {
+  const input = cmux();
+  const before = structuredClone(input);
+  expect(enrollmentObjects(input)).toEqual(enrollmentObjects(cmux()));
+  expect(input).toEqual(before);
+});
+
+test('each object comes after its namespace, and no two have one name', () => {
+  const objects = enrollmentObjects(cmux());
+  const seen = new Set<string>();
+  for (const object of objects) {
+    const { namespace } = object.metadata;
+    expect(object.kind === 'Namespace' || seen.has(`Namespace//${namespace}`)).toBe(true);
+    seen.add(`${object.kind}/${namespace ?? ''}/${object.metadata.name}`);
+  }
+  expect(seen.size).toBe(objects.length);
+});
+
+describe('names, at their longest', () => {
+  const slug = 'a'.repeat(30);
+  const scaleSetName = `${slug}-${'b'.repeat(14)}`;
+  const objects = enrollmentObjects({
+    ...cmux(),
+    tenant: { ...cmux().tenant, slug },
+    name: 'e'.repeat(45),
+    pools: [{ pool: nix, scaleSetName, minRunners: 0, maxRunners: 1 }],
+  });
+
+  test('are what Kubernetes takes: 63 characters where they become part of a domain name, 253 elsewhere', () => {
+    const most: Record<string, number> = { Namespace: 63, Service: 63, AutoscalingRunnerSet: 45 };
+    const tooLong = objects.filter(({ kind, metadata }) => metadata.name.length > (most[kind] ?? 253));
+    expect(tooLong.map(nameOf)).toEqual([]);
+    for (const { metadata } of objects) expect(metadata.name).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+  });
+
+  test('and so are labels, and the annotation that is at most 63', () => {
+    const values = objects.flatMap(({ metadata }) => Object.values(metadata.labels ?? {}));
+    expect(values.length).toBeGreaterThan(50);
+    for (const value of values) expect(value).toMatch(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/);
+    const [set] = ofKind(objects, 'AutoscalingRunnerSet');
+    expect(set?.metadata.annotations?.['actions.github.com/values-hash']).toMatch(/^[0-9a-f]{63}$/);
+  });
+});
+
+test('every object bears the owner’s labels, and those in a namespace are in the tenant’s own', () => {
+  const { runners, bazel } = namespacesOf('cmux');
+  for (const { kind, metadata } of enrollmentObjects(cmux())) {
+    expect(metadata.labels).toMatchObject({
+      'app.kubernetes.io/managed-by': 'flywheel',
+      'flywheel.dev/tenant': 'cmux',
+    });
+    expect([runners, bazel]).toContain(kind === 'Namespace' ? metadata.name : metadata.namespace);
+  }
+});
+
+// ------------------------------------------------------------------------------------------------ what ARC needs (0.14.2)
+
+describe('what ARC’s controller relies on', () => {
+  const objects = enrollmentObjects(cmux());
+  const sets = ofKind(objects, 'AutoscalingRunnerSet');
+
+  test('an object that ARC must let go is named by the annotation that makes it, and none without it', () => {
+    const kindOf: Record<string, string> = {
+      'actions.github.com/cleanup-manager-role-binding': 'RoleBinding',
+      'actions.github.com/cleanup-manager-role-name': 'Role',
+      'actions.github.com/cleanup-no-permission-service-account-name': 'ServiceAccount',
+    };
+    const named = sets.flatMap(({ metadata }) =>
+      Object.entries(metadata.annotations ?? {})
+        .filter(([annotation]) => annotation.startsWith('actions.github.com/cleanup-'))
+        .map(([annotation, name]) => `${kindOf[annotation] ?? annotation} ${name}`),
+    );
+    const held = objects.filter(({ metadata }) => metadata.finalizers !== undefined);
+    expect(held.map((object) => `${object.kind} ${nameOf(object)}`).toSorted()).toEqual(named.toSorted());
+    expect(held.flatMap(({ metadata }) => metadata.finalizers)).toEqual(
+      held.map(() => 'actions.github.com/cleanup-protection'),
+    );
+    expect(named.length).toBe(6);
+  });
+
+  test('a set bears the controller’s version, or it would be deleted at sight', () => {
+    for (const { metadata } of sets) expect(metadata.labels?.['app.kubernetes.io/version']).toBe('0.14.2');
+  });
+
+  test('a set names itself, its Secret and its controller’s account', () => {
+    const secrets = ofKind(objects, 'Secret').map(nameOf);
+    for (const set of sets) {
+      const spec = set['spec'] as Record<string, unknown>;
+      expect(spec).toMatchObject({ runnerScaleSetName: nameOf(set), githubConfigUrl: cmux().configUrl });
+      expect(spec).not.toHaveProperty('runnerGroup');
+      expect(secrets).toContain(spec['githubConfigSecret']);
+      const binding = ofKind(objects, 'RoleBinding').find((each) => nameOf(each) === `${nameOf(set)}-gha-rs-manager`);
+      expect(binding?.['subjects']).toEqual([
+        { kind: 'ServiceAccount', name: 'arc-gha-rs-controller', namespace: 'arc-systems' },
+      ]);
+    }
+  });
+
+  test('the Secret has the keys of an App and none of a token: both would be refused', () => {
+    const [github] = ofKind(objects, 'Secret')
+      .filter(({ metadata }) => metadata.name === 'cmux-github')
+      .map(decoded);
+    expect(github?.['data']).toEqual({
+      github_app_id: '12345',
+      github_app_installation_id: '67890',
+      github_app_private_key: 'the App’s key',
+    });
+  });
+
+  test('the manager’s Role is the chart’s, with no wildcard and no way to more', () => {
+    for (const role of ofKind(objects, 'Role')) expect(role['rules']).toEqual(managerRules);
+    const granted = managerRules.flatMap((rule) => [...rule.apiGroups, ...rule.resources, ...rule.verbs]);
+    expect(
+      granted.filter((each) => /\*|escalate|bind|impersonate|pods\/exec|nodes/.test(each) && each !== 'rolebindings'),
+    ).toEqual([]);
+  });
+
+  const hashOf = (input: EnrollmentInput) =>
+    ofKind(enrollmentObjects(input), 'AutoscalingRunnerSet').map(
+      ({ metadata }) => metadata.annotations?.['actions.github.com/values-hash'],
+    );
+
+  test('a rotated key moves the values-hash of every set, since nothing watches the Secret', () => {
+    const rotated = { ...cmux(), credentials: { ...cmux().credentials, privateKey: 'another key' } };
+    const [before, after] = [hashOf(cmux()), hashOf(rotated)];
+    expect(after.map((hash, index) => hash === before[index])).toEqual([false, false]);
+    // A hash tells nothing of a key.
+    expect(JSON.stringify(after)).not.toContain('another');
+  });
+
+  test('a new cache token does not: each runner reads it when it starts, and the listener need not', () => {
+    const renewed = { ...cmux(), cacheEnv: { ...cmux().cacheEnv, ATTIC_TOKEN: 'another token' } };
+    expect(hashOf(renewed)).toEqual(hashOf(cmux()));
+    const of = (input: EnrollmentInput) => enrollmentObjects(input).map((object) => JSON.stringify(object));
+    const changed = of(renewed).filter((object) => !of(cmux()).includes(object));
+    expect(changed.map((object) => nameOf(JSON.parse(object) as KubernetesObject))).toEqual(['cmux-cache']);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ hardening
+
+type Container = {
+  name: string;
+  imagePullPolicy: string;
+  ports?: { hostPort?: number }[];
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
+  securityContext: Record<string, unknown>;
+};
+type PodSpec = Record<string, unknown> & {
+  containers: Container[];
+  securityContext: Record<string, unknown>;
+  volumes: Record<string, unknown>[];
+};
+
+function podSpecs(objects: readonly KubernetesObject[]): [string, PodSpec][] {
+  return objects.flatMap((object) => {
+    const template = (object['spec'] as { template?: { spec: PodSpec } } | undefined)?.template;
+    return template ? [[`${object.kind} ${nameOf(object)}`, template.spec] as [string, PodSpec]] : [];
+  });
+}
+
+describe('the hardening profile', () => {
+  const pods = podSpecs(enrollmentObjects(cmux()));
+
+  test('is asked of every pod', () => {
+    expect(pods.map(([name]) => name)).toEqual([
+      'Deployment bazel-remote',
+      'AutoscalingRunnerSet cmux-docker',
+      'AutoscalingRunnerSet cmux-nix',
+    ]);
+  });
+
+  test.each(pods)('%s', (_, spec) => {
+    expect(spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+    expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    expect(spec.securityContext['runAsUser']).toBeGreaterThan(1000);
+    for (const forbidden of [
+      'hostNetwork',
+      'hostPID',
+      'hostIPC',
+      'nodeName',
+      'tolerations',
+      'hostAliases',
+      'initContainers',
+    ])
+      expect(spec).not.toHaveProperty(forbidden);
+    for (const container of spec.containers) {
+      expect(container.imagePullPolicy).toBe('Always');
+      expect(container.securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+      });
+      expect(container.securityContext['capabilities']).toEqual({ drop: ['ALL'] });
+      expect(container.securityContext['privileged'] ?? false).toBe(false);
+      expect(container.securityContext).not.toHaveProperty('procMount');
+      for (const resource of ['cpu', 'memory', 'ephemeral-storage']) {
+        expect(container.resources.requests).toHaveProperty(resource);
+        expect(container.resources.limits).toHaveProperty(resource);
+      }
+      expect((container.ports ?? []).filter(({ hostPort }) => hostPort !== undefined)).toEqual([]);
+    }
+    for (const volume of spec.volumes) {
+      const [kind] = Object.keys(volume).filter((field) => field !== 'name');
+      expect(['emptyDir', 'secret', 'persistentVolumeClaim']).toContain(kind);
+      expect(kind === 'emptyDir' ? volume['emptyDir'] : { sizeLimit: '' }).toHaveProperty('sizeLimit');
+    }
+  });
+
+  test.each(pods.filter(([name]) => name.startsWith('Autoscaling')))(
+    '%s: a runner is another user on the node, and ends',
+    (_, spec) => {
+      expect(spec).toMatchObject({ hostUsers: false, restartPolicy: 'Never', activeDeadlineSeconds: 5 * 24 * 3600 });
+      expect(spec.securityContext).toMatchObject({ runAsUser: 1001 });
+      const [runner] = spec.containers;
+      expect(runner).toMatchObject({ name: 'runner', command: ['/home/runner/run.sh'] });
+      // What it may use is what is set aside for it, and what the quota counts.
+      expect(runner?.resources.limits).toEqual(runner?.resources.requests);
+      // No service account that may anything, no key in reach (A20).
+      expect(spec['serviceAccountName']).toMatch(/-gha-rs-no-permission$/);
+      expect(JSON.stringify(spec)).not.toContain('cmux-github');
+    },
+  );
+
+  test('a cache’s file system is read-only but for its data', () => {
+    const [, bazel] = pods[0] ?? [];
+    expect(bazel?.containers[0]?.securityContext).toMatchObject({ readOnlyRootFilesystem: true });
+  });
+
+  test('every namespace enforces restricted, at a pinned version, and has a quota and a default deny', () => {
+    const objects = enrollmentObjects(cmux());
+    const namespaces = ofKind(objects, 'Namespace');
+    expect(namespaces.map(nameOf)).toEqual(['runners-cmux', 'bazel-cmux']);
+    for (const namespace of namespaces) {
+      for (const mode of ['enforce', 'audit', 'warn']) {
+        expect(namespace.metadata.labels?.[`pod-security.kubernetes.io/${mode}`]).toBe('restricted');
+        expect(namespace.metadata.labels?.[`pod-security.kubernetes.io/${mode}-version`]).toMatch(/^v1\.\d+$/);
+      }
+      const within = objects.filter(({ metadata }) => metadata.namespace === nameOf(namespace));
+      expect(ofKind(within, 'ResourceQuota').length).toBe(1);
+      const deny = within.find(({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'default-deny');
+      expect(deny?.['spec']).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
+    }
+  });
+
+  test('F24: the quota holds what was bought and nothing that costs elsewhere', () => {
+    const [quota] = ofKind(enrollmentObjects(cmux()), 'ResourceQuota');
+    expect(quota?.['spec']).toEqual({
+      hard: {
+        'requests.cpu': '16',
+        'limits.cpu': '16',
+        'requests.memory': '32Gi',
+        'limits.memory': '32Gi',
+        pods: '8',
+        persistentvolumeclaims: '0',
+        services: '0',
+        'services.loadbalancers': '0',
+        'services.nodeports': '0',
+      },
+    });
+  });
+
+  test.each([
+    ['16', '32Gi', { cpu: '1', memory: '1Gi' }, { cpu: '100m', memory: '128Mi' }],
+    ['500m', '512Mi', { cpu: '500m', memory: '512Mi' }, { cpu: '100m', memory: '128Mi' }],
+    ['50m', '64Mi', { cpu: '50m', memory: '64Mi' }, { cpu: '50m', memory: '64Mi' }],
+  ])('no default is above a quota of %s and %s', (cpu, memory, most, least) => {
+    const input = cmux();
+    const objects = enrollmentObjects({ ...input, tenant: { ...input.tenant, quota: { cpu, memory, runners: 1 } } });
+    const [range] = ofKind(objects, 'LimitRange');
+    const limit = { default: most, defaultRequest: least, max: { cpu, memory } };
+    expect(range?.['spec']).toMatchObject({ limits: [limit] });
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ A21: who reaches whom
+
+type Peer = {
+  ipBlock?: { cidr: string; except?: string[] };
+  namespaceSelector?: { matchLabels: Record<string, string> };
+  podSelector?: { matchLabels?: Record<string, string> };
+};
+type Rule = { to: Peer[]; ports: { protocol: string; port: number }[] };
+type Target = { ip?: string; namespace?: string; labels?: Record<string, string>; protocol?: string; port: number };
+
+function within(ip: string, cidr: string): boolean {
+  const [network = '', bits = ''] = cidr.split('/');
+  if (isIPv6(ip) !== isIPv6(network)) return false;
+  const list = new BlockList();
+  list.addSubnet(network, Number(bits), isIPv6(network) ? 'ipv6' : 'ipv4');
+  return list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
+}
+
+function matches(peer: Peer, target: Target): boolean {
+  if (peer.ipBlock) {
+    const { cidr, except = [] } = peer.ipBlock;
+    return target.ip !== undefined && within(target.ip, cidr) && !except.some((each) => within(target.ip ?? '', each));
+  }
+  if (target.namespace === undefined) return false;
+  const namespace = peer.namespaceSelector?.matchLabels['kubernetes.io/metadata.name'];
+  const wanted = Object.entries(peer.podSelector?.matchLabels ?? {});
+  return namespace === target.namespace && wanted.every(([key, value]) => target.labels?.[key] === value);
+}
+
+/** What the policies of a namespace say together, which is a union of what each allows. */
+function mayReach(objects: readonly KubernetesObject[], namespace: string, target: Target): boolean {
+  const policies = ofKind(objects, 'NetworkPolicy').filter(({ metadata }) => metadata.namespace === namespace);
+  const rules = policies.flatMap((policy) => (policy['spec'] as { egress?: Rule[] }).egress ?? []);
+  return rules.some(
+    ({ to, ports }) =>
+      to.some((peer) => matches(peer, target)) &&
+      ports.some(({ protocol, port }) => protocol === (target.protocol ?? 'TCP') && port === target.port),
+  );
+}
+
+describe('A21: what a runner reaches', () => {
+  const objects = enrollmentObjects({
+    ...cmux(),
+    tenant: { ...cmux().tenant, cacheEndpoint: { namespace: 'caches', port: 8080 } },
+  });
+  const dns = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' }, port: 53 };
+
+  test.each<[string, Target]>([
+    ['the forge', { ip: '140.82.121.3', port: 443 }],
+    ['the forge, IPv6', { ip: '2606:50c0:8000::64', port: 443 }],
+    ['the cluster’s resolver', { ...dns, protocol: 'UDP' }],
+    ['the cluster’s resolver, by TCP', dns],
+    ['its own bazel cache', { namespace: 'bazel-cmux', port: 8080 }],
+    ['its own bazel cache, gRPC', { namespace: 'bazel-cmux', port: 9092 }],
+    ['the cluster’s cache', { namespace: 'caches', port: 8080 }],
+  ])('%s', (_, target) => expect(mayReach(objects, 'runners-cmux', target)).toBe(true));
+
+  test.each<[string, Target]>([
+    ['the metadata service', { ip: '169.254.169.254', port: 443 }],
+    ['the metadata service, IPv6', { ip: 'fd00:ec2::254', port: 443 }],
+    ['the metadata service, mapped', { ip: '::ffff:169.254.169.254', port: 443 }],
+    ['the metadata service, by 6to4', { ip: '2002:a9fe:a9fe::', port: 443 }],
+    ['the metadata service, by NAT64', { ip: '64:ff9b::a9fe:a9fe', port: 443 }],
+    ['a node’s kubelet', { ip: '10.1.2.3', port: 10_250 }],
+    ['the API server', { ip: '10.0.0.1', port: 443 }],
+    ['a pod by its address', { ip: '172.16.5.5', port: 443 }],
+    ['an office', { ip: '192.168.1.1', port: 443 }],
+    ['a carrier’s network', { ip: '100.64.0.1', port: 443 }],
+    ['loopback', { ip: '127.0.0.1', port: 443 }],
+    ['a link-local neighbour', { ip: 'fe80::1', port: 443 }],
+    ['a unique-local neighbour', { ip: 'fc00::1', port: 443 }],
+    ['a resolver of its own', { ip: '8.8.8.8', protocol: 'UDP', port: 53 }],
+    ['a tunnel by DNS', { namespace: 'elsewhere', labels: { 'k8s-app': 'kube-dns' }, port: 53 }],
+    ['something else in kube-system', { namespace: 'kube-system', port: 53 }],
+    ['the resolver’s other ports', { ...dns, port: 9153 }],
+    ['plain http', { ip: '140.82.121.3', port: 80 }],
+    ['ssh', { ip: '140.82.121.3', port: 22 }],
+    ['QUIC', { ip: '140.82.121.3', protocol: 'UDP', port: 443 }],
+    ['another tenant’s runners', { namespace: 'runners-acme', port: 443 }],
+    ['another tenant’s bazel cache', { namespace: 'bazel-acme', port: 8080 }],
+    ['the controller', { namespace: 'arc-systems', port: 443 }],
+  ])('not %s', (_, target) => expect(mayReach(objects, 'runners-cmux', target)).toBe(false));
+
+  test('a tenant without a plane reaches none', () => {
+    const bare = enrollmentObjects({ ...cmux(), tenant: { ...cmux().tenant, hasBazel: false }, bazel: undefined });
+    expect(mayReach(bare, 'runners-cmux', { namespace: 'bazel-cmux', port: 8080 })).toBe(false);
+    expect(mayReach(bare, 'runners-cmux', { namespace: 'caches', port: 8080 })).toBe(false);
+    expect(ofKind(bare, 'Namespace').map(nameOf)).toEqual(['runners-cmux']);
+  });
+
+  test('a cache is reached by its tenant’s runners and reaches nothing', () => {
+    expect(mayReach(objects, 'bazel-cmux', { ip: '140.82.121.3', port: 443 })).toBe(false);
+    const into = objects.flatMap(
+      (object) => (object['spec'] as { ingress?: { from: Peer[] }[] } | undefined)?.ingress ?? [],
+    );
+    expect(into.map(({ from }) => from)).toEqual([
+      [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'runners-cmux' } }, podSelector: {} }],
+    ]);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ secrets
+
+describe('A23: secrets', () => {
+  const canaries = ['sentinel-private-key', 'sentinel-cache-token', 'sentinel-password', 'sentinel-app'];
+
+  test('are in Secrets and nowhere else', () => {
+    const others = enrollmentObjects(wholeInput()).filter(({ kind }) => kind !== 'Secret');
+    const text = JSON.stringify(others);
+    expect(canaries.filter((canary) => text.includes(canary))).toEqual([]);
+    expect(text).not.toContain(Buffer.from('sentinel-private-key').toString('base64').slice(0, 20));
+  });
+
+  test('are shown to nobody, though their names are', () => {
+    const shown = enrollmentObjects(wholeInput()).map(redacted);
+    const text = JSON.stringify(shown.map((object) => ({ ...object, decoded: decoded(object) })));
+    expect(canaries.filter((canary) => text.includes(canary))).toEqual([]);
+    const data = ofKind(shown, 'Secret').map((object) => object['data']);
+    expect(data).toContainEqual({ SENTINEL_KEY: sealedValue });
+    expect(ofKind(enrollmentObjects(wholeInput()), 'Secret').length).toBe(3);
+  });
+
+  test('a value with a line’s end or a quote stays within its field (A16)', () => {
+    const input = { ...wholeInput(), configUrl: 'https://x.example/a"\nkind: ClusterRoleBinding' };
+    const documents = enrollmentObjects(input).map((object) => stringify(object));
+    expect(documents.filter((text) => /^kind: ClusterRoleBinding/m.test(text))).toEqual([]);
+  });
+});
