@@ -82,7 +82,7 @@ export function isOwnOrigin(origin: string | null): boolean {
 }
 
 async function requireOwnOrigin(): Promise<void> {
-  const { headers } = await import('next/headers.js');
+  const { headers } = await import('next/headers');
   const origin = (await headers()).get('origin');
   if (!isOwnOrigin(origin)) throw foreignOrigin(origin);
 }
@@ -97,14 +97,14 @@ type Render<C, P> = (ctx: C, props: Shown<P>) => ReactNode | Promise<ReactNode>;
 async function signedInPerson(): Promise<PersonCtx> {
   const by = await currentPerson();
   if (by) return by;
-  const { redirect } = await import('next/navigation.js');
-  const { headers } = await import('next/headers.js');
+  const { redirect } = await import('next/navigation');
+  const { headers } = await import('next/headers');
   const path = (await headers()).get('x-portal-path') ?? '/';
   return redirect(`/sign-in?next=${encodeURIComponent(path)}`);
 }
 
 async function absent(): Promise<never> {
-  const { notFound: absentPage } = await import('next/navigation.js');
+  const { notFound: absentPage } = await import('next/navigation');
   return absentPage();
 }
 
@@ -118,7 +118,7 @@ async function rendered<C, P>(
   try {
     return await render(ctx, { params: await props.params, searchParams: await props.searchParams });
   } catch (error) {
-    const { unstable_rethrow } = await import('next/navigation.js');
+    const { unstable_rethrow } = await import('next/navigation');
     unstable_rethrow(error);
     const failure = toAppError(error);
     logFailure(failure, by.requestId, door);
@@ -211,7 +211,7 @@ async function performed<T>(door: string, input: ActionInput, run: () => Promise
     await requireOwnOrigin();
     return { ok: true, value: await run() };
   } catch (error) {
-    const { unstable_rethrow } = await import('next/navigation.js');
+    const { unstable_rethrow } = await import('next/navigation');
     unstable_rethrow(error);
     const failure = toAppError(error);
     const id = await requestId();
@@ -307,7 +307,7 @@ async function answered(door: string, run: () => Promise<Response>): Promise<Res
   try {
     return await run();
   } catch (error) {
-    const { unstable_rethrow } = await import('next/navigation.js');
+    const { unstable_rethrow } = await import('next/navigation');
     unstable_rethrow(error);
     const failure = toAppError(error);
     const id = await requestId();

@@ -89,12 +89,12 @@ export async function personOfToken(token: string, now: Date): Promise<Person | 
 
 /** Next is loaded when a request comes, never by the worker, which shares this room's audit. */
 export async function requestId(): Promise<string> {
-  const { headers } = await import('next/headers.js');
+  const { headers } = await import('next/headers');
   return (await headers()).get('x-request-id') ?? randomUUID();
 }
 
 async function readPerson(): Promise<PersonCtx | null> {
-  const { cookies } = await import('next/headers.js');
+  const { cookies } = await import('next/headers');
   const token = (await cookies()).get(cookieName('session'))?.value;
   if (!token) return null;
   const person = await personOfToken(token, new Date());

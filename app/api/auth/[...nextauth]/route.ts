@@ -17,7 +17,10 @@ function signInPage(error: string | null): Response {
 export async function GET(request: NextRequest, { params }: Context): Promise<Response> {
   const { nextauth: parts } = await params;
   const [what] = parts;
-  if (what === 'callback' && parts.length === 2) return finishSignIn(request, parts);
+  if (what === 'callback' && parts.length === 2) {
+    // An unknown forge, or one that cannot be opened, is told like any other sign-in that did not come about.
+    return finishSignIn(request, parts).catch(() => signInPage('OAuthCallback'));
+  }
   if (what === 'error' || what === 'signin') return signInPage(request.nextUrl.searchParams.get('error'));
   return new Response(null, { status: 404 });
 }
