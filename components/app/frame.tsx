@@ -90,7 +90,7 @@ function Rail({ person, theme, signOut, top, items }: RailProps) {
           ))}
         </ul>
       </nav>
-      <div className="grid gap-0.5 border-t pt-3">
+      <div className="grid grid-cols-1 gap-0.5 border-t pt-3">
         {person.isOperator ? (
           <NavLink href="/operator">
             <Shield size={16} aria-hidden className="text-operator" />

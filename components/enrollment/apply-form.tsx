@@ -22,7 +22,7 @@ export function ApplyForm({ apply, planId, count, confirm }: Props) {
   return (
     <form {...form.form} className="grid gap-4">
       <input type="hidden" name="planId" value={planId} />
-      {form.error ? <ErrorCallout error={form.error} /> : null}
+      {form.error && !form.errorAt('typed') ? <ErrorCallout error={form.error} /> : null}
       {confirm === null ? null : (
         <TextField
           name="typed"

@@ -1,5 +1,7 @@
 'use client';
 
+import { useRouter } from 'next/navigation';
+import { useEffect } from 'react';
 import type { EnrollmentView } from '#lib/enrollment/index.ts';
 import { Polled } from '#components/app/polled.tsx';
 import { PoolTable } from '#components/pool/pool-table.tsx';
@@ -20,9 +22,23 @@ function pollMs(enrollment: EnrollmentView): number | false {
 export function LiveEnrollment({ url, first }: { url: string; first: EnrollmentView }) {
   return (
     <Polled url={url} first={first} everyMs={pollMs}>
-      {(enrollment) => <Now enrollment={enrollment} />}
+      {(enrollment) => (
+        <>
+          <RenderAnew isOutdated={enrollment.state !== first.state || enrollment.generation !== first.generation} />
+          <Now enrollment={enrollment} />
+        </>
+      )}
     </Polled>
   );
+}
+
+/** What the server rendered around this part belongs to another state: it is asked for again. */
+function RenderAnew({ isOutdated }: { isOutdated: boolean }) {
+  const router = useRouter();
+  useEffect(() => {
+    if (isOutdated) router.refresh();
+  }, [isOutdated, router]);
+  return null;
 }
 
 function Now({ enrollment }: { enrollment: EnrollmentView }) {

@@ -180,7 +180,12 @@ function PoolCard({ pool, choice, change, form, currency }: CardProps) {
       )}
     >
       <legend className="sr-only">{pool.name}</legend>
-      <label className={clsx('flex items-start gap-3', !pool.ready && 'cursor-not-allowed')}>
+      <label
+        className={clsx(
+          'grid grid-cols-[1rem_auto_1fr] items-center gap-x-3 gap-y-1',
+          !pool.ready && 'cursor-not-allowed',
+        )}
+      >
         <input
           type="checkbox"
           name={`${field}.chosen`}
@@ -188,37 +193,31 @@ function PoolCard({ pool, choice, change, form, currency }: CardProps) {
           disabled={!pool.ready}
           onChange={(event) => change({ chosen: event.target.checked })}
           aria-invalid={error ? true : undefined}
-          aria-describedby={`${field}-about`}
-          className="mt-1 size-4 shrink-0 accent-accent"
+          className="size-4 accent-accent"
         />
-        <span className="grid min-w-0 grow gap-1">
-          <span className="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
-            <span className="text-lg font-semibold">{pool.name}</span>
-            {pool.ready ? (
-              <span className="tabular text-sm text-ink-2">
-                {pool.size}
-                {pool.pricePerHour === null ? '' : ` · ${money(pool.pricePerHour, currency)} per runner-hour`}
-              </span>
-            ) : (
-              <Badge tone="idle">Not available yet</Badge>
-            )}
-          </span>
-          <span id={`${field}-about`} className="text-ink-2">
-            {pool.description}.{' '}
-            {pool.ready ? (
-              <>
-                Workflows say <code className="font-mono text-sm">runs-on: {pool.label}</code>
-              </>
-            ) : (
-              'The operator has not given it resources, so it cannot be chosen.'
-            )}
-          </span>
+        <span className="text-lg font-semibold">{pool.name}</span>
+        <span className="tabular justify-self-end text-right text-sm text-ink-2">
+          {pool.ready ? sizeAndPrice(pool, currency) : <Badge tone="idle">Not available yet</Badge>}
+        </span>
+        <span className="col-span-2 col-start-2 text-ink-2">
+          {pool.description}.{' '}
+          {pool.ready ? (
+            <>
+              Workflows say <code className="font-mono text-sm">runs-on: {pool.label}</code>
+            </>
+          ) : (
+            'The operator has not given it resources, so it cannot be chosen.'
+          )}
         </span>
       </label>
       {error ? <FieldError name={field} message={error} /> : null}
       {pool.ready ? <Sizes pool={pool} choice={choice} change={change} form={form} /> : null}
     </fieldset>
   );
+}
+
+function sizeAndPrice({ size, pricePerHour }: FormPool, currency: string): string {
+  return pricePerHour === null ? size : `${size} · ${money(pricePerHour, currency)} per runner-hour`;
 }
 
 function Sizes({ pool, choice, change, form }: Omit<CardProps, 'currency'>) {

@@ -14,7 +14,7 @@ export function relative(at: Date, now: Date): string {
   for (const [unit, size] of units) {
     if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit);
   }
-  return seconds > 0 ? 'in a moment' : 'just now';
+  return 'just now';
 }
 
 /** Relative, with the exact time on hover. It moves by itself, since a page may stand open all day. */

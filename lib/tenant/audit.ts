@@ -1,4 +1,4 @@
-import { Prisma, type TenantTx, type UnsafeTx } from '#lib/db/index.ts';
+import type { Prisma, TenantTx } from '#lib/db/index.ts';
 import type { AuditEntry, PersonCtx } from './ctx.ts';
 
 /** JSON as Postgres keeps it: what is absent stays absent, dates become text. */
@@ -12,7 +12,7 @@ function asJson(value: unknown): Prisma.InputJsonValue | undefined {
  * what concerns no single tenant, which only operators read.
  */
 export async function appendAudit(
-  tx: TenantTx | UnsafeTx,
+  tx: TenantTx,
   by: PersonCtx,
   tenantId: string | null,
   entry: AuditEntry,
@@ -34,11 +34,7 @@ export async function appendAudit(
 }
 
 /** What the portal itself did, with nobody asking. */
-export async function appendSystemAudit(
-  tx: TenantTx | UnsafeTx,
-  tenantId: string | null,
-  entry: AuditEntry,
-): Promise<void> {
+export async function appendSystemAudit(tx: TenantTx, tenantId: string | null, entry: AuditEntry): Promise<void> {
   const before = asJson(entry.before);
   const after = asJson(entry.after);
   await tx.audit.create({

@@ -236,11 +236,13 @@ export function action<S extends z.ZodType, T>(
   schema: S,
   run: (ctx: Ctx, input: z.output<S>) => Promise<T>,
 ): (slug: string, before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
-  return async function act(slug, _before, input) {
+  return async function act(given: unknown, _before, input) {
+    // Whatever the type says, this came over the network.
+    const slug = typeof given === 'string' ? given : '';
     return performed(permission, input, async () => {
       const by = await requiredPerson();
-      const ctx = await tenantCtx(by, String(slug));
-      if (!ctx || !may(ctx.role, permission)) await recordDenial(by, permission, String(slug));
+      const ctx = await tenantCtx(by, slug);
+      if (!ctx || !may(ctx.role, permission)) await recordDenial(by, permission, slug);
       if (!ctx) return absent();
       if (!may(ctx.role, permission)) throw notAllowed();
       return run(ctx, parsed(schema, input));

@@ -1,5 +1,5 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
-import type { AuthOptions, Profile, TokenSet } from 'next-auth';
+import type { AuthOptions, TokenSet } from 'next-auth';
 import type { Adapter, AdapterAccount, AdapterUser } from 'next-auth/adapters';
 import type { OAuthConfig } from 'next-auth/providers/oauth';
 import { seal, unsafeDb } from '#lib/db/index.ts';
@@ -106,10 +106,10 @@ function providerOf(forge: SignInForge): ForgeProvider {
     },
     userinfo: {
       // next-auth types this as OpenID's profile; it hands it on to `profile` below as it is.
-      request: async ({ tokens }) => (await forge.fetchProfile(tokens.access_token ?? '')) as unknown as Profile,
+      request: ({ tokens }) => forge.fetchProfile(tokens.access_token ?? ''),
     },
     profile: ({ subject, login, name, imageUrl }) => ({ id: subject, name, image: imageUrl, login }),
-  } as ForgeProvider;
+  };
 }
 
 function asTokenSet(tokens: UserTokens): TokenSet {
@@ -117,7 +117,7 @@ function asTokenSet(tokens: UserTokens): TokenSet {
     access_token: tokens.accessToken,
     ...(tokens.refreshToken === null ? {} : { refresh_token: tokens.refreshToken }),
     ...(tokens.expiresAt === null ? {} : { expires_at: Math.floor(tokens.expiresAt.getTime() / 1000) }),
-  } as TokenSet;
+  };
 }
 
 type StoredUser = { id: string; name: string; imageUrl: string | null };

@@ -38,8 +38,12 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
         }
       />
       <LiveEnrollment url={`/api/views/enrollments/${slug}/${enrollment.id}`} first={enrollment} />
-      {enrollment.pools.length > 0 ? <Snippets enrollment={enrollment} /> : null}
-      <Caches enrollment={enrollment} />
+      {enrollment.state === 'active' ? (
+        <>
+          <Snippets enrollment={enrollment} />
+          <Caches enrollment={enrollment} />
+        </>
+      ) : null}
       <History enrollment={enrollment} slug={slug} />
       <Withdrawal ctx={ctx} enrollment={enrollment} />
     </>
