@@ -35,7 +35,7 @@ export async function ensureObjects(
     const batch = missing.filter((object) => (stageOf[object.kind] ?? 1) === stage);
     if (batch.length === 0) continue;
     await guard();
-    await inParallel(batch, async (object) => view.learn(await ensureObject(view, object)));
+    await inParallel(batch, (object) => view.learn(object, () => ensureObject(view, object)));
   }
   return { applied: missing.length, unchanged: objects.length - missing.length };
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '#lib/errors.ts';
 import { type ClusterClient, ClusterRefused, groupPath, kinds, objectPath, type Kind } from './client.ts';
 import { appliedHash, holds } from './compare.ts';
 import { enrollmentLabel, managedBy, tenantLabel, type KubernetesObject } from './manifests.ts';
@@ -15,6 +16,14 @@ const pageSize = 500;
 /** The server ends a watch by then; silence for longer means a connection that died unnoticed. */
 const watchSeconds = 240;
 const retryMsMost = 15_000;
+/** A watch that ends sooner than this did not work. */
+const healthyMs = 1000;
+
+/** Doubles, with half of it random; never shorter than what the server asked for. */
+async function pause(failures: number, leastMs: number, signal: AbortSignal): Promise<void> {
+  const ms = Math.min(retryMsMost, 250 * 2 ** failures) * (0.5 + Math.random() / 2);
+  await sleep(Math.max(ms, leastMs), undefined, { signal }).catch(() => undefined);
+}
 
 type ViewKind = { kind: Kind; apiVersion: string };
 
@@ -44,7 +53,7 @@ export type Observed = KubernetesObject & {
   status?: Record<string, unknown>;
 };
 
-/** Kept as text: a thousand tenants' objects as live trees would be several times as large. */
+/** Kept as text, without the version: a thousand tenants' objects as live trees would be several times as large. */
 type Entry = { kind: Kind; text: string; uid: string; resourceVersion: string; matched?: string };
 
 export type Change = {
@@ -54,6 +63,8 @@ export type Change = {
   tenant: string | undefined;
   enrollment: string | undefined;
   deleted: boolean;
+  /** Told by the first list of its kind: nothing may have happened but that we began to look. */
+  first: boolean;
   object: Observed;
 };
 
@@ -62,6 +73,8 @@ export class ClusterView {
   readonly #entries = new Map<string, Entry>();
   readonly #synced = new Set<Kind>();
   readonly #listeners: ((change: Change) => void)[] = [];
+  /** Writes of ours that are under way, by path: the hash that each leaves. */
+  readonly #expected = new Map<string, string | undefined>();
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(client: ClusterClient) {
@@ -98,7 +111,7 @@ export class ClusterView {
 
   get(object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>): Observed | undefined {
     const entry = this.#entries.get(objectPath(object));
-    return entry && (JSON.parse(entry.text) as Observed);
+    return entry && observedOf(entry);
   }
 
   /** Whether the cluster has all of this stamped object already. */
@@ -107,7 +120,7 @@ export class ClusterView {
     if (!entry) return false;
     const hash = appliedHash(wanted);
     if (hash !== undefined && entry.matched === hash) return true;
-    const observed = JSON.parse(entry.text) as Observed;
+    const observed = observedOf(entry);
     if (observed.metadata.deletionTimestamp !== undefined) return false;
     const same = holds(observed, wanted.kind === 'Secret' ? hashedData(wanted) : wanted);
     if (same && hash !== undefined) entry.matched = hash;
@@ -115,12 +128,22 @@ export class ClusterView {
   }
 
   *all(kind: Kind): Generator<Observed> {
-    for (const entry of this.#entries.values()) if (entry.kind === kind) yield JSON.parse(entry.text) as Observed;
+    for (const entry of this.#entries.values()) if (entry.kind === kind) yield observedOf(entry);
   }
 
-  /** Takes in what a write answered, so that the next look does not wait for the watch. */
-  learn(object: Observed): void {
-    this.#put(object.kind as Kind, object, false);
+  /**
+   * Runs a write of ours and takes in what it answers, so that the next look does not wait for the watch. Whether the watch
+   * or the answer tells of it first, it is no news: whoever writes goes on looking.
+   */
+  async learn(wanted: KubernetesObject, write: () => Promise<Observed>): Promise<void> {
+    const path = objectPath(wanted);
+    this.#expected.set(path, appliedHash(wanted));
+    try {
+      const object = await write();
+      this.#put(object.kind as Kind, object, false);
+    } finally {
+      this.#expected.delete(path);
+    }
   }
 
   async #follow(
@@ -133,8 +156,17 @@ export class ClusterView {
       try {
         let version: string | undefined = await this.#list(kind, apiVersion, signal);
         this.#synced.add(kind);
-        failures = 0;
-        while (!signal.aborted && version !== undefined) version = await this.#watch(kind, apiVersion, version, signal);
+        while (!signal.aborted && version !== undefined) {
+          const startedMs = performance.now();
+          const lasted = () => performance.now() - startedMs >= healthyMs;
+          try {
+            version = await this.#watch(kind, apiVersion, version, signal);
+          } finally {
+            // Only a watch that lasted shows health: a server that lists but does not watch must not be asked in a circle.
+            if (lasted()) failures = 0;
+          }
+          if (!lasted()) await pause((failures += 1), 0, signal);
+        }
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
@@ -145,9 +177,7 @@ export class ClusterView {
           });
         // A kind that the cluster does not have yet (ARC is not installed): nothing of ours can be of it.
         if (error instanceof ClusterRefused && error.refusal.status === 404) this.#synced.add(kind);
-        await sleep(Math.min(retryMsMost, 250 * 2 ** failures) * (0.5 + Math.random() / 2), undefined, {
-          signal,
-        }).catch(() => undefined);
+        await pause(failures, error instanceof AppError ? (error.retryAfterMs ?? 0) : 0, signal);
       }
     }
   }
@@ -175,15 +205,18 @@ export class ClusterView {
       for (const item of page.items) seen.add(this.#put(kind, { ...item, kind, apiVersion }, true));
       from = page.metadata.continue;
       if (!from) {
-        this.#forgetUnseen(kind, seen);
+        this.#forgetUnseen(kind, seen, page.metadata.resourceVersion);
         return page.metadata.resourceVersion;
       }
     }
   }
 
-  /** What a new list does not have was deleted while we did not watch. */
-  #forgetUnseen(kind: Kind, seen: Set<string>): void {
-    for (const [path, entry] of this.#entries) if (entry.kind === kind && !seen.has(path)) this.#drop(path, entry);
+  /** What a new list does not have was deleted while we did not watch, unless we made it since the list was taken. */
+  #forgetUnseen(kind: Kind, seen: Set<string>, version: string): void {
+    for (const [path, entry] of this.#entries) {
+      const isSince = decimal.test(version) && isNewer(entry.resourceVersion, version);
+      if (entry.kind === kind && !seen.has(path) && !isSince) this.#drop(path, entry);
+    }
   }
 
   /** The version to go on from; undefined when the server has forgotten it (410) and a new list is due. */
@@ -200,8 +233,9 @@ export class ClusterView {
       (watchSeconds + 30) * 1000,
     );
     if (response.statusCode !== 200) {
-      await response.body.dump();
-      return undefined;
+      const text = await response.body.text();
+      if (response.statusCode === 410) return undefined;
+      throw this.client.refused(response, text, `the watch of ${kind}`);
     }
     let last = version;
     for await (const line of createInterface({ input: response.body })) {
@@ -211,7 +245,8 @@ export class ClusterView {
       if (event.type === 'DELETED') {
         const path = objectPath({ ...event.object, kind, apiVersion });
         const entry = this.#entries.get(path);
-        if (entry) this.#drop(path, entry);
+        // The end of a namesake that came before tells nothing of what is there now.
+        if (entry?.uid === event.object.metadata.uid) this.#drop(path, entry);
       } else if (event.type !== 'BOOKMARK') this.#put(kind, { ...event.object, kind, apiVersion }, true);
     }
     return last;
@@ -221,15 +256,26 @@ export class ClusterView {
     const path = objectPath(object);
     const before = this.#entries.get(path);
     const { uid, resourceVersion } = object.metadata;
-    if (before?.uid === uid && !isNewer(resourceVersion, before.resourceVersion)) return path;
-    this.#entries.set(path, { kind, uid, resourceVersion, text: JSON.stringify(compact(object)) });
-    if (announce) this.#announce(kind, object, false);
+    if (before && !isNewer(resourceVersion, before.resourceVersion)) return path;
+    const text = JSON.stringify(compact(object));
+    const isSame = before?.uid === uid && before.text === text;
+    const matched = isSame ? before.matched : undefined;
+    this.#entries.set(path, { kind, uid, resourceVersion, text, ...(matched === undefined ? {} : { matched }) });
+    if (announce && !isSame && !this.#isExpected(path, object)) this.#announce(kind, object, false);
     return path;
+  }
+
+  /** True once a write: a second event within it is somebody else's, even where it keeps our hash. */
+  #isExpected(path: string, object: Observed): boolean {
+    const hash = this.#expected.get(path);
+    if (hash === undefined || hash !== appliedHash(object)) return false;
+    this.#expected.delete(path);
+    return true;
   }
 
   #drop(path: string, entry: Entry): void {
     this.#entries.delete(path);
-    this.#announce(entry.kind, JSON.parse(entry.text) as Observed, true);
+    this.#announce(entry.kind, observedOf(entry), true);
   }
 
   #announce(kind: Kind, object: Observed, deleted: boolean): void {
@@ -241,15 +287,17 @@ export class ClusterView {
       tenant: labels?.[tenantLabel],
       enrollment: labels?.[enrollmentLabel],
       deleted,
+      first: !this.#synced.has(kind),
       object,
     };
     for (const listener of this.#listeners) listener(change);
   }
 }
 
+const decimal = /^\d{1,30}$/;
+
 /** A late event, or a replica that lags behind, must not undo what is known. Versions are decimal numbers that grow (KEP-5504). */
 function isNewer(version: string, known: string): boolean {
-  const decimal = /^\d{1,30}$/;
   return decimal.test(version) && decimal.test(known) ? BigInt(version) > BigInt(known) : version !== known;
 }
 
@@ -262,8 +310,20 @@ function hashedData(object: KubernetesObject): KubernetesObject {
   return { ...object, data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, hash(value)])) };
 }
 
+/** A quota's status counts what runs: it changes with every runner, and nothing of ours depends on it. */
 function compact(object: Observed): KubernetesObject {
-  const { managedFields: _, ...metadata } = object.metadata as Observed['metadata'] & { managedFields?: unknown };
-  const slim = { ...object, metadata };
+  const {
+    managedFields: _,
+    resourceVersion: __,
+    ...metadata
+  } = object.metadata as Observed['metadata'] & { managedFields?: unknown };
+  const slim: KubernetesObject = { ...object, metadata };
+  if (object.kind === 'ResourceQuota') delete slim['status'];
   return object.kind === 'Secret' ? hashedData(slim) : slim;
+}
+
+function observedOf(entry: Entry): Observed {
+  const object = JSON.parse(entry.text) as Observed;
+  object.metadata.resourceVersion = entry.resourceVersion;
+  return object;
 }
