@@ -99,7 +99,7 @@ export class ClusterClient {
     });
     if (response.statusCode < 300) return JSON.parse(text) as T;
     if (response.statusCode === 401) this.#credentials = undefined;
-    throw this.#refused(response, text, what);
+    throw this.refused(response, text, what);
   }
 
   /** A merge patch with the version that was read, so that it never hits a newer object. */
@@ -161,18 +161,17 @@ export class ClusterClient {
     return this.#credentials;
   }
 
-  #refused(response: Dispatcher.ResponseData, text: string, what: string): AppError {
+  /** What an answer that is not a success means. */
+  refused(response: Dispatcher.ResponseData, text: string, what: string): ClusterRefused {
     const refusal = refusalOf(response.statusCode, text);
     const seconds = Number(response.headers['retry-after']);
     const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
     // A 404 with no reason is the path's and not the object's: the cluster has no such kind (yet).
     const isUnknownKind = refusal.status === 404 && refusal.reason === '';
-    return new ClusterRefused(
-      isUnknownKind ? 'unavailable' : (codeOf[refusal.status] ?? 'unavailable'),
-      refusal,
-      what,
-      retryAfterMs,
-    );
+    // Server-side apply answers 500 to a field that the schema lacks; no retry heals that.
+    const isUnknownField = refusal.status === 500 && refusal.message.includes('field not declared in schema');
+    const code = isUnknownKind ? 'unavailable' : isUnknownField ? 'invalid' : (codeOf[refusal.status] ?? 'unavailable');
+    return new ClusterRefused(code, refusal, what, retryAfterMs);
   }
 }
 

@@ -111,6 +111,12 @@ describe('A16: names that reach the cluster', () => {
     );
   });
 
+  test('not even a tenant that is called as another’s part would be', () => {
+    const slugsOfAcme = ['acme', 'acme-bazel', 'bazel-acme', 'acme-dind', 'dind-acme', 'runners-acme', 'acme-runners'];
+    const names = slugsOfAcme.flatMap((slug) => Object.values(namespacesOf(slug)));
+    expect(new Set(names).size).toBe(3 * slugsOfAcme.length);
+  });
+
   test('a cache view tells its tenant by what no slug may contain, and Attic takes the name', () => {
     fc.assert(
       fc.property(slugs, (slug) => {

@@ -1,0 +1,260 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { buildControlPlane, startControlPlane, type ControlPlane } from '#sandbox/control-plane.ts';
+import { clusterClient } from '#sandbox/test-support/cluster.ts';
+import { testCluster } from '#sandbox/test-support/index.ts';
+import {
+  applyObject,
+  ClusterView,
+  dryRunObjects,
+  enrollmentObjects,
+  ensureObjects,
+  readObject,
+  sealedValue,
+  tenantObjects,
+  type ClusterClient,
+  type KubernetesObject,
+} from './index.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const allowed = () => Promise.resolve();
+
+const documents = `
+apiVersion: flywheel/v1
+kind: Cluster
+metadata: { name: main }
+spec: { controller: { version: 0.14.2, namespace: arc-systems, serviceAccount: arc-gha-rs-controller } }
+---
+apiVersion: flywheel/v1
+kind: Tenant
+metadata: { name: cmux }
+spec: { kind: organization, cluster: main, quota: { cpu: "16", memory: 32Gi, runners: 8 } }
+---
+apiVersion: flywheel/v1
+kind: Enrollment
+metadata: { name: cmux, tenant: cmux }
+spec:
+  scope: { forge: "https://github.com", level: repository, path: JessSullivan/cmux }
+  credentials: { appId: "12345", installationId: 67890 }
+  pools:
+    - { pool: docker, maxRunners: 4 }
+    - { pool: nix, minRunners: 0, maxRunners: 2 }
+  planes: { attic: {}, bazel: {} }
+`;
+
+function flywheel(args: string[], input: string): string {
+  return execFileSync(process.execPath, ['lib/cli.ts', ...args], { cwd: root, input, encoding: 'utf8' });
+}
+
+/** What was rendered, with a value in place of each that is not shown: the mark is no base64. */
+function unsealed(text: string): KubernetesObject[] {
+  return parseAllDocuments(text).map((document) => {
+    const object = document.toJS() as KubernetesObject;
+    if (object.kind !== 'Secret') return object;
+    const keys = Object.keys(object['data'] as object);
+    return { ...object, data: Object.fromEntries(keys.map((key) => [key, Buffer.from(key).toString('base64')])) };
+  });
+}
+
+// Custom resources are the whole cluster's and other tests have the sandbox's own, so this is another cluster.
+const crdsDir = process.env['ARC_CRDS_DIR'];
+
+describe.skipIf(!crdsDir)('what `flywheel render` prints, with ARC’s own custom resources', () => {
+  let controlPlane: ControlPlane;
+  let client: ClusterClient;
+  let objects: KubernetesObject[];
+
+  beforeAll(async () => {
+    const dataDir = join(mkdtempSync(join(tmpdir(), 'flywheel-test-')), 'control-plane');
+    controlPlane = await startControlPlane({ dataDir, binary: await buildControlPlane(), keepData: false });
+    controlPlane.kubectl('apply', '--server-side', '-f', crdsDir ?? '');
+    controlPlane.kubectl('wait', '--for=condition=Established', '--timeout=60s', 'crd', '--all');
+    client = clusterClient(controlPlane.portalKubeconfigPath);
+    const text = flywheel(['render', '-f', '-'], documents);
+    expect(text).toContain(sealedValue);
+    objects = unsealed(text);
+  }, 180_000);
+  afterAll(() => controlPlane?.stop());
+
+  test('is planned, applied with the portal’s own rights, and then nothing is left to do', async () => {
+    const planned = await dryRunObjects(client, objects);
+    expect(new Set(planned.map(({ op }) => op))).toEqual(new Set(['+']));
+    const [namespace] = objects;
+    expect(namespace && (await readObject(client, namespace))).toBeUndefined();
+
+    const view = new ClusterView(client);
+    expect(await ensureObjects(view, objects, allowed)).toEqual({ applied: objects.length, unchanged: 0 });
+    expect(objects.filter(({ kind }) => kind === 'AutoscalingRunnerSet').length).toBe(2);
+
+    const again = await dryRunObjects(client, objects);
+    expect(again.filter(({ op }) => op !== '=')).toEqual([]);
+    // A worker that starts now finds all of it in its first list: what the server filled in is no difference.
+    const abort = new AbortController();
+    const fresh = new ClusterView(client);
+    fresh.start(abort.signal);
+    expect(await fresh.whenSynced(20_000)).toBe(true);
+    const before = { ...client.sent };
+    expect(await ensureObjects(fresh, objects, allowed)).toEqual({ applied: 0, unchanged: objects.length });
+    expect({ ...client.sent, GET: before.GET }).toEqual(before);
+    abort.abort();
+    await fresh.stopped();
+  });
+
+  test('a field that ARC does not know is refused, not dropped', async () => {
+    const set = objects.find(({ kind }) => kind === 'AutoscalingRunnerSet') as KubernetesObject;
+    const spec = set['spec'] as Record<string, unknown>;
+    const wrong = [
+      { ...spec, minRunner: 1 },
+      { ...spec, minRunners: -1 },
+      { ...spec, template: { spec: { containers: [{ name: 'runner', imagePullPolicies: 'Always' }] } } },
+    ];
+    for (const each of wrong) {
+      const applied = applyObject(client, { ...set, spec: each }, true);
+      await expect(applied).rejects.toMatchObject({ code: 'invalid' });
+    }
+    await expect(applyObject(client, set, true)).resolves.toMatchObject({ spec });
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ A17: Pod Security
+
+type Pod = { metadata: object; spec: Record<string, unknown> & { containers: Record<string, unknown>[] } };
+
+describe('A17: what a pod may be in a tenant’s namespace', () => {
+  const slug = 'pod-security';
+  const quota = { cpu: '16', memory: '32Gi', runners: 8 };
+  const objects = enrollmentObjects({
+    tenant: { slug, quota, hasBazel: true },
+    name: slug,
+    configUrl: 'https://github.com/acme',
+    credentials: { appId: '1', installationId: '2', privateKey: 'key' },
+    controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+    pools: [
+      {
+        pool: {
+          name: 'docker',
+          description: '',
+          cpu: '2',
+          memory: '4Gi',
+          storage: '20Gi',
+          image: 'ghcr.io/actions/actions-runner:2.333.0',
+          securityClass: 'restricted',
+        },
+        scaleSetName: `${slug}-docker`,
+        minRunners: 0,
+        maxRunners: 4,
+      },
+    ],
+    cacheEnv: { ATTIC_TOKEN: 'token' },
+    bazel: { sizeGib: 20, user: 'runner', password: 'password' },
+  });
+  let client: ClusterClient;
+
+  beforeAll(async () => {
+    client = clusterClient((await testCluster()).portalKubeconfigPath);
+    const builtIn = objects.filter(({ kind }) => kind !== 'AutoscalingRunnerSet');
+    await ensureObjects(new ClusterView(client), builtIn, allowed);
+  }, 180_000);
+
+  function templateOf(kind: string): Pod {
+    const object = objects.find((each) => each.kind === kind);
+    return structuredClone((object?.['spec'] as { template: Pod }).template);
+  }
+
+  async function tried(namespace: string, { metadata, spec }: Pod): Promise<unknown> {
+    const body = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: 'tried' }, spec };
+    const query = { dryRun: 'All', fieldValidation: 'Strict' };
+    return client.call({ method: 'POST', path: `/api/v1/namespaces/${namespace}/pods`, query, body }, 'a pod');
+  }
+
+  test('a runner and a cache, as they are rendered', async () => {
+    await expect(tried(`runners-${slug}`, templateOf('AutoscalingRunnerSet'))).resolves.toMatchObject({ kind: 'Pod' });
+    await expect(tried(`bazel-${slug}`, templateOf('Deployment'))).resolves.toMatchObject({ kind: 'Pod' });
+  });
+
+  const container = (more: object) => (pod: Pod) => Object.assign(pod.spec.containers[0] ?? {}, more);
+  const context = (more: object) => (pod: Pod) => {
+    const [first = {}] = pod.spec.containers;
+    first['securityContext'] = { ...(first['securityContext'] as object), ...more };
+  };
+  const whole = (more: object) => (pod: Pod) => Object.assign(pod.spec, more);
+  const hostPath = { name: 'host', hostPath: { path: '/' } };
+
+  test.each<[string, (pod: Pod) => unknown]>([
+    ['privileged', context({ privileged: true, allowPrivilegeEscalation: true })],
+    [
+      'with the host’s files',
+      whole({ volumes: [hostPath, { name: 'work', emptyDir: {} }, { name: 'tmp', emptyDir: {} }] }),
+    ],
+    ['in the host’s network', whole({ hostUsers: true, hostNetwork: true })],
+    ['among the host’s processes', whole({ hostUsers: true, hostPID: true })],
+    ['in the host’s IPC', whole({ hostUsers: true, hostIPC: true })],
+    ['on a host’s port', container({ ports: [{ containerPort: 80, hostPort: 80 }] })],
+    ['with another capability', context({ capabilities: { drop: ['ALL'], add: ['SYS_ADMIN'] } })],
+    ['with its capabilities kept', context({ capabilities: {} })],
+    ['escalating', context({ allowPrivilegeEscalation: true })],
+    ['without seccomp', context({ seccompProfile: { type: 'Unconfined' } })],
+    ['as root', context({ runAsNonRoot: false, runAsUser: 0 })],
+    ['with the host’s /proc', context({ procMount: 'Unmasked' })],
+    ['with another SELinux type', context({ seLinuxOptions: { type: 'spc_t' } })],
+    ['setting the kernel', whole({ securityContext: { sysctls: [{ name: 'kernel.msgmax', value: '1' }] } })],
+    [
+      'with a second, privileged container',
+      (pod) => pod.spec.containers.push({ name: 'dind', image: 'docker:dind', securityContext: { privileged: true } }),
+    ],
+    [
+      'with a privileged container before it',
+      whole({
+        initContainers: [{ name: 'dind', image: 'docker:dind', securityContext: { privileged: true } }],
+      }),
+    ],
+  ])('not %s', async (_, change) => {
+    const pod = templateOf('AutoscalingRunnerSet');
+    change(pod);
+    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringContaining('violates PodSecurity "restricted:') as string,
+    });
+  });
+
+  test('nor as an account that there is not', async () => {
+    const pod = templateOf('AutoscalingRunnerSet');
+    pod.spec['serviceAccountName'] = 'another';
+    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('F24: nor larger than the quota, and the answer says so', async () => {
+    const pod = templateOf('AutoscalingRunnerSet');
+    const resources = { cpu: '16', memory: '33Gi', 'ephemeral-storage': '1Gi' };
+    container({ resources: { requests: resources, limits: resources } })(pod);
+    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('no service opens a way in', async () => {
+    const metadata = { name: 'way-in', namespace: `runners-${slug}` };
+    const body = { apiVersion: 'v1', kind: 'Service', metadata, spec: { type: 'NodePort', ports: [{ port: 80 }] } };
+    const made = client.call(
+      { method: 'POST', path: `/api/v1/namespaces/runners-${slug}/services`, body },
+      'a service',
+    );
+    await expect(made).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringContaining('exceeded quota') as string,
+    });
+  });
+
+  test('A18: the smallest quota makes objects that the API server takes', async () => {
+    const small = tenantObjects({
+      slug: 'small-quota',
+      quota: { cpu: '1m', memory: '1Mi', runners: 0 },
+      hasBazel: false,
+    });
+    const done = await ensureObjects(new ClusterView(client), small, allowed);
+    expect(done.applied).toBe(small.length);
+  });
+});

@@ -1,0 +1,106 @@
+// Clients of a cluster for tests, and a proxy in front of it that fails as networks and API servers do.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent, request } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { KubeConfig } from '@kubernetes/client-node';
+import { ClusterClient } from '#lib/cluster/index.ts';
+
+function kubeConfigOf(path: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromFile(path);
+  return config;
+}
+
+export function clusterClient(kubeconfigPath: string): ClusterClient {
+  return new ClusterClient({ id: 'test', kubeConfig: () => kubeConfigOf(kubeconfigPath) });
+}
+
+/** A client of whatever listens there, without TLS. */
+export function plainClient(server: string, token = 'token'): ClusterClient {
+  const config = new KubeConfig();
+  config.loadFromClusterAndUser({ name: 'test', server, skipTLSVerify: true }, { name: 'test', token });
+  return new ClusterClient({ id: 'test', kubeConfig: () => config });
+}
+
+/** What happens to one request in place of an answer. */
+export type Fault =
+  /** The connection ends before anything was sent on. */
+  | { kind: 'refuse' }
+  /** The server did what was asked, and its answer was lost. */
+  | { kind: 'reset after' }
+  | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: unknown };
+
+export interface FaultyProxy extends AsyncDisposable {
+  client: ClusterClient;
+  /** All that was asked, as `PATCH /api/v1/…`. */
+  requests: string[];
+  /** Decides on each request; undefined lets it through. */
+  fault: ((asked: { method: string; path: string; watch: boolean }) => Fault | undefined) | undefined;
+  /** Ends every watch that is open, in the middle of a line. */
+  cutWatches(): number;
+  stop(): Promise<void>;
+}
+
+export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyProxy> {
+  const config = kubeConfigOf(kubeconfigPath);
+  const server = config.getCurrentCluster()?.server ?? '';
+  const agent = new Agent({ rejectUnauthorized: false, keepAlive: true });
+  const watches = new Set<Socket>();
+  const requests: string[] = [];
+
+  const forward = (asked: IncomingMessage, answer: ServerResponse, fault: Fault | undefined, watch: boolean) => {
+    const { method, url, headers } = asked;
+    const upstream = request(
+      server + url,
+      { method, headers: { ...headers, host: new URL(server).host }, agent },
+      (given) => {
+        if (fault?.kind === 'reset after') {
+          given.resume().on('end', () => asked.socket.destroy());
+          return;
+        }
+        answer.writeHead(given.statusCode ?? 502, given.headers);
+        answer.flushHeaders();
+        if (watch) watches.add(asked.socket);
+        given.pipe(answer);
+      },
+    );
+    upstream.on('error', () => answer.destroy());
+    answer.on('close', () => {
+      watches.delete(asked.socket);
+      upstream.destroy();
+    });
+    asked.pipe(upstream);
+  };
+
+  const listener = createServer((asked, answer) => {
+    const url = new URL(asked.url ?? '', 'http://proxy');
+    const watch = url.searchParams.get('watch') === 'true';
+    const method = asked.method ?? '';
+    requests.push(`${method} ${watch ? 'watch ' : ''}${url.pathname}`);
+    const fault = proxy.fault?.({ method, path: url.pathname, watch });
+    if (fault?.kind === 'refuse') asked.socket.destroy();
+    else if (fault?.kind === 'answer') {
+      answer.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers });
+      answer.end(JSON.stringify(fault.body ?? { kind: 'Status', code: fault.status }));
+    } else forward(asked, answer, fault, watch);
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const stop = async () => {
+    listener.closeAllConnections();
+    await new Promise((resolve) => listener.close(resolve));
+    agent.destroy();
+  };
+  const proxy: FaultyProxy = {
+    client: plainClient(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`, config.getCurrentUser()?.token),
+    requests,
+    fault: undefined,
+    cutWatches: () => {
+      const open = [...watches];
+      for (const socket of open) socket.destroy();
+      return open.length;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+  return proxy;
+}
