@@ -67,6 +67,7 @@ const crdsDir = process.env['ARC_CRDS_DIR'];
 describe.skipIf(!crdsDir)('what `flywheel render` prints, with ARC’s own custom resources', () => {
   let controlPlane: ControlPlane;
   let client: ClusterClient;
+  let rendered: string;
   let objects: KubernetesObject[];
 
   beforeAll(async () => {
@@ -75,13 +76,13 @@ describe.skipIf(!crdsDir)('what `flywheel render` prints, with ARC’s own custo
     controlPlane.kubectl('apply', '--server-side', '-f', crdsDir ?? '');
     controlPlane.kubectl('wait', '--for=condition=Established', '--timeout=60s', 'crd', '--all');
     client = clusterClient(controlPlane.portalKubeconfigPath);
-    const text = flywheel(['render', '-f', '-'], documents);
-    expect(text).toContain(sealedValue);
-    objects = unsealed(text);
+    rendered = flywheel(['render', '-f', '-'], documents);
+    objects = unsealed(rendered);
   }, 180_000);
   afterAll(() => controlPlane?.stop());
 
   test('is planned, applied with the portal’s own rights, and then nothing is left to do', async () => {
+    expect(rendered).toContain(sealedValue);
     const planned = await dryRunObjects(client, objects);
     expect(new Set(planned.map(({ op }) => op))).toEqual(new Set(['+']));
     const [namespace] = objects;
@@ -162,8 +163,10 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   }, 180_000);
 
   function templateOf(kind: string): Pod {
-    const object = objects.find((each) => each.kind === kind);
-    return structuredClone((object?.['spec'] as { template: Pod }).template);
+    const templates = objects.flatMap((each) =>
+      each.kind === kind ? [(each['spec'] as { template: Pod }).template] : [],
+    );
+    return structuredClone(templates[0] as Pod);
   }
 
   async function tried(namespace: string, { metadata, spec }: Pod): Promise<unknown> {
