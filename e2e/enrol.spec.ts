@@ -43,15 +43,16 @@ for (const { person, path, tenant, pools, label, jobIn } of positions) {
     await test.step('scope', async () => {
       await page.goto(`/enroll?q=${encodeURIComponent(path.split('/').at(-1) ?? path)}`);
       await expectAccessible(page);
-      await page.getByRole('link', { name: new RegExp(`^(choose|enroll)?\\s*${path}`, 'i') }).first().click();
+      const row = page.getByRole('listitem').filter({ has: page.getByText(path, { exact: true }) });
+      await row.getByRole('link', { name: 'Enroll' }).click();
       await page.waitForURL('**/enroll/tenant?**');
     });
 
     await test.step('tenant', async () => {
       await expectAccessible(page);
-      await page.getByRole('radio', { name: /one of my tenants|existing/i }).check();
-      await page.getByLabel(/^tenant$/i).selectOption(tenant);
-      await page.getByRole('button', { name: /continue/i }).click();
+      await page.getByRole('radio', { name: /a tenant that i administer/i }).check();
+      await page.getByLabel('Tenant', { exact: true }).selectOption(tenant);
+      await page.getByRole('button', { name: 'Continue to pools' }).click();
       await page.waitForURL(`**/t/${tenant}/enroll/*/pools`);
     });
 

@@ -48,10 +48,10 @@ async function signedIn(browser: Browser, baseURL: string, login: Person, compla
   const context = await browser.newContext({ baseURL });
   const page = await context.newPage();
   failOnComplaints(page, complaints);
-  await page.goto('/sign-in?next=/home');
+  await page.goto('/sign-in?next=/account');
   await page.getByRole('button', { name: /sign in with github/i }).click();
   await page.getByRole('button', { name: new RegExp(login) }).click();
-  await page.waitForURL('**/home');
+  await page.waitForURL('**/account');
   return page;
 }
 
