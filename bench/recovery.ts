@@ -53,10 +53,12 @@ export async function recovery(options: Options): Promise<void> {
 
 async function undisturbed(prefix: string): Promise<number> {
   const enrolled = await addTenants(prefix, 1);
-  return timed(async () => {
+  const seconds = await timed(async () => {
     await wakeAll(enrolled);
     await untilReady(enrolled);
-  }).finally(async () => letRest(enrolled));
+  });
+  await letRest(enrolled);
+  return seconds;
 }
 
 function untilReady(enrolled: readonly Enrolled[]): Promise<void> {

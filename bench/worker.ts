@@ -13,13 +13,13 @@ export type Written = { path: string; body: string };
 /** Keeps what the API server took, word for word, for the peer to send as well. */
 class RecordingClient extends ClusterClient {
   readonly written: Written[] = [];
-  refused = 0;
+  refusals = 0;
 
   override async raw(...[asked, timeoutMs]: Parameters<ClusterClient['raw']>): ReturnType<ClusterClient['raw']> {
     const response = await super.raw(asked, timeoutMs);
     if (asked.method === 'GET') return response;
     if (response.statusCode < 300) this.written.push({ path: asked.path, body: JSON.stringify(asked.body) });
-    else this.refused += 1;
+    else this.refusals += 1;
     return response;
   }
 }
