@@ -118,7 +118,11 @@ test.describe('a stranger', () => {
     await page.goto('/enroll?q=tinyland');
     await expect(page.getByRole('link', { name: /tinyland-inc/ })).toHaveCount(0);
     await page.goto('/enroll/tenant?connection=github&level=organization&path=tinyland-inc');
-    await expect(page.getByText(/do not administer|does not exist/i).first()).toBeVisible();
+    await page.getByLabel('Slug').fill('mine-now');
+    await page.getByRole('button', { name: 'Continue to pools' }).click();
+    await expect(page.getByText('You do not administer tinyland-inc.').first()).toBeVisible();
+    await expect(page.getByText('Nothing was changed.').first()).toBeVisible();
+    expect((await page.goto('/t/mine-now'))?.status()).toBe(404);
   });
 
   test('gets the same answer for a tenant of others as for none', async ({ as }) => {
