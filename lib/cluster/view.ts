@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '#lib/errors.ts';
 import { type ClusterClient, ClusterRefused, groupPath, kinds, objectPath, type Kind } from './client.ts';
@@ -23,6 +23,17 @@ const healthyMs = 1000;
 async function pause(failures: number, leastMs: number, signal: AbortSignal): Promise<void> {
   const ms = Math.min(retryMsMost, 250 * 2 ** failures) * (0.5 + Math.random() / 2);
   await sleep(Math.max(ms, leastMs), undefined, { signal }).catch(() => undefined);
+}
+
+/** Whole lines as they come. Leaving ends the stream; its error is thrown here or, once we have left, nobody's. */
+async function* linesOf(body: Readable): AsyncGenerator<string> {
+  let rest = '';
+  body.setEncoding('utf8').on('error', () => undefined);
+  for await (const chunk of body) {
+    const lines = (rest + String(chunk)).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
 }
 
 type ViewKind = { kind: Kind; apiVersion: string };
@@ -238,7 +249,7 @@ export class ClusterView {
       throw this.client.refused(response, text, `the watch of ${kind}`);
     }
     let last = version;
-    for await (const line of createInterface({ input: response.body })) {
+    for await (const line of linesOf(response.body)) {
       const event = JSON.parse(line) as { type: string; object: Observed };
       if (event.type === 'ERROR') return undefined;
       last = event.object.metadata.resourceVersion;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { eventually } from '#sandbox/test-support/portal.ts';
+import { eventually } from '#sandbox/test-support/eventually.ts';
 import { startTestRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { claim, finish, isHeld, leaseMs, renew } from './queue.ts';
 import { loop, wake, type Lease, type Outcome, type Task } from './index.ts';
