@@ -7,6 +7,7 @@ import type { FormAction } from '#components/form/use-action-form.ts';
 import { Mark } from '#components/ui/mark.tsx';
 import { ThemeSwitch, type Theme } from '#components/ui/theme-switch.tsx';
 import { NavLink } from './nav-link.tsx';
+import { PaletteKey, type Place } from './palette-key.tsx';
 
 export type FramePerson = { name: string; isOperator: boolean };
 export type NavItem = { href: string; label: string; icon: ReactNode; exact?: boolean };
@@ -19,12 +20,20 @@ type FrameProps = {
   area: 'person' | 'tenant' | 'operator';
   top?: ReactNode;
   items: NavItem[];
+  /** Where the palette leads beside the pages of the rail. */
+  places?: Place[];
   banner?: ReactNode;
   children: ReactNode;
 };
 
+const common: Place[] = [
+  { href: '/home?all', label: 'Your tenants' },
+  { href: '/enroll', label: 'Enroll a scope' },
+  { href: '/account', label: 'Your account' },
+];
+
 /** The rail on the left, or above on a narrow screen, and the page beside it. */
-export function Frame({ area, banner, children, ...rail }: FrameProps) {
+export function Frame({ area, banner, children, places = [], ...rail }: FrameProps) {
   const isOperator = area === 'operator';
   return (
     <div className="min-h-dvh md:grid md:grid-cols-[15rem_minmax(0,1fr)]">
@@ -48,6 +57,7 @@ export function Frame({ area, banner, children, ...rail }: FrameProps) {
           <Rail {...rail} />
         </div>
       </aside>
+      <PaletteKey places={[...rail.items.map(({ href, label }) => ({ href, label })), ...places, ...common]} />
       <div className="min-w-0 md:border-l">
         {banner}
         <main id="main" className="mx-auto max-w-6xl px-4 py-6 sm:px-8 sm:py-8">

@@ -60,7 +60,7 @@ describe('identity', () => {
       providerAccountId: '8',
       type: 'oauth',
     });
-    await expect(again).rejects.toThrow();
+    await expect(again).rejects.toThrow('Unique constraint');
     const found = await fresh().getUserByAccount?.({ provider: 'forge', providerAccountId: '8' });
     expect(found?.id).toBe(first.id);
   });
@@ -178,9 +178,9 @@ describe('tokens', () => {
     await keep(a, new Date(Date.now() + 3_600_000));
     const { sealedToken } = await unsafeDb().identity.findUniqueOrThrow({ where: { id: a } });
     expect(sealedToken).not.toContain('old');
-    await expect(open(sealedToken ?? '', sealedTokenPlace(b))).rejects.toThrow();
+    await expect(open(sealedToken ?? '', sealedTokenPlace(b))).rejects.toThrow('does not open');
     await unsafeDb().identity.update({ where: { id: b }, data: { sealedToken } });
-    await expect(userToken({ id: b }, () => Promise.reject(new Error('not asked')))).rejects.toThrow();
+    await expect(userToken({ id: b }, () => Promise.reject(new Error('not asked')))).rejects.toThrow('does not open');
   });
 });
 

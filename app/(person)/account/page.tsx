@@ -1,16 +1,19 @@
 import type { Metadata } from 'next';
+import { forgeConnectionsOf } from '#lib/enrollment/index.ts';
 import { listSessions, personPage } from '#lib/tenant/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { signOut } from '../../(public)/sign-out/actions.ts';
+import { addAccount } from './actions.ts';
 
 export const metadata: Metadata = { title: 'Your account' };
 
 export default personPage(async (by) => {
   const { person } = by;
-  const sessions = await listSessions(by);
+  const [sessions, connections] = await Promise.all([listSessions(by), forgeConnectionsOf()]);
+  const others = connections.filter(({ id }) => person.identities.every(({ connectionId }) => connectionId !== id));
   return (
     <>
       <PageHeader
@@ -39,6 +42,13 @@ export default personPage(async (by) => {
             ))}
           </tbody>
         </Table>
+        {others.map(({ id, name }) => (
+          <div key={id} className="mt-3">
+            <ButtonForm action={addAccount} fields={{ connection: id }} look="secondary">
+              Add an account on {name}
+            </ButtonForm>
+          </div>
+        ))}
       </Section>
       <Section
         title="Where you are signed in"

@@ -10,6 +10,7 @@ import {
   cookieName,
   currentPerson,
   endSession,
+  isSecurePortal,
   type SignInForge,
   type SignInRequest,
 } from '#lib/tenant/index.ts';
@@ -59,6 +60,7 @@ export async function finishSignIn(request: NextRequest, parts: string[]): Promi
   const options = await optionsFor(parts[1]);
   const response = await handler(request, { params: Promise.resolve({ nextauth: parts }) }, options);
   const after = new NextResponse(null, { headers: response.headers }).cookies.get(cookieName('session'))?.value;
+  (await cookies()).set(cookieName('link'), '', { ...linkCookie(), maxAge: 0 });
   // A sign-in ends the session that this browser had before.
   if (before && after && before !== after) await endSession(before);
   return response;
@@ -85,4 +87,19 @@ export async function beginSignIn(connectionId: string, next: string): Promise<s
   const response = await handler(request, { params: Promise.resolve({ nextauth: parts }) }, options);
   for (const cookie of new NextResponse(null, { headers: response.headers }).cookies.getAll()) jar.set(cookie);
   return response.headers.get('location') ?? '/sign-in?error=OAuthSignin';
+}
+
+const linkSeconds = 10 * 60;
+
+function linkCookie() {
+  return { httpOnly: true, sameSite: 'lax' as const, path: '/', secure: isSecurePortal() };
+}
+
+/**
+ * The same, to add a second forge account to the person who is signed in. Only a browser that was told so here keeps its
+ * session through the callback; any other sign-in begins a new one.
+ */
+export async function beginLinking(connectionId: string): Promise<string> {
+  (await cookies()).set(cookieName('link'), 'yes', { ...linkCookie(), maxAge: linkSeconds });
+  return beginSignIn(connectionId, '/account');
 }

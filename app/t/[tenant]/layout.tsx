@@ -52,6 +52,7 @@ export default layout('tenant:see', async (ctx, children) => {
       theme={theme}
       signOut={signOut}
       items={itemsFor(ctx)}
+      places={tenants.map(({ slug, displayName }) => ({ href: `/t/${slug}`, label: displayName, note: 'Tenant' }))}
       top={
         <TenantSwitcher
           here={tenant.displayName}
@@ -67,9 +68,12 @@ export default layout('tenant:see', async (ctx, children) => {
 
 function OperatorBanner({ name }: { name: string }) {
   return (
-    <p className="flex items-center gap-2 border-b border-b-operator bg-operator-soft px-8 py-2 text-operator">
+    <aside
+      aria-label="Acting as operator"
+      className="flex items-center gap-2 border-b border-b-operator bg-operator-soft px-8 py-2 text-operator"
+    >
       <Shield size={16} aria-hidden className="shrink-0" />
-      You act as operator in {name}. You are no member of it, and its people see in the audit what you do.
-    </p>
+      <p>You act as operator in {name}. You are no member of it, and its people see in the audit what you do.</p>
+    </aside>
   );
 }
