@@ -1,8 +1,7 @@
-import { Decimal } from 'decimal.js';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import { poolSeconds } from '#lib/usage/index.ts';
-import { priceOf, type RateValue } from './price.ts';
+import { Exact, priceOf, type RateValue } from './price.ts';
 
 export type MonthToDate = {
   currency: string;
@@ -21,7 +20,7 @@ async function ratesAt(at: Date): Promise<RateValue[]> {
   const newest = new Map(rows.map((row) => [row.poolName, row]));
   return [...newest.values()].map((row) => ({
     pool: row.poolName,
-    pricePerRunnerSecond: new Decimal(row.pricePerRunnerSecond.toString()),
+    pricePerRunnerSecond: new Exact(row.pricePerRunnerSecond.toString()),
     currency: row.currency,
   }));
 }
@@ -34,7 +33,7 @@ export async function monthToDate(ctx: Pick<Ctx, 'tenant'>, now = new Date()): P
     ratesAt(now),
   ]);
   const lines = priceOf(uses, rates);
-  const total = lines.reduce((sum, line) => sum.plus(line.cost ?? 0), new Decimal(0));
+  const total = lines.reduce((sum, line) => sum.plus(line.cost ?? 0), new Exact(0));
   const runners = new Map(uses.map((use) => [use.pool, use.runners]));
   return {
     currency: rates[0]?.currency ?? 'USD',

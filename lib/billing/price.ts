@@ -1,5 +1,8 @@
 import { Decimal } from 'decimal.js';
 
+/** Seconds and a price have up to 20 digits each; decimal.js keeps 20 of a product unless it is told otherwise. */
+export const Exact = Decimal.clone({ precision: 64 });
+
 export type RatedUse = { pool: string; runnerSeconds: Decimal };
 export type RateValue = { pool: string; pricePerRunnerSecond: Decimal; currency: string };
 export type PriceLine = RatedUse & { cost: Decimal | null; currency: string | null };
@@ -11,7 +14,7 @@ export function priceOf(uses: readonly RatedUse[], rates: readonly RateValue[]):
     const rate = byPool.get(use.pool);
     return {
       ...use,
-      cost: rate ? use.runnerSeconds.mul(rate.pricePerRunnerSecond) : null,
+      cost: rate ? new Exact(use.runnerSeconds).mul(rate.pricePerRunnerSecond) : null,
       currency: rate?.currency ?? null,
     };
   });
