@@ -10,14 +10,23 @@ export type Claim = { kind: string; key: string; token: bigint; attempts: number
 
 type Raw = Pick<UnsafeTx, '$executeRaw' | '$queryRaw'>;
 
-/** Asks for a look at a key, within the caller's transaction: it happens if and only if that commits. */
-export async function wake(tx: Raw, kind: string, key: string, dueAt?: Date): Promise<void> {
+/**
+ * Asks for a look at these keys, within the caller's transaction: it happens if and only if that commits. One statement
+ * however many they are, and in one order, so that two who wake the same keys never wait for each other in a circle.
+ */
+export async function wake(tx: Raw, kind: string, keys: string | readonly string[], dueAt?: Date): Promise<void> {
+  const sorted = typeof keys === 'string' ? [keys] : [...new Set(keys)].toSorted();
+  if (sorted.length === 0) return;
   const due = dueAt ?? null;
   await tx.$executeRaw`
-    insert into task (kind, key, due_at) values (${kind}, ${key}, coalesce(${due}::timestamptz, now()))
-    on conflict (kind, key) do update
-      set wakes = task.wakes + 1, due_at = least(task.due_at, excluded.due_at), updated_at = now()`;
-  await tx.$executeRaw`select pg_notify(${channel}, ${kind})`;
+    with woken as (
+      insert into task (kind, key, due_at)
+      select ${kind}, key, coalesce(${due}::timestamptz, now()) from unnest(${sorted}::text[]) with ordinality as asked (key, place)
+      order by place
+      on conflict (kind, key) do update
+        set wakes = task.wakes + 1, due_at = least(task.due_at, excluded.due_at), updated_at = now()
+      returning 1)
+    select pg_notify(${channel}, ${kind}) from (select count(*) from woken) as counted`;
 }
 
 /** Takes up to `limit` due keys. The count of wakes seen is kept, so that a later one shows. */
