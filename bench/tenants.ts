@@ -87,7 +87,8 @@ function poolRows({ tenantId, enrollmentId, slug }: Made) {
 }
 
 export async function wakeAll(enrolled: readonly Enrolled[]): Promise<void> {
-  await Promise.all(enrolled.map(({ enrollmentId }) => wake(unsafeDb(), 'enrollment', enrollmentId)));
+  const ids = enrolled.map((each) => each.enrollmentId);
+  await wake(unsafeDb(), 'enrollment', ids);
 }
 
 /** How many of them have this condition. */
