@@ -64,7 +64,7 @@ function Change({ before, after }: { before: unknown; after: unknown }) {
   if (before === null && after === null) return <span className="text-ink-3">–</span>;
   return (
     <details>
-      <summary className="text-accent">Show</summary>
+      <summary className="whitespace-nowrap text-accent">Show</summary>
       <pre className="mt-1 max-w-md overflow-x-auto rounded-sm bg-sunken p-2 font-mono text-xs">
         {before === null ? null : (
           <del className="block text-bad no-underline">− {JSON.stringify(before, null, 1)}</del>
