@@ -27,12 +27,40 @@ async function choosePool(page: Page, pool: string, most: string): Promise<void>
   await card.getByLabel('At most').fill(most);
 }
 
-type Position = { person: 'ada-tinyland' | 'JessSullivan'; path: string; tenant: string; pools: [string, string][]; label: string; jobIn: string };
+type Position = {
+  person: 'ada-tinyland' | 'JessSullivan';
+  path: string;
+  tenant: string;
+  pools: [string, string][];
+  label: string;
+  jobIn: string;
+};
 
 /** The two positions of the enrollment model, through the same pages. */
 const positions: Position[] = [
-  { person: 'ada-tinyland', path: 'tinyland-inc', tenant: 'tinyland-inc', pools: [['docker', '4'], ['nix', '2'], ['nix-heavy', '1']], label: 'nix', jobIn: 'tinyland-inc/lab' },
-  { person: 'JessSullivan', path: 'JessSullivan/cmux', tenant: 'cmux', pools: [['docker', '4'], ['nix', '2']], label: 'cmux-nix', jobIn: 'JessSullivan/cmux' },
+  {
+    person: 'ada-tinyland',
+    path: 'tinyland-inc',
+    tenant: 'tinyland-inc',
+    pools: [
+      ['docker', '4'],
+      ['nix', '2'],
+      ['nix-heavy', '1'],
+    ],
+    label: 'nix',
+    jobIn: 'tinyland-inc/lab',
+  },
+  {
+    person: 'JessSullivan',
+    path: 'JessSullivan/cmux',
+    tenant: 'cmux',
+    pools: [
+      ['docker', '4'],
+      ['nix', '2'],
+    ],
+    label: 'cmux-nix',
+    jobIn: 'JessSullivan/cmux',
+  },
 ];
 
 for (const { person, path, tenant, pools, label, jobIn } of positions) {
@@ -90,7 +118,15 @@ for (const { person, path, tenant, pools, label, jobIn } of positions) {
     await test.step('a job gets a runner', async () => {
       const job = await queueJob(jobIn, label);
       await expect
-        .poll(async () => ((await (await fetch(`${sandbox().github}/_sandbox/state`)).json()) as { jobs: Record<string, { phase: string }> }).jobs[job]?.phase, { timeout: 60_000 })
+        .poll(
+          async () =>
+            (
+              (await (await fetch(`${sandbox().github}/_sandbox/state`)).json()) as {
+                jobs: Record<string, { phase: string }>;
+              }
+            ).jobs[job]?.phase,
+          { timeout: 60_000 },
+        )
         .toBe('completed');
       await page.goto(`/t/${tenant}`);
       await expectAccessible(page);
@@ -100,11 +136,16 @@ for (const { person, path, tenant, pools, label, jobIn } of positions) {
 
     await test.step('withdraw', async () => {
       await page.goto(`/t/${tenant}/enrollments`);
-      await page.getByRole('link', { name: path.split('/').at(-1)?.toLowerCase() ?? '' }).first().click();
+      await page
+        .getByRole('link', { name: path.split('/').at(-1)?.toLowerCase() ?? '' })
+        .first()
+        .click();
       await page.getByRole('button', { name: /show the removal plan/i }).click();
       await page.waitForURL('**/plan?plan=*');
       await expectAccessible(page);
-      await page.getByLabel(/to withdraw it/i).fill((await page.getByText(/^Type/).locator('code').textContent()) ?? '');
+      await page
+        .getByLabel(/to withdraw it/i)
+        .fill((await page.getByText(/^Type/).locator('code').textContent()) ?? '');
       await page.getByRole('button', { name: /withdraw and apply/i }).click();
       await expect(page.getByText('Withdrawn; nothing of it is left.')).toBeVisible({ timeout: 60_000 });
       expect(kubectl('get', 'namespaces', '-o', 'name')).not.toContain(`runners-${tenant}`);
@@ -128,7 +169,17 @@ test.describe('a stranger', () => {
   test('gets the same answer for a tenant of others as for none', async ({ as }) => {
     const page = await as('mallory');
     for (const slug of ['tinyland-inc', 'no-such-tenant']) {
-      for (const below of ['', '/enrollments', '/pools', '/caches', '/usage', '/billing', '/members', '/audit', '/settings']) {
+      for (const below of [
+        '',
+        '/enrollments',
+        '/pools',
+        '/caches',
+        '/usage',
+        '/billing',
+        '/members',
+        '/audit',
+        '/settings',
+      ]) {
         const answer = await page.goto(`/t/${slug}${below}`);
         expect(answer?.status(), `${slug}${below}`).toBe(404);
       }

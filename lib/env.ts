@@ -41,5 +41,5 @@ export function env(): Env {
 export function required<Name extends keyof Env>(name: Name): NonNullable<Env[Name]> {
   const value = env()[name];
   if (value === undefined || value === null || value === '') throw new Error(`Configuration: ${name} is not set.`);
-  return value as NonNullable<Env[Name]>;
+  return value;
 }

@@ -13,7 +13,6 @@ import {
   type ClusterView,
   type ControllerInput,
   type EnrollmentInput,
-  type KubernetesObject,
   type Observed,
   type TenantInput,
 } from '#lib/cluster/index.ts';
@@ -457,9 +456,7 @@ async function namespaceGone(scope: PassScope): Promise<PhaseResult> {
   if ((await otherLiveEnrollments(row)) > 0) return ok('The namespace stays for the tenant’s other enrollments.');
   const { runners, bazel } = namespacesOf(row.tenant.slug);
   const present = () =>
-    [runners, bazel].flatMap(
-      (name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } } as KubernetesObject) ?? [],
-    );
+    [runners, bazel].flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? []);
   for (const namespace of present()) await remove(scope, namespace);
   // Most namespaces are gone within a second or two; asking once more saves a round.
   for (let round = 0; round < 10 && present().length > 0; round += 1)

@@ -1,6 +1,6 @@
 import type { Clock } from '#lib/clock.ts';
 import type { ClusterView } from '#lib/cluster/index.ts';
-import { type Prisma, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Condition } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
@@ -135,7 +135,7 @@ async function keepConditions(
     await tx.enrollment.updateMany({
       where: { id: row.id, generation: row.generation },
       data: {
-        conditions: conditions as Prisma.InputJsonValue,
+        conditions,
         observedGeneration,
         ...(isReady && row.readyAt === null ? { readyAt: now } : {}),
       },
@@ -162,7 +162,7 @@ async function finishWithdrawal(
         state: 'withdrawn',
         withdrawnAt: now,
         observedGeneration: row.generation,
-        conditions: conditions as Prisma.InputJsonValue,
+        conditions,
         runnerGroup: null,
       },
     });
