@@ -55,8 +55,11 @@ export async function loop(options: LoopOptions): Promise<void> {
   const free = () => options.concurrency - running.size;
   try {
     while (!options.signal.aborted) {
+      // The lease counts from when it was asked for: an answer that took long is no more time.
+      const heldUntilMs = performance.now() + leaseMs;
       const claims = free() > 0 ? await claimOrWarn(kinds, free(), options) : [];
-      for (const taken of claims) void start(taken, running, options, bell);
+      for (const taken of claims)
+        void start({ claim: taken, abort: new AbortController(), heldUntilMs }, running, options, bell);
       if (claims.length === 0 || free() === 0) await bell.wait(pollMs);
     }
     for (const each of running.values()) each.abort.abort(new LeaseLost('the worker stops'));
@@ -76,9 +79,9 @@ async function claimOrWarn(kinds: string[], limit: number, options: LoopOptions)
   }
 }
 
-async function start(taken: Claim, running: Map<string, Running>, options: LoopOptions, bell: Bell): Promise<void> {
+async function start(entry: Running, running: Map<string, Running>, options: LoopOptions, bell: Bell): Promise<void> {
+  const taken = entry.claim;
   const id = idOf(taken);
-  const entry: Running = { claim: taken, abort: new AbortController(), heldUntilMs: performance.now() + leaseMs };
   running.set(id, entry);
   try {
     const result = await run(taken, entry, options);

@@ -347,6 +347,34 @@ describe('leases', () => {
     expect([task?.lastError, task?.leaseUntil === null]).toEqual([null, false]);
   });
 
+  test('F21: an answer that came late is no more time: the lease counts from when it was asked for', async () => {
+    await soon('a');
+    const gate = held();
+    let checked: unknown;
+    // Whoever claims waits for this row's lock, longer than the lease of the loop that waits first.
+    const blocker = unsafeTransaction(async (tx) => {
+      await tx.$executeRaw`lock table task in share row exclusive mode`;
+      await sleep(leaseMs + 500);
+    });
+    await sleep(100);
+    await withLoops(
+      1,
+      async (lease) => {
+        // As if another had taken it since: only asking the database tells, and it must be asked.
+        await unsafeDb().$executeRaw`update task set lease_token = lease_token + 1`;
+        checked = await lease.check().then(
+          () => 'may write',
+          (error: Error) => error.name,
+        );
+        gate.let();
+        return done;
+      },
+      () => gate.until,
+    );
+    await blocker;
+    expect(checked).toBe('LeaseLost');
+  });
+
   test('the fence holds the key until its transaction ends: nobody takes it in between', async () => {
     await soon('a');
     const [claimed] = await claim(['look'], 1);
