@@ -36,45 +36,41 @@ export async function enrolling(options: Options): Promise<void> {
   const tenants = options.tenants ?? tenantsUsual;
   const peerTenants = Math.min(tenants, options.peerTenants ?? peerTenantsUsual);
   const world = await startWorld({ organizations: tenants * options.runs + warmUp });
-  try {
-    const peerRequests = await warmedUp(world);
-    const found: (Sides & { detail: Ours; peerCpu: Cpu })[] = [];
-    for (let pair = 0; pair < options.runs; pair += 1) {
-      const detail = await enrol(world, `o${pair}`, tenants);
-      await settle();
-      const cpuBefore = world.cpuMs();
-      const times = tenants / peerTenants;
-      const peer = (await apply(world, `k${pair}`, detail.written, peerTenants)) * times;
-      const { own, servers } = since(world, cpuBefore);
-      const peerCpu = { own: own * times, servers: servers * times };
-      await settle();
-      say(
-        `P1 pair ${pair + 1}: ours ${detail.seconds.toFixed(2)} s, kubectl ${peer.toFixed(1)} s, ratio ${(detail.seconds / peer).toFixed(4)}`,
-      );
-      found.push({ ours: detail.seconds, peer, detail, peerCpu });
-    }
-    const middle = (of: (detail: Ours) => number) => rounded(median(found.map((each) => of(each.detail))), 6);
-    print({
-      metric: 'P1',
-      ...pairs(found),
-      unit: 's',
-      requests: { ours: middle((each) => each.requests), peer: Math.round(peerRequests * tenants) },
-      oursBesides: {
-        forgeRequests: middle((each) => each.forge),
-        databaseStatements: middle((each) => each.statements),
-        passes: middle((each) => each.passes),
-      },
-      cpuSeconds: {
-        ours: cpuOf(found.map((each) => each.detail.cpu)),
-        peer: cpuOf(found.map((each) => each.peerCpu)),
-      },
-      tenants,
-      objects: tenants * objectsEach,
-      peerSample: `${peerTenants} of ${tenants} tenants, times ${rounded(tenants / peerTenants)}`,
-    });
-  } finally {
-    await world.stop();
+  const peerRequests = await warmedUp(world);
+  const found: (Sides & { detail: Ours; peerCpu: Cpu })[] = [];
+  for (let pair = 0; pair < options.runs; pair += 1) {
+    const detail = await enrol(world, `o${pair}`, tenants);
+    await settle();
+    const cpuBefore = world.cpuMs();
+    const times = tenants / peerTenants;
+    const peer = (await apply(world, `k${pair}`, detail.written, peerTenants)) * times;
+    const { own, servers } = since(world, cpuBefore);
+    const peerCpu = { own: own * times, servers: servers * times };
+    await settle();
+    say(
+      `P1 pair ${pair + 1}: ours ${detail.seconds.toFixed(2)} s, kubectl ${peer.toFixed(1)} s, ratio ${(detail.seconds / peer).toFixed(4)}`,
+    );
+    found.push({ ours: detail.seconds, peer, detail, peerCpu });
   }
+  const middle = (of: (detail: Ours) => number) => rounded(median(found.map((each) => of(each.detail))), 6);
+  print({
+    metric: 'P1',
+    ...pairs(found),
+    unit: 's',
+    requests: { ours: middle((each) => each.requests), peer: Math.round(peerRequests * tenants) },
+    oursBesides: {
+      forgeRequests: middle((each) => each.forge),
+      databaseStatements: middle((each) => each.statements),
+      passes: middle((each) => each.passes),
+    },
+    cpuSeconds: {
+      ours: cpuOf(found.map((each) => each.detail.cpu)),
+      peer: cpuOf(found.map((each) => each.peerCpu)),
+    },
+    tenants,
+    objects: tenants * objectsEach,
+    peerSample: `${peerTenants} of ${tenants} tenants, times ${rounded(tenants / peerTenants)}`,
+  });
 }
 
 function since(world: World, before: Cpu): Cpu {

@@ -25,6 +25,7 @@ import { nothingToDo } from './nothing-to-do.ts';
 import { pages } from './pages.ts';
 import type { Metric, Options } from './report.ts';
 import { recovery } from './recovery.ts';
+import { stopWorlds } from './world.ts';
 
 const metrics: Readonly<Record<string, Metric>> = {
   P1: enrolling,
@@ -33,6 +34,9 @@ const metrics: Readonly<Record<string, Metric>> = {
   P9: recovery,
   P10: pages,
 };
+
+/** Those of a line need the same world, which takes minutes to fill, and share it. */
+const groups = [['P1'], ['P3', 'worker-memory'], ['P9'], ['P10']];
 
 type Asked = { names: string[]; options: Options };
 
@@ -65,19 +69,29 @@ function countOf(text: string, name: string): number | undefined {
 }
 
 /** A process of its own for each: the portal's configuration is the process's, and one metric's heap is not another's. */
-async function runApart(name: string, args: string[]): Promise<boolean> {
-  const flags = args.slice(args.findIndex((arg) => arg.startsWith('--')));
-  const own = args.some((arg) => arg.startsWith('--')) ? flags : [];
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), name, ...own], { stdio: 'inherit' });
+async function runApart(names: string[], args: string[]): Promise<boolean> {
+  const flag = args.findIndex((arg) => arg.startsWith('--'));
+  const flags = flag === -1 ? [] : args.slice(flag);
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), ...names, ...flags], { stdio: 'inherit' });
   const [code] = await once(child, 'exit');
   return code === 0;
 }
 
+async function runHere(names: string[], options: Options): Promise<void> {
+  try {
+    for (const name of names) await metrics[name]?.(options);
+  } finally {
+    await stopWorlds();
+  }
+}
+
 async function main(args: string[]): Promise<void> {
   const { names, options } = asked(args);
-  const [only] = names;
-  if (names.length === 1 && only !== undefined) return metrics[only]?.(options);
-  for (const name of names) if (!(await runApart(name, args))) process.exitCode = 1;
+  const chosen = groups
+    .map((group) => group.filter((name) => names.includes(name)))
+    .filter((group) => group.length > 0);
+  if (chosen.length === 1) return runHere(chosen.flat(), options);
+  for (const group of chosen) if (!(await runApart(group, args))) process.exitCode = 1;
 }
 
 try {

@@ -6,7 +6,7 @@
 import { inParallel, objectPath, type ClusterView } from '#lib/cluster/index.ts';
 import { median, pairs, print, rounded, say, timed, until, type Options, type Sides } from './report.ts';
 import { wakeAll, type Enrolled } from './tenants.ts';
-import { isQuiet, startReadyWorld, tenantsUsual } from './thousand.ts';
+import { isQuiet, readyWorld, tenantsUsual } from './thousand.ts';
 import { startWorker, statementsSent, type BenchWorker } from './worker.ts';
 import type { World } from './world.ts';
 
@@ -14,40 +14,36 @@ type Pass = { seconds: number; sent: number; written: number; forge: number; sta
 
 export async function nothingToDo(options: Options): Promise<void> {
   const tenants = options.tenants ?? tenantsUsual;
-  const { world, enrolled } = await startReadyWorld(tenants);
-  try {
-    const worker = await startWorker();
-    // The forge is looked at once after a start; that is not what is measured.
-    await pass(world, worker, enrolled);
-    const paths = pathsOf(worker.view);
-    const found: (Sides & { detail: Pass; peerCpuMs: number })[] = [];
-    for (let pair = 0; pair < options.runs; pair += 1) {
-      const detail = await pass(world, worker, enrolled);
-      const { seconds: peer, cpuMs: peerCpuMs } = await getEach(world, paths);
-      say(
-        `P3 pair ${pair + 1}: ours ${detail.seconds.toFixed(2)} s with ${detail.sent} requests, GETs ${peer.toFixed(2)} s with ${paths.length}`,
-      );
-      found.push({ ours: detail.seconds, peer, detail, peerCpuMs });
-    }
-    await worker.stop();
-    const middle = (of: (detail: Pass) => number) => rounded(median(found.map((each) => of(each.detail))), 6);
-    print({
-      metric: 'P3',
-      ...pairs(found),
-      unit: 's',
-      requests: { ours: middle((each) => each.sent), peer: paths.length },
-      writes: middle((each) => each.written),
-      oursBesides: {
-        forgeRequests: middle((each) => each.forge),
-        databaseStatements: middle((each) => each.statements),
-      },
-      cpuMs: { ours: middle((each) => each.cpuMs), peer: rounded(median(found.map((each) => each.peerCpuMs)), 6) },
-      tenants,
-      objects: paths.length,
-    });
-  } finally {
-    await world.stop();
+  const { world, enrolled } = await readyWorld(tenants);
+  const worker = await startWorker();
+  // The forge is looked at once after a start; that is not what is measured.
+  await pass(world, worker, enrolled);
+  const paths = pathsOf(worker.view);
+  const found: (Sides & { detail: Pass; peerCpuMs: number })[] = [];
+  for (let pair = 0; pair < options.runs; pair += 1) {
+    const detail = await pass(world, worker, enrolled);
+    const { seconds: peer, cpuMs: peerCpuMs } = await getEach(world, paths);
+    say(
+      `P3 pair ${pair + 1}: ours ${detail.seconds.toFixed(2)} s with ${detail.sent} requests, GETs ${peer.toFixed(2)} s with ${paths.length}`,
+    );
+    found.push({ ours: detail.seconds, peer, detail, peerCpuMs });
   }
+  await worker.stop();
+  const middle = (of: (detail: Pass) => number) => rounded(median(found.map((each) => of(each.detail))), 6);
+  print({
+    metric: 'P3',
+    ...pairs(found),
+    unit: 's',
+    requests: { ours: middle((each) => each.sent), peer: paths.length },
+    writes: middle((each) => each.written),
+    oursBesides: {
+      forgeRequests: middle((each) => each.forge),
+      databaseStatements: middle((each) => each.statements),
+    },
+    cpuMs: { ours: middle((each) => each.cpuMs), peer: rounded(median(found.map((each) => each.peerCpuMs)), 6) },
+    tenants,
+    objects: paths.length,
+  });
 }
 
 const kinds = [

@@ -15,40 +15,36 @@ const triesEach = 4;
 
 export async function recovery(options: Options): Promise<void> {
   const world = await startWorld({ organizations: options.runs * (triesEach + 1) + 2 });
-  try {
-    let worker = await startWorkerProcess(world);
-    await undisturbed('w');
-    const found: Sides[] = [];
-    let tooLate = 0;
-    for (let pair = 0; found.length < options.runs && pair < options.runs * triesEach; pair += 1) {
-      const spare = await startWorkerProcess(world);
-      const peer = await undisturbed(`u${pair}`);
-      const ours = await killed(world, `k${pair}`, worker, spare);
-      worker = spare;
-      if (ours === undefined) {
-        tooLate += 1;
-        continue;
-      }
-      say(`P9 pair ${found.length + 1}: killed ${ours.toFixed(2)} s, undisturbed ${peer.toFixed(2)} s`);
-      found.push({ ours, peer });
+  let worker = await startWorkerProcess(world);
+  await undisturbed('w');
+  const found: Sides[] = [];
+  let tooLate = 0;
+  for (let pair = 0; found.length < options.runs && pair < options.runs * triesEach; pair += 1) {
+    const spare = await startWorkerProcess(world);
+    const peer = await undisturbed(`u${pair}`);
+    const ours = await killed(world, `k${pair}`, worker, spare);
+    worker = spare;
+    if (ours === undefined) {
+      tooLate += 1;
+      continue;
     }
-    await worker.stop();
-    print({
-      metric: 'P9',
-      ...pairs(found),
-      unit: 's',
-      limit: limitSeconds,
-      slowest: rounded(
-        quantile(
-          found.map((each) => each.ours),
-          1,
-        ),
-      ),
-      tooLate,
-    });
-  } finally {
-    await world.stop();
+    say(`P9 pair ${found.length + 1}: killed ${ours.toFixed(2)} s, undisturbed ${peer.toFixed(2)} s`);
+    found.push({ ours, peer });
   }
+  await worker.stop();
+  print({
+    metric: 'P9',
+    ...pairs(found),
+    unit: 's',
+    limit: limitSeconds,
+    slowest: rounded(
+      quantile(
+        found.map((each) => each.ours),
+        1,
+      ),
+    ),
+    tooLate,
+  });
 }
 
 async function undisturbed(prefix: string): Promise<number> {

@@ -9,28 +9,43 @@ import { startWorld, type World } from './world.ts';
 
 export const tenantsUsual = 1000;
 
-export async function startReadyWorld(tenants: number): Promise<{ world: World; enrolled: Enrolled[] }> {
-  const world = await startWorld({ organizations: tenants });
-  try {
-    const enrolled = await addTenants('t', tenants);
-    const worker = await startWorker();
-    const seconds = await timed(async () => {
-      await wakeAll(enrolled);
-      await until('all pools', 120_000 + 2000 * tenants, () => all(enrolled, 'PoolsReady'), 500);
-    });
-    say(`enrolled ${tenants} tenants in ${seconds.toFixed(1)} s`);
-    await registerSets(world);
-    await until('all to be ready', 60_000 + 500 * tenants, () => all(enrolled, 'Ready'), 500);
-    await worker.stop();
-    return { world, enrolled };
-  } catch (error) {
-    await world.stop();
-    throw error;
-  }
+type ReadyWorld = { world: World; enrolled: Enrolled[] };
+let ready: Promise<ReadyWorld> | undefined;
+
+/** One a process: filling it takes longer than what is then measured. */
+export function readyWorld(tenants: number): Promise<ReadyWorld> {
+  ready ??= fill(tenants);
+  return ready;
 }
 
-async function all(enrolled: readonly Enrolled[], condition: string): Promise<boolean> {
-  return (await countWith(enrolled, condition)) === enrolled.length;
+async function fill(tenants: number): Promise<ReadyWorld> {
+  const world = await startWorld({ organizations: tenants });
+  const enrolled = await addTenants('t', tenants);
+  const worker = await startWorker();
+  const seconds = await timed(async () => {
+    await wakeAll(enrolled);
+    await untilAll(enrolled, 'PoolsReady');
+  });
+  say(`enrolled ${tenants} tenants in ${seconds.toFixed(1)} s`);
+  await registerSets(world);
+  await untilAll(enrolled, 'Ready');
+  await worker.stop();
+  return { world, enrolled };
+}
+
+const sayEveryMs = 30_000;
+
+async function untilAll(enrolled: readonly Enrolled[], condition: string): Promise<void> {
+  let saidAt = performance.now();
+  const ask = async () => {
+    const count = await countWith(enrolled, condition);
+    if (performance.now() - saidAt > sayEveryMs) {
+      say(`${count} of ${enrolled.length} tenants are ${condition}`);
+      saidAt = performance.now();
+    }
+    return count === enrolled.length;
+  };
+  await until(`all to be ${condition}`, 120_000 + 2000 * enrolled.length, ask, 500);
 }
 
 /** What ARC's controller says of a runner set that it registered and whose listener runs. */

@@ -32,45 +32,45 @@ export type World = {
   forgeRequests: () => Promise<number>;
   /** Processor time so far: of this process and what it ran, and of the servers. */
   cpuMs: () => { own: number; servers: number };
-  stop: () => Promise<void>;
 };
 
 const controllerVersion = '0.14.2';
+const worlds = new Set<() => Promise<void>>();
 
-/** Sets this process's configuration, which child processes inherit. One a process. */
+export async function stopWorlds(): Promise<void> {
+  for (const stop of worlds) await stop();
+}
+
+/** Sets this process's configuration, which child processes inherit: one a process, until `stopWorlds`. */
 export async function startWorld({ organizations }: { organizations: number }): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
   const stops: (() => Promise<void>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
   const stop = async () => {
     for (const each of stops.splice(0).toReversed()) await each().catch((error: unknown) => say(String(error)));
   };
+  worlds.add(stop);
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stop().then(() => process.exit(130)));
-  try {
-    const binary = await buildControlPlane({ onProgress: (progress) => say(progressLine(progress)) });
-    say('starting Postgres, the Kubernetes API and a GitHub …');
-    const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: false });
-    stops.push(() => postgres.stop());
-    const cluster = await startControlPlane({ dataDir: join(folder, 'control-plane'), binary, keepData: false });
-    stops.push(() => cluster.stop());
-    await migrate(postgres.ownerUrl);
-    configure(postgres, cluster);
-    stops.push(closeDb);
-    const forge = await startForge(organizations);
-    stops.push(forge.stop);
-    await seed({
-      github: forge.github,
-      attic: { url: 'http://127.0.0.1:9', hs256SecretBase64: randomBytes(32).toString('base64') },
-    });
-    const admin = new Kube(configFrom(cluster.kubeconfigPath));
-    await install(admin, 'arc-systems', controllerVersion);
-    const leaders = [postgres.child, ...Object.values(cluster.children)].map((child) => child.pid);
-    const cpuMs = () => ({ own: ownMs(), servers: groupsMs(leaders) });
-    return { folder, postgres, cluster, binary, admin, forgeRequests: forge.requests, cpuMs, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  const binary = await buildControlPlane({ onProgress: (progress) => say(progressLine(progress)) });
+  say('starting Postgres, the Kubernetes API and a GitHub …');
+  const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: false });
+  stops.push(() => postgres.stop());
+  const cluster = await startControlPlane({ dataDir: join(folder, 'control-plane'), binary, keepData: false });
+  stops.push(() => cluster.stop());
+  await migrate(postgres.ownerUrl);
+  configure(postgres, cluster);
+  stops.push(closeDb);
+  const forge = await startForge(organizations);
+  stops.push(forge.stop);
+  await seed({
+    github: forge.github,
+    attic: { url: 'http://127.0.0.1:9', hs256SecretBase64: randomBytes(32).toString('base64') },
+  });
+  const admin = new Kube(configFrom(cluster.kubeconfigPath));
+  await install(admin, 'arc-systems', controllerVersion);
+  const leaders = [postgres.child, ...Object.values(cluster.children)].map((child) => child.pid);
+  const cpuMs = () => ({ own: ownMs(), servers: groupsMs(leaders) });
+  return { folder, postgres, cluster, binary, admin, forgeRequests: forge.requests, cpuMs };
 }
 
 function configure(postgres: Postgres, cluster: ControlPlane): void {
