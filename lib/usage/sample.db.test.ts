@@ -23,7 +23,7 @@ beforeEach(() => {
   uid = `pod-${count}`;
 });
 
-function pod(status: object, more: { labels?: Record<string, string>; uid?: string } = {}): Observed {
+function pod(status: Record<string, unknown>, more: { labels?: Record<string, string>; uid?: string } = {}): Observed {
   const labels = {
     'flywheel.dev/tenant': 'acme',
     'flywheel.dev/enrollment': 'acme',
