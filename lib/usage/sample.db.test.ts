@@ -130,15 +130,15 @@ describe('what the watch tells', () => {
     return { tell, failures };
   }
 
-  test.each<[string, () => Told]>([
-    ['succeeded', () => ({ kind: 'Pod', deleted: false, object: pod(over(42)) })],
-    ['failed', () => ({ kind: 'Pod', deleted: false, object: pod({ ...over(42), phase: 'Failed' }) })],
-    ['was removed', () => ({ kind: 'Pod', deleted: true, object: pod(over(42)) })],
-  ])('a pod that %s gives its last reading at once', async (_, change) => {
+  test.each<[string, () => Told, number]>([
+    ['succeeded', () => ({ kind: 'Pod', deleted: false, object: pod(over(42)) }), 42],
+    ['failed', () => ({ kind: 'Pod', deleted: false, object: pod({ ...over(42), phase: 'Failed' }) }), 42],
+    ['was removed as it ran', () => ({ kind: 'Pod', deleted: true, object: pod(running) }), 100],
+  ])('a pod that %s gives its last reading at once', async (_, change, seconds) => {
     const { tell, failures } = teller();
     tell(change());
     await eventually('the reading', async () => (await kept()).length > 0);
-    expect(await kept()).toEqual([[100, 42]]);
+    expect(await kept()).toEqual([[100, seconds]]);
     expect(failures).toEqual([]);
   });
 
