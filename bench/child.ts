@@ -1,7 +1,7 @@
 /** A worker as in production: a process that runs lib/main.ts with this process's configuration. */
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '#sandbox/setup.mjs';
 import { logTail, startChild, type Child } from '#sandbox/process.ts';
 import { until } from './report.ts';
 import type { World } from './world.ts';
@@ -14,10 +14,10 @@ let started = 0;
 export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
   started += 1;
   const logFile = join(world.folder, `worker-${started}.log`);
-  const main = fileURLToPath(new URL('../lib/main.ts', import.meta.url));
   const child = startChild({
     command: process.execPath,
-    args: [main],
+    args: workerArguments(),
+    cwd: ROOT,
     env: { ...process.env, LOG_LEVEL: 'info' },
     logFile,
   });
@@ -26,6 +26,12 @@ export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
     return logTail(logFile, Infinity).includes('worker started');
   });
   return { ...child, logFile };
+}
+
+/** What `npm run worker` gives to node, its flags included. */
+function workerArguments(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { worker: string } };
+  return scripts.worker.split(' ').slice(1);
 }
 
 /** Resident memory in MB (10^6 bytes), now and at its highest. */
