@@ -17,7 +17,7 @@ async function tabTo(page: Page, control: Locator): Promise<void> {
     }
     await page.keyboard.press('Tab');
   }
-  throw new Error(`not reached by ${tabsMost} tabs: ${control}`);
+  throw new Error(`not reached by ${tabsMost} tabs: ${control.toString()}`);
 }
 
 async function press(page: Page, control: Locator, key = 'Enter'): Promise<void> {

@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { logTail, startChild } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 
-const SOURCES = ['app', 'components', 'lib', 'proxy.ts', 'public', 'package.json', 'package-lock.json', 'tsconfig.json'];
+const SOURCES = [
+  'app',
+  'components',
+  'lib',
+  'proxy.ts',
+  'public',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+];
 const STAMP = join(ROOT, '.next', 'flywheel-built-from');
 
 export const NEXT = join(ROOT, 'node_modules', 'next', 'dist', 'bin', 'next');
