@@ -85,6 +85,26 @@ test('the rate is the newest in force', async () => {
   expect((await soFar(bolt, '2026-02-03T00:00:00Z')).total).toBe('1.5');
 });
 
+test('a rate that changes within a month reprices nothing that ran before it', async () => {
+  await unsafeDb().rate.updateMany({
+    where: { poolName: 'docker', validFrom: new Date('2026-01-01T00:00:00Z') },
+    data: { validTo: new Date('2026-10-16T00:00:00Z') },
+  });
+  const data = { poolName: 'docker', validFrom: new Date('2026-10-16T00:00:00Z'), pricePerRunnerSecond: '2' };
+  await unsafeDb().rate.create({ data });
+  await ran(bolt, 'docker', 'over-the-change', [
+    ['2026-10-15T12:00:00Z', '1000'],
+    ['2026-10-16T12:00:00Z', '1005'],
+  ]);
+  // 1000 x 0.000027777778 + 5 x 2
+  expect(await soFar(bolt, '2026-10-20T00:00:00Z')).toMatchObject({
+    total: '10.027777778',
+    byPool: expect.arrayContaining([
+      { pool: 'docker', runnerSeconds: '1005', runners: 1, cost: '10.027777778' },
+    ]) as unknown,
+  });
+});
+
 test('a tenant of whom nothing ran owes nothing', async () => {
   const told = await soFar(acme, '2026-12-01T00:00:00Z');
   expect([told.total, told.byPool.map(({ runnerSeconds }) => Number(runnerSeconds)).filter(Boolean)]).toEqual([
