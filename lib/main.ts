@@ -42,7 +42,11 @@ async function sweep(): Promise<void> {
     where: { state: { in: ['active', 'withdrawing'] } },
     select: { id: true },
   });
-  for (const { id } of rows) await wake(unsafeDb(), 'enrollment', id);
+  await wake(
+    unsafeDb(),
+    'enrollment',
+    rows.map(({ id }) => id),
+  );
 }
 
 async function main(): Promise<void> {

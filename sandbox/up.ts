@@ -252,7 +252,10 @@ class Sandbox {
   }
 
   async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
-    await this.#supervisor.add({ name: 'The worker', start: async () => this.#node('worker', ['lib/main.ts'], env) });
+    await this.#supervisor.add({
+      name: 'The worker',
+      start: async () => this.#node('worker', ['--max-semi-space-size=4', 'lib/main.ts'], env),
+    });
   }
 
   async #startWeb(env: NodeJS.ProcessEnv, port: number): Promise<void> {

@@ -1,17 +1,8 @@
 'use client';
 
-import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/react-query';
-import { useState, type ReactNode } from 'react';
-import { RelativeTime } from '#components/ui/relative-time.tsx';
-import { Callout } from '#components/ui/status.tsx';
+import { useEffect, useState, type ReactNode } from 'react';
 
-async function read<T>(url: string, signal: AbortSignal): Promise<T> {
-  const response = await fetch(url, { signal, headers: { accept: 'application/json' } });
-  if (!response.ok) throw new Error(`${response.status}`);
-  return (await response.json()) as T;
-}
-
-type PolledProps<T> = {
+export type PolledProps<T> = {
   url: string;
   /** What the server rendered: the page is whole before the first poll. */
   first: T;
@@ -20,35 +11,22 @@ type PolledProps<T> = {
   children: (value: T) => ReactNode;
 };
 
-/** A part of a page that keeps itself up to date, and says since when it could not. */
-export function Polled<T>(props: PolledProps<T>) {
-  const [client] = useState(() => new QueryClient());
-  return (
-    <QueryClientProvider client={client}>
-      <Reading {...props} />
-    </QueryClientProvider>
-  );
-}
+type Room = typeof import('./polled-reading.tsx');
 
-function Reading<T>({ url, first, everyMs, children }: PolledProps<T>) {
-  const { data, isError, dataUpdatedAt } = useQuery({
-    queryKey: [url],
-    queryFn: ({ signal }) => read<T>(url, signal),
-    initialData: first,
-    staleTime: 1000,
-    retry: false,
-    refetchInterval: ({ state }) => (state.data === undefined ? 5000 : everyMs(state.data)),
-  });
-  return (
-    <>
-      {isError ? (
-        <div className="mb-4">
-          <Callout tone="warn" title="This page is not being refreshed." role="status">
-            It shows what was so <RelativeTime at={new Date(dataUpdatedAt).toISOString()} />. It tries again by itself.
-          </Callout>
-        </div>
-      ) : null}
-      {children(data ?? first)}
-    </>
-  );
+/** A part of a page that keeps itself up to date, and says since when it could not. What asks again is loaded after it. */
+export function Polled<T>(props: PolledProps<T>) {
+  const [room, setRoom] = useState<Room | null>(null);
+  useEffect(() => {
+    let isGone = false;
+    const load = async () => {
+      // Away for now: the page stands as it was rendered, and a reload brings it.
+      const loaded = await import('./polled-reading.tsx').catch(() => null);
+      if (!isGone) setRoom(loaded);
+    };
+    void load();
+    return () => {
+      isGone = true;
+    };
+  }, []);
+  return room ? <room.PolledReading {...props} /> : props.children(props.first);
 }

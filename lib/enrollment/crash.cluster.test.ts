@@ -183,7 +183,7 @@ async function world(slug: string, id: string): Promise<unknown> {
       views: await unsafeDb().cacheView.count({ where: { tenantId: row.tenantId } }),
     },
   };
-  return JSON.parse(JSON.stringify(value).replaceAll(slug, 'TENANT'));
+  return JSON.parse(JSON.stringify(value).replaceAll(slug, 'TENANT').replaceAll(forgeProxy.url, 'FORGE'));
 }
 
 const moments: Moment[] = ['before', 'after'];

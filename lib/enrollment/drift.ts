@@ -6,7 +6,7 @@ const gatherMs = 40;
 
 /**
  * Turns what a watch saw into wakes: a key an enrollment, gathered for a moment, so that a namespace's removal is one look
- * and not fourteen. Pods are not ours to mend and wake nobody.
+ * and not fourteen. Pods are not ours to mend and wake nobody; nor does a first list, since a start looks at everything.
  */
 export function wakeOfChange(onError: (error: unknown) => void): (change: Change) => void {
   const changed = new Map<string, Set<string | undefined>>();
@@ -18,7 +18,7 @@ export function wakeOfChange(onError: (error: unknown) => void): (change: Change
     for (const [slug, names] of gathered) await wakeEnrollments(slug, names);
   };
   return (change) => {
-    if (change.tenant === undefined || change.kind === 'Pod') return;
+    if (change.tenant === undefined || change.kind === 'Pod' || change.first) return;
     const names = changed.get(change.tenant) ?? new Set();
     changed.set(change.tenant, names.add(change.enrollment));
     timer ??= setTimeout(() => void flush().catch(onError), gatherMs);
@@ -35,5 +35,9 @@ async function wakeEnrollments(slug: string, names: ReadonlySet<string | undefin
     },
     select: { id: true },
   });
-  for (const { id } of rows) await wake(unsafeDb(), 'enrollment', id);
+  await wake(
+    unsafeDb(),
+    'enrollment',
+    rows.map(({ id }) => id),
+  );
 }
