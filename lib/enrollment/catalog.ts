@@ -23,7 +23,21 @@ export async function catalog(at = new Date()): Promise<CatalogPool[]> {
   }));
 }
 
+let kept: { pools: Promise<Map<string, Pool>>; untilMs: number } | undefined;
+const keptMs = 1_000;
+
+/** The catalog by name, at most a second old: a burst of passes reads it once. */
 export async function poolsByName(): Promise<Map<string, Pool>> {
+  if (!kept || performance.now() > kept.untilMs) {
+    const pools = readPools();
+    kept = { pools, untilMs: performance.now() + keptMs };
+    // A failure is not kept: the next to ask tries again.
+    pools.catch(() => (kept = undefined));
+  }
+  return kept.pools;
+}
+
+async function readPools(): Promise<Map<string, Pool>> {
   const pools = await catalog();
   return new Map(pools.map(({ pricePerRunnerHour: _, currency: __, ...pool }) => [pool.name, pool]));
 }

@@ -28,8 +28,20 @@ async function opened(row: ForgeConnectionModel): Promise<ForgeConnectionValue> 
   };
 }
 
-/** A forge that an operator entered, with its secrets opened. */
+const kept = new Map<string, { value: Promise<ForgeConnectionValue>; untilMs: number }>();
+const keptMs = 1_000;
+
+/** A forge that an operator entered, with its secrets opened; at most a second old, so that a burst of passes reads it once. */
 export async function openConnection(id: string): Promise<ForgeConnectionValue> {
+  const known = kept.get(id);
+  if (known && performance.now() < known.untilMs) return known.value;
+  const value = readConnection(id);
+  kept.set(id, { value, untilMs: performance.now() + keptMs });
+  value.catch(() => kept.delete(id));
+  return value;
+}
+
+async function readConnection(id: string): Promise<ForgeConnectionValue> {
   const row = await unsafeDb().forgeConnection.findUnique({ where: { id } });
   if (!row) throw notFound('This forge');
   return opened(row);

@@ -7,7 +7,8 @@ import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
 import { isReady, labelOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import { cacheEnv, type Secrets } from './cache-env.ts';
-import { cacheServerPlace, connectionPlace } from './places.ts';
+import { openConnection } from './connections.ts';
+import { cacheServerPlace } from './places.ts';
 import { liveStates, quotaOf, scopeOf, type EnrollmentRow } from './rows.ts';
 
 /** Chosen pools with what they are: a pool that lost its resources since is left out, and said by the caller. */
@@ -70,18 +71,14 @@ export async function otherLiveEnrollments(row: EnrollmentRow): Promise<number> 
 
 /** The App's credentials that ARC wants beside the runner set. */
 export async function githubCredentials(row: EnrollmentRow): Promise<GithubCredentials> {
-  const connection = await unsafeDb().forgeConnection.findUniqueOrThrow({ where: { id: row.connectionId } });
-  if (!connection.appId || !connection.sealedPrivateKey || !row.installationId) {
+  const { app } = await openConnection(row.connectionId);
+  if (!app || !row.installationId) {
     throw new AppError('forbidden', {
       log: `connection ${row.connectionId} has no App, or the enrollment no installation`,
       screen: { happened: 'The forge has no App that could register runners.', todo: 'The operator must enter one.' },
     });
   }
-  return {
-    appId: connection.appId,
-    installationId: row.installationId,
-    privateKey: await open(connection.sealedPrivateKey, connectionPlace(row.connectionId, 'private_key')),
-  };
+  return { appId: app.id, installationId: row.installationId, privateKey: app.privateKey };
 }
 
 // ------------------------------------------------------------------------------------------------ kept credentials

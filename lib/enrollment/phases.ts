@@ -32,7 +32,6 @@ import {
   keptCredential,
   otherLiveEnrollments,
   poolInputs,
-  tenantHasBazel,
 } from './desired.ts';
 import { quotaOf, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
@@ -49,6 +48,8 @@ export type PassScope = {
   /** When the forge and the caches were last seen to be as they should; a restart looks again. */
   seen: Map<string, number>;
   attic: Secrets['attic'];
+  /** Whether the tenant has the Bazel plane at all; asked once a pass. */
+  hasBazel: () => Promise<boolean>;
 };
 
 export type Phase = {
@@ -170,7 +171,7 @@ function tenantInput(scope: PassScope, hasBazel: boolean): TenantInput {
 async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
   if (away) return away;
-  const objects = tenantObjects(tenantInput(scope, await tenantHasBazel(scope.row, scope.spec)));
+  const objects = tenantObjects(tenantInput(scope, await scope.hasBazel()));
   const leaving = objects
     .map((object) => scope.view.get(object))
     .find((object) => object?.kind === 'Namespace' && object.metadata.deletionTimestamp !== undefined);
@@ -242,7 +243,7 @@ async function passInput(scope: PassScope, controller: ControllerInput): Promise
     pools: scope.pools,
     controller,
     secrets,
-    tenantHasBazel: await tenantHasBazel(row, spec),
+    tenantHasBazel: await scope.hasBazel(),
   });
 }
 

@@ -8,6 +8,7 @@ import type { Lease, Outcome } from '#lib/work/index.ts';
 import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForge } from './connections.ts';
+import { tenantHasBazel } from './desired.ts';
 import { enrollPhases, withdrawPhases, type PassScope, type Phase } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 
@@ -38,6 +39,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     clock: deps.clock,
     seen: deps.seen,
     attic: undefined,
+    hasBazel: once(() => tenantHasBazel(row, spec)),
   };
   const { found, error } = await runPhases(phases, scope);
   const ready = readyOf(found);
@@ -53,6 +55,11 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     againMs: ready.waitingFor === 'admin' || ready.waitingFor === 'operator' ? waitForPersonMs : waitMs,
     waitingFor: ready.waitingFor,
   };
+}
+
+function once<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return () => (answer ??= ask());
 }
 
 /** All phases run whose needs are met; the first error that a retry may heal is thrown when conditions are written. */
