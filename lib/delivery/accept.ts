@@ -14,15 +14,6 @@ export type DeliveryInput = {
 /** `duplicate`: it was accepted before, and nothing was done again. */
 export type Accepted = { status: 202; duplicate: boolean };
 
-/** Events after which an enrollment may have to be looked at again. What they say is not believed: the worker looks. */
-const doorbells = new Set([
-  'installation',
-  'installation_repositories',
-  'installation_target',
-  'organization',
-  'repository',
-]);
-
 /**
  * Takes one delivery. Throws `not_found` for a connection that has no webhook, `unauthenticated` for a body that its
  * secret did not sign, `forbidden` for an installation that is not this connection's, `too_large` above 25 MB; nothing is
@@ -51,14 +42,15 @@ async function takeIn(
   reader: WebhookReader,
   webhook: Webhook,
 ): Promise<void> {
-  const about = webhook.event === 'installation' ? reader.readInstallation(webhook.payload) : null;
+  const about = webhook.about === 'installation' ? reader.readInstallation(webhook.payload) : null;
   if (about) await recordInstallation(tx, connection.id, about);
   else await assertOwn(tx, connection.id, reader, webhook);
-  if (webhook.event === 'workflow_job') {
+  if (webhook.about === 'job') {
     const job = reader.readWorkflowJob(webhook.payload);
     if (job) await recordJob(tx, connection.id, job);
   }
-  if (doorbells.has(webhook.event)) {
+  // What such an event says is not believed: the worker looks.
+  if (webhook.about === 'installation' || webhook.about === 'scope') {
     await wakeEnrollmentsOf(tx, connection.id, webhook.installationId, accountOf(about, reader, webhook));
   }
 }
@@ -73,7 +65,7 @@ function accountOf(about: InstallationEvent | null, reader: WebhookReader, webho
  */
 async function assertOwn(tx: Tx, connectionId: string, reader: WebhookReader, webhook: Webhook): Promise<void> {
   // A ping and the App's own events are about no installation and change nothing.
-  if (webhook.installationId === null && webhook.event !== 'workflow_job') return;
+  if (webhook.installationId === null && webhook.about !== 'job') return;
   const accountId = reader.readAccountId(webhook.payload);
   if (webhook.installationId && (await isKnownInstallation(tx, connectionId, webhook.installationId, accountId)))
     return;

@@ -16,16 +16,13 @@ async function opened(row: ForgeConnectionModel): Promise<ForgeConnectionValue> 
     clientSecret,
     allowLoopback: env().FLYWHEEL_SANDBOX === '1',
   };
-  if (!row.appId || !row.appSlug || !row.sealedPrivateKey || !row.sealedWebhookSecret) return base;
-  return {
-    ...base,
-    app: {
-      id: row.appId,
-      slug: row.appSlug,
-      privateKey: await open(row.sealedPrivateKey, connectionPlace(row.id, 'private_key')),
-      webhookSecret: await open(row.sealedWebhookSecret, connectionPlace(row.id, 'webhook_secret')),
-    },
-  };
+  const webhookSecret =
+    row.sealedWebhookSecret === null
+      ? undefined
+      : await open(row.sealedWebhookSecret, connectionPlace(row.id, 'webhook_secret'));
+  if (!row.appId || !row.appSlug || !row.sealedPrivateKey) return { ...base, webhookSecret };
+  const privateKey = await open(row.sealedPrivateKey, connectionPlace(row.id, 'private_key'));
+  return { ...base, webhookSecret, app: { id: row.appId, slug: row.appSlug, privateKey } };
 }
 
 const kept = new Map<string, { value: Promise<ForgeConnectionValue>; untilMs: number }>();

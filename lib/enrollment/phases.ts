@@ -22,6 +22,7 @@ import type { Forge } from '#lib/forge/index.ts';
 import { atticViewName, labelOf, namespacesOf, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import type { Lease } from '#lib/work/index.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
+import { atScope } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
 import {
   atticServerOf,
@@ -94,43 +95,18 @@ async function clusterKnown({ view, lease }: PassScope): Promise<PhaseResult | n
 
 async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   const { row } = scope;
-  if (row.installationId === null) return wait('AppMissing', 'The App is not installed there.', 'admin');
+  const at = atScope(row, scope.lease.signal);
+  if (!at || row.installationId === null) return wait('AppMissing', 'The App is not installed there.', 'admin');
   const installation = await unsafeDb().installation.findUnique({
     where: { connectionId_externalId: { connectionId: row.connectionId, externalId: row.installationId } },
   });
   // A webhook moves `observedAt`, so what it told of is looked at now and not in five minutes.
   if (isFresh(scope, 'forge', installation?.observedAt)) return ok(`The App may register runners at ${row.path}.`);
   const forge = await scope.forge();
-  const now = await forge.observeScope({
-    installationId: row.installationId,
-    level: row.level,
-    scopeId: row.scopeId,
-    path: row.path,
-    signal: scope.lease.signal,
-  });
-  if (!now.installation)
-    return wait('AppMissing', `The App is no longer installed on ${row.path}. Install it again to go on.`, 'admin');
-  await keepObserved(scope, now.installation, now.path);
-  if (now.installation.suspendedAt)
-    return wait(
-      'AppSuspended',
-      `The App’s installation on ${row.path} is suspended; jobs get no runner until it is resumed.`,
-      'admin',
-    );
-  if (!now.exists) return wait('ScopeGone', `${row.path} no longer exists on the forge.`, 'admin');
-  if (!now.covered)
-    return wait(
-      'RepositoryNotSelected',
-      `The App’s installation leaves ${row.path} out. Add the repository to it.`,
-      'admin',
-    );
-  if (now.missingPermissions.length > 0)
-    return wait(
-      'PermissionMissing',
-      `The App lacks ${now.missingPermissions.join(', ')} on ${row.path}. Accept its new permissions.`,
-      'admin',
-    );
-  if (row.level === 'organization' && now.runnerGroups) await ensureGroup(scope, forge, now.installation.id);
+  const now = await forge.observeScope(at);
+  if (now.installation) await keepObserved(scope, now.installation, now.path);
+  if (now.problem) return wait(now.problem.reason, now.problem.message, 'admin');
+  if (now.runnerGroups) await ensureGroup(scope, forge);
   markSeen(scope, 'forge');
   return ok(`The App may register runners at ${row.path}.`);
 }
@@ -148,16 +124,12 @@ async function keepObserved(
   row.installationId = installation.id;
 }
 
-async function ensureGroup(scope: PassScope, forge: Forge, installationId: string): Promise<void> {
+async function ensureGroup(scope: PassScope, forge: Forge): Promise<void> {
   const { row, lease } = scope;
+  const at = atScope(row, lease.signal);
+  if (!at) return;
   await lease.check();
-  const ensured = await forge.ensureRunnerGroup({
-    installationId,
-    org: row.path,
-    name: groupName(row),
-    allowsPublicRepositories: false,
-    signal: lease.signal,
-  });
+  const ensured = await forge.ensureRunnerGroup({ ...at, name: groupName(row), allowsPublicRepositories: false });
   const runnerGroup = 'unsupported' in ensured ? null : ensured.name;
   if (runnerGroup === row.runnerGroup) return;
   await unsafeDb().enrollment.update({ where: { id: row.id }, data: { runnerGroup } });
@@ -417,19 +389,15 @@ async function secretsGone(scope: PassScope): Promise<PhaseResult> {
 
 async function forgeGone(scope: PassScope): Promise<PhaseResult> {
   const { row, lease } = scope;
-  if (row.runnerGroup === null || row.installationId === null) return ok('Nothing of ours is left at the forge.');
+  const enrolled = atScope(row, lease.signal);
+  if (row.runnerGroup === null || !enrolled) return ok('Nothing of ours is left at the forge.');
   const forge = await scope.forge();
-  const now = await forge.observeScope({
-    installationId: row.installationId,
-    level: row.level,
-    scopeId: row.scopeId,
-    path: row.path,
-    signal: lease.signal,
-  });
+  const now = await forge.observeScope(enrolled);
   // Without the App we may neither look nor remove; the group is empty and serves nobody.
   if (!now.installation || now.installation.suspendedAt || !now.exists)
     return ok(`The App is gone from ${row.path}, and our way to its runner group with it.`);
-  const at = { installationId: now.installation.id, org: now.path, signal: lease.signal };
+  const credential = { kind: 'installation' as const, installationId: now.installation.id };
+  const at = { ...enrolled, credential, path: now.path };
   const group = await forge.observeRunnerGroup({ ...at, name: row.runnerGroup });
   if (group) {
     await lease.check();

@@ -25,6 +25,7 @@ import { runnerGroupPrefix } from '#lib/forge/index.ts';
 import { atticViewName, EnrollmentSpec, labelOf, namespacesOf } from '#lib/model/index.ts';
 import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
+import { atScope } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { openForge } from './connections.ts';
@@ -338,19 +339,12 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
 
 /** False also where the organization has no groups of its own: its Default group then serves. */
 async function groupIsMissing(row: EnrollmentRow): Promise<boolean> {
-  if (row.installationId === null) return false;
+  const at = atScope(row);
+  if (!at) return false;
   const forge = await openForge(row.connectionId);
-  const seen = await forge.observeScope({
-    installationId: row.installationId,
-    level: row.level,
-    scopeId: row.scopeId,
-    path: row.path,
-  });
+  const seen = await forge.observeScope(at);
   if (!seen.runnerGroups) return false;
-  return (
-    (await forge.observeRunnerGroup({ installationId: row.installationId, org: seen.path, name: groupName(row) })) ===
-    null
-  );
+  return (await forge.observeRunnerGroup({ ...at, path: seen.path, name: groupName(row) })) === null;
 }
 
 async function cacheChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanChange[]> {

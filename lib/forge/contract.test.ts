@@ -56,8 +56,8 @@ async function githubWorld(): Promise<World> {
         id: String(github.app.id),
         slug: github.app.slug,
         privateKey: github.app.privateKeyPem,
-        webhookSecret: github.app.webhookSecret,
       },
+      webhookSecret: github.app.webhookSecret,
       allowLoopback: true,
     },
     tokenOf: (person) => github.userToken(logins[person]),
@@ -139,19 +139,20 @@ describe.each(Object.entries(worlds) as [ForgeKind, () => Promise<World>][])('%s
     forge = forgeOf(world.connection);
   }
 
+  const installed = (installationId: string) => ({ credential: { kind: 'installation' as const, installationId } });
   const seen = () => ({
-    installationId: world.org.installationId,
+    ...installed(world.org.installationId),
     level: 'organization' as const,
     scopeId: world.org.id,
     path: world.org.path,
   });
   const seenRepository = () => ({
-    installationId: world.selected.installationId,
+    ...installed(world.selected.installationId),
     level: 'repository' as const,
     scopeId: world.selected.id,
     path: world.selected.path,
   });
-  const group = () => ({ installationId: world.org.installationId, org: world.org.path, name: 'flywheel-acme' });
+  const group = () => ({ ...seen(), name: 'flywheel-acme' });
 
   describe('a person', () => {
     test('has a profile whose subject is an id', async () => {
@@ -269,15 +270,14 @@ describe.each(Object.entries(worlds) as [ForgeKind, () => Promise<World>][])('%s
     test('a scope that is well', async () => {
       expect(await forge.observeScope(seen())).toMatchObject({
         exists: true,
-        covered: true,
+        problem: null,
         path: world.org.path,
         installation: { id: world.org.installationId, accountId: world.org.id, suspendedAt: null },
-        missingPermissions: [],
         runnerGroups: true,
       });
       expect(await forge.observeScope(seenRepository())).toMatchObject({
         exists: true,
-        covered: true,
+        problem: null,
         runnerGroups: false,
       });
     });
@@ -288,7 +288,7 @@ describe.each(Object.entries(worlds) as [ForgeKind, () => Promise<World>][])('%s
       await world.rename(world.selected.path, 'cmux-new');
       expect(await forge.observeScope(seenRepository())).toMatchObject({
         exists: true,
-        covered: true,
+        problem: null,
         path: 'JessSullivan/cmux-new',
       });
       const found = await forge.findScope({
@@ -300,18 +300,23 @@ describe.each(Object.entries(worlds) as [ForgeKind, () => Promise<World>][])('%s
     });
 
     test('another organization under the old name is not the scope', async () => {
-      const foreign = { ...seen(), installationId: await world.install(world.foreignOrg.path) };
-      expect(await forge.observeScope(foreign)).toMatchObject({ exists: false, installation: null });
+      const foreign = { ...seen(), ...installed(await world.install(world.foreignOrg.path)) };
+      expect(await forge.observeScope(foreign)).toMatchObject({
+        exists: false,
+        installation: null,
+        problem: { reason: 'AppMissing' },
+      });
     });
 
     test('F20: a suspended installation is said to be so, and what needs it is forbidden', async () => {
       await world.suspend(world.org.installationId, true);
       const suspended = await forge.observeScope(seen());
-      expect(suspended.exists).toBe(true);
+      expect(suspended).toMatchObject({ exists: true, problem: { reason: 'AppSuspended' } });
       expect(suspended.installation?.suspendedAt).toBeInstanceOf(Date);
       expect(await codeOf(forge.ensureRunnerGroup({ ...group(), allowsPublicRepositories: false }))).toBe('forbidden');
       await world.suspend(world.org.installationId, false);
-      expect((await forge.observeScope(seen())).installation?.suspendedAt).toBeNull();
+      const resumed = await forge.observeScope(seen());
+      expect(resumed).toMatchObject({ problem: null, installation: { suspendedAt: null } });
     });
 
     test('F20: an App that was removed is seen, and one that was installed again is found', async () => {
@@ -331,14 +336,17 @@ describe.each(Object.entries(worlds) as [ForgeKind, () => Promise<World>][])('%s
 
     test('a missing permission is named', async () => {
       await world.permit(world.org.installationId, { metadata: 'read', organization_self_hosted_runners: 'read' });
-      const { missingPermissions } = await forge.observeScope(seen());
-      expect(missingPermissions).toEqual(['organization_self_hosted_runners: write']);
+      const { problem } = await forge.observeScope(seen());
+      expect(problem).toMatchObject({
+        reason: 'PermissionMissing',
+        message: expect.stringContaining('organization_self_hosted_runners: write'),
+      });
       expect(await codeOf(forge.ensureRunnerGroup({ ...group(), allowsPublicRepositories: false }))).toBe('forbidden');
     });
 
     test('a repository outside the selection exists and is not covered', async () => {
       const uncovered = { ...seenRepository(), scopeId: world.uncovered.id, path: world.uncovered.path };
-      expect(await forge.observeScope(uncovered)).toMatchObject({ covered: false });
+      expect(await forge.observeScope(uncovered)).toMatchObject({ problem: { reason: 'RepositoryNotSelected' } });
     });
   });
 
@@ -385,8 +393,8 @@ describe.each(Object.entries(worlds) as [ForgeKind, () => Promise<World>][])('%s
       const installationId = await world.install(world.orgWithoutGroups.path);
       const input = {
         ...group(),
-        installationId,
-        org: world.orgWithoutGroups.path,
+        ...installed(installationId),
+        path: world.orgWithoutGroups.path,
         allowsPublicRepositories: false as const,
       };
       expect(await forge.ensureRunnerGroup(input)).toEqual({ unsupported: true });

@@ -8,11 +8,25 @@ export type ForgeConnectionValue = {
   baseUrl: string;
   clientId: string;
   clientSecret: string;
-  /** GitHub only: the App that stands for the platform. Without it nobody can enrol, but people can sign in. */
-  app?: { id: string; slug: string; privateKey: string; webhookSecret: string } | undefined;
+  /** What this connection's webhooks are signed with. */
+  webhookSecret?: string | undefined;
+  /** GitHub only: the App that stands for the platform. Without it people can sign in, and enrol with an App of their own. */
+  app?: AppKey | undefined;
   /** True in the sandbox alone, where forges live on loopback. */
   allowLoopback: boolean;
 };
+
+export type AppKey = { id: string; slug: string; privateKey: string };
+
+/**
+ * What the portal acts by at an enrolled scope: an installation of the connection's App (GitHub), or an access token that an
+ * admin or operator gave (GitLab, Forgejo, GitHub enterprises). An organization with an App of its own is reached by a
+ * connection that carries that App.
+ */
+export type ScopeCredential = { kind: 'installation'; installationId: string } | { kind: 'token'; token: string };
+
+/** A scope and the power over it. `scopeId` is the identity; `path` is what it was last called. */
+export type AtScope = Cancel & { credential: ScopeCredential; level: ScopeLevel; scopeId: string; path: string };
 
 /** Every call can be cancelled; what it had already sent may still take effect. */
 export type Cancel = { signal?: AbortSignal | undefined };
@@ -39,7 +53,10 @@ export type SignIn = {
   tokenUrl: string;
   scopes: string[];
   pkce: true;
-  /** False where a token would be full power over the account, so that it is dropped once the sign-in is done. */
+  /**
+   * False where a token would be full power over the account, so that it is dropped once the sign-in is done. The person then
+   * gives an access token of limited scopes (`checkToken`), which from there on is their `userToken`.
+   */
   keepsToken: boolean;
   /** Exchanges the code at the token end-point, through the guard. */
   exchange(input: Cancel & { code: string; codeVerifier: string; redirectUri: string }): Promise<UserTokens>;
@@ -66,21 +83,44 @@ export type ScopeChoice = {
   name: string;
   ownerId: string;
   private: boolean;
-  /** Null where the App is not installed there, or where its installation leaves this repository out. */
+  /** Null where the App is not installed there, where its installation leaves this repository out, and where there are no Apps. */
   installation: ScopeInstallation | null;
-  /** Where a person installs the App, or mends what its installation lacks. */
+  /** Where a person installs the App, mends what its installation lacks, or makes the access token for this scope. */
   installUrl: string;
+  /** What an enrollment of this scope acts by. */
+  credential: ScopeCredential['kind'];
 };
 
 export type ScopeRole = 'admin' | 'member' | 'none';
 
 export type MembershipScope = { ownerId: string; login: string; role: 'admin' | 'member' };
 
+/** Why no runner can be registered there now, and what a person does about it, as a sentence each. */
+export type ScopeProblem = {
+  /** A condition's reason. */
+  reason:
+    | 'AppMissing'
+    | 'AppSuspended'
+    | 'ScopeGone'
+    | 'RepositoryNotSelected'
+    | 'PermissionMissing'
+    | 'TokenEnded'
+    | 'TokenScopeMissing'
+    | 'RoleMissing'
+    | 'ServerTooOld'
+    | 'RegistrationDisabled';
+  message: string;
+};
+
 export type ScopeObservation = {
-  /** Whether the scope is there. False also where no installation lets us see it: `installation` is then null. */
+  /** Whether the scope is there. False also where the credential does not let us see it. */
   exists: boolean;
   /** Where it is now; it may have been renamed since it was enrolled. */
   path: string;
+  /** The most basic reason why runners cannot be registered; null where they can. */
+  problem: ScopeProblem | null;
+  /** When the access token ends; null where it does not, where the forge does not say, and for an App. */
+  tokenExpiresAt: Date | null;
   /** May carry another id than the one asked for: the App was taken away and installed again. */
   installation: {
     id: string;
@@ -91,14 +131,43 @@ export type ScopeObservation = {
     permissions: Record<string, string>;
     repositorySelection: RepositorySelection;
   } | null;
-  /** False where the installation is of selected repositories and this one is not among them. */
-  covered: boolean;
-  missingPermissions: string[];
-  /** Whether the organization has runner groups of its own; never at repository level. */
+  /** Whether the organization or enterprise has runner groups of its own; false at every other level. */
   runnerGroups: boolean;
 };
 
-export type InOrganization = Cancel & { installationId: string; org: string };
+/** What an access token is, as its forge tells it. */
+export type TokenFacts = {
+  /** The account it belongs to; of a GitLab group or project token, its bot's. */
+  subject: string;
+  login: string;
+  /** Null where the forge does not tell. */
+  scopes: string[] | null;
+  /** Scopes that it lacks for what was asked; empty where it has them or the forge does not tell. */
+  missingScopes: string[];
+  expiresAt: Date | null;
+};
+
+/** How to make the access token that a level wants. */
+export type TokenAdvice = { createUrl: string; scopes: string[]; role: string };
+
+/** A runner that the portal registered at a forge, or found there under our name. */
+export type ForgeRunner = {
+  id: string;
+  /** Begins with `flywheel-`. */
+  name: string;
+  status: 'online' | 'offline' | 'never_contacted' | 'paused';
+  contactedAt: Date | null;
+};
+
+/** What a runner process proves itself with. Shown by the forge once; `uuid` is Forgejo's. */
+export type RunnerSecret = { token: string; uuid: string | null; expiresAt: Date | null };
+
+export type EnsuredRunner = {
+  change: 'created' | 'updated' | 'replaced' | null;
+  runner: ForgeRunner;
+  /** Null where `known` is still right: the caller holds it. */
+  secret: RunnerSecret | null;
+};
 
 export type RunnerGroup = {
   id: string;
@@ -111,6 +180,8 @@ export type Unsupported = { unsupported: true };
 
 export type Webhook = {
   event: string;
+  /** `job`: readWorkflowJob reads it. `installation`: readInstallation does. `scope`: something a scope rests on may have moved. */
+  about: 'job' | 'installation' | 'scope' | 'other';
   action: string | null;
   deliveryId: string;
   installationId: string | null;
@@ -138,7 +209,8 @@ export type WorkflowJob = {
   repository: string;
   repositoryId: string;
   owner: string;
-  ownerId: string;
+  /** Null where the event does not tell (GitLab, whose groups nest): the caller then goes by the path. */
+  ownerId: string | null;
   /** The enterprise's id, where the organization belongs to one. */
   enterpriseId: string | null;
   labels: string[];
@@ -162,6 +234,8 @@ export type WebhookReader = {
   readInstallation(payload: unknown): InstallationEvent | null;
   /** The account that the payload is about: an organization's or a repository's owner. Null where it names none. */
   readAccountId(payload: unknown): string | null;
+  /** The repository or project that the payload is about, by id and by its path then. Null where it names none. */
+  readRepository(payload: unknown): { id: string; path: string } | null;
 };
 
 /**
@@ -169,8 +243,8 @@ export type WebhookReader = {
  *
  * - **Identity** is an id. A path or a login is a way to find one, and whatever is found by name is compared by id where
  *   an id is known. Ids are strings.
- * - **Power.** A call with `userToken` sees what that person sees. A call with `installationId` is made by the App. No
- *   answer about a person's role comes from anywhere but that person's own token.
+ * - **Power.** A call with `userToken` sees what that person sees; one with a `credential` is made by the enrolled scope's App
+ *   or access token. No answer about a person's role comes from anywhere but that person's own token.
  * - **Paging** is done here. `listScopes` returns a page and a cursor, which is opaque and belongs to that person and
  *   query; everything else reads to the end, at most 100 pages of 100.
  * - **Limits.** A request takes at most 30 s, 10 s of it to connect, and an answer is at most 10 MB unpacked. Redirects
@@ -208,20 +282,50 @@ export type Forge = {
   /** The accounts that this person belongs to, their own among them: what tenant membership is derived from. */
   listMembershipScopes(input: AsUser): Promise<MembershipScope[]>;
 
-  /** What is true of an enrolled scope now, by the App's credentials. A missing scope is an answer and not an error. */
-  observeScope(
-    input: Cancel & { installationId: string; level: ScopeLevel; scopeId: string; path: string },
-  ): Promise<ScopeObservation>;
+  /** What is true of an enrolled scope now, by its credential. A missing scope is an answer and not an error. */
+  observeScope(input: AtScope): Promise<ScopeObservation>;
 
-  observeRunnerGroup(input: InOrganization & { name: string }): Promise<RunnerGroup | null>;
+  /**
+   * What an access token is. `unauthenticated` where the forge does not know it or it has ended. `scopesFor` says what it
+   * will be used for: a person's own listing, or the runners of a scope of that level.
+   */
+  checkToken(input: Cancel & { token: string; scopesFor: 'person' | ScopeLevel }): Promise<TokenFacts>;
+  tokenAdvice(scopesFor: 'person' | ScopeLevel, path: string): TokenAdvice;
 
-  /** Makes the group exist for all repositories of the organization. The name begins with `flywheel-`. */
+  observeRunnerGroup(input: AtScope & { name: string }): Promise<RunnerGroup | null>;
+
+  /** Makes the group exist for all repositories of the scope. The name begins with `flywheel-`. */
   ensureRunnerGroup(
-    input: InOrganization & { name: string; allowsPublicRepositories: false },
+    input: AtScope & { name: string; allowsPublicRepositories: false },
   ): Promise<{ change: 'created' | 'updated' | null; id: string; name: string } | Unsupported>;
 
   /** Never removes a group whose name does not begin with `flywheel-`. */
-  removeRunnerGroup(input: InOrganization & { id: string }): Promise<{ change: 'removed' | null }>;
+  removeRunnerGroup(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
+
+  /**
+   * Null where a controller in the cluster registers runners by itself (GitHub's ARC); else how the portal does.
+   *
+   * - `list`: the runners of this scope itself whose name begins with `flywheel-`.
+   * - `ensure`: exactly one runner of that name with these labels. `known` is the id whose secret the caller holds. Is it
+   *   there, it is kept (and its labels mended); is another of that name there, whose secret was lost with an answer, it is
+   *   given a new secret or replaced, so that there is never a second one (F15).
+   * - `rotate`: a new secret for a runner; the old one stops working.
+   * - `remove`: null change where it is gone already; refuses a runner whose name does not begin with `flywheel-`.
+   */
+  runners: {
+    list(input: AtScope): Promise<ForgeRunner[]>;
+    ensure(input: AtScope & { name: string; labels: string[]; known: string | null }): Promise<EnsuredRunner>;
+    rotate(input: AtScope & { id: string }): Promise<RunnerSecret>;
+    remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
+  } | null;
+
+  /**
+   * Makes the scope send its job events to `url`, signed with the connection's secret: one hook, found by its URL. Answers
+   * `unsupported` where the forge sends them without it (GitHub's App), where the plan has no hooks at that level, and where
+   * the credential may not make one: the portal then looks by itself, only later.
+   */
+  ensureWebhook(input: AtScope & { url: string }): Promise<{ change: 'created' | 'updated' | null } | Unsupported>;
+  removeWebhook(input: AtScope & { url: string }): Promise<{ change: 'removed' | null } | Unsupported>;
 
   /** `webhookOf(kind).verifyWebhook` with this connection's secret. */
   verifyWebhook(input: WebhookInput): Webhook;

@@ -65,8 +65,10 @@ export function repositoryChoice(
 }
 
 function installationPart(level: ScopeLevel, installation: Installation | null, installUrl: string) {
-  if (!installation) return { installation: null, installUrl };
+  const credential = 'installation' as const;
+  if (!installation) return { installation: null, installUrl, credential };
   return {
+    credential,
     installation: {
       id: installation.id,
       suspended: installation.suspended_at !== null,

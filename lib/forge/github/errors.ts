@@ -177,3 +177,19 @@ export function levelError(level: ScopeLevel): AppError {
         : { happened: `GitHub has no level ${level}.`, todo: 'Choose an organization or a repository.' },
   });
 }
+
+/** Organizations and repositories are served by an App's installation, never by somebody's token. */
+export function credentialError(path: string): AppError {
+  return new AppError('invalid', {
+    log: `${path} was to be reached with a token`,
+    screen: { happened: `${path} is served by a GitHub App, not by an access token.`, todo: 'Install the App on it.' },
+  });
+}
+
+/** What only the forges have that give access tokens. */
+export function tokenError(): AppError {
+  return new AppError('invalid', {
+    log: 'an access token was offered to GitHub',
+    screen: { happened: 'This GitHub scope is enrolled with an App, not with an access token.' },
+  });
+}

@@ -8,6 +8,7 @@
 import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { type Client, githubClient } from './client.ts';
 import { githubObserver } from './observe.ts';
+import { tokenError } from './errors.ts';
 import { AppItself } from './schema.ts';
 import { githubScopes } from './scopes.ts';
 import { githubSignIn } from './sign-in.ts';
@@ -27,9 +28,21 @@ export function githubForge(connection: ForgeConnectionValue): Forge {
     findScope: scopes.find,
     listMembershipScopes: scopes.memberships,
     ...githubObserver(client),
-    verifyWebhook: (input) => githubWebhooks.verifyWebhook(connection.app?.webhookSecret ?? '', input),
+    checkToken: () => Promise.reject(tokenError()),
+    tokenAdvice() {
+      throw tokenError();
+    },
+    runners: null,
+    ensureWebhook: unsupported,
+    removeWebhook: unsupported,
+    verifyWebhook: (input) => githubWebhooks.verifyWebhook(connection.webhookSecret ?? '', input),
     readWorkflowJob: githubWebhooks.readWorkflowJob,
   };
+}
+
+/** The App has one webhook for all its installations. */
+async function unsupported() {
+  return { unsupported: true as const };
 }
 
 /** Asked once and kept: an Enterprise Server has Apps under another path than github.com, and the App itself knows it. */

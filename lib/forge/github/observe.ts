@@ -1,19 +1,16 @@
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
-import type { ScopeLevel } from '../../model/index.ts';
-import type { Cancel, InOrganization, RunnerGroup, ScopeObservation, Unsupported } from '../port.ts';
+import type { AtScope, RunnerGroup, ScopeObservation, ScopeProblem, Unsupported } from '../port.ts';
 import { runnerGroupPrefix } from '../runner-group.ts';
 import type { Client } from './client.ts';
-import { levelError, type Refusal } from './errors.ts';
+import { credentialError, levelError, type Refusal } from './errors.ts';
 import { missingPermissions } from './choice.ts';
 import { findInstallation } from './scopes.ts';
 import { Installation, Repository, RunnerGroup as GroupSchema, RunnerGroupPage } from './schema.ts';
 
-type Observed = Cancel & { installationId: string; level: ScopeLevel; scopeId: string; path: string };
-
 /** What the reconciler asks and does, by the App's own credentials. */
 export function githubObserver(client: Client) {
-  async function observeScope(input: Observed): Promise<ScopeObservation> {
+  async function observeScope(input: AtScope): Promise<ScopeObservation> {
     if (input.level !== 'organization' && input.level !== 'repository') throw levelError(input.level);
     const installation = await currentInstallation(input);
     // A name may be another account's by now; an id never is.
@@ -27,19 +24,22 @@ export function githubObserver(client: Client) {
   }
 
   /** The installation that was enrolled, or the one that took its place after the App was removed and installed again. */
-  async function currentInstallation({ installationId, level, path, signal }: Observed): Promise<Installation | null> {
-    const ask = { as: { app: true as const }, signal, about: path, params: { installation_id: installationId } };
+  async function currentInstallation(input: AtScope): Promise<Installation | null> {
+    const { level, path, signal } = input;
+    const params = { installation_id: installationOf(input) };
+    const ask = { as: { app: true as const }, signal, about: path, params };
     const enrolled = await client.find('GET /app/installations/{installation_id}', Installation, ask);
     return enrolled ?? findInstallation(client, level === 'organization' ? 'organization' : 'repository', path, signal);
   }
 
-  async function observeOrganization(input: Observed, installation: Installation): Promise<ScopeObservation> {
+  async function observeOrganization(input: AtScope, installation: Installation): Promise<ScopeObservation> {
     const path = installation.account.login;
-    const runnerGroups = await hasRunnerGroups({ installationId: installation.id, org: path, signal: input.signal });
+    const credential = { kind: 'installation' as const, installationId: installation.id };
+    const runnerGroups = await hasRunnerGroups({ ...input, path, credential });
     return observation(input, installation, { exists: true, path, covered: true, runnerGroups });
   }
 
-  async function observeRepository(input: Observed, installation: Installation): Promise<ScopeObservation> {
+  async function observeRepository(input: AtScope, installation: Installation): Promise<ScopeObservation> {
     const ask = {
       as: { installation: installation.id },
       signal: input.signal,
@@ -55,7 +55,7 @@ export function githubObserver(client: Client) {
     return observation(input, installation, { exists, path, covered: covered && exists });
   }
 
-  async function hasRunnerGroups(input: InOrganization): Promise<boolean> {
+  async function hasRunnerGroups(input: AtScope): Promise<boolean> {
     const absent = ({ status }: Refusal) => status === 404 || status === 403;
     const ask = { ...groupAsk(input), absent };
     const page = await client.find('GET /orgs/{org}/actions/runner-groups', RunnerGroupPage, {
@@ -65,7 +65,7 @@ export function githubObserver(client: Client) {
     return page !== null;
   }
 
-  async function findGroup(input: InOrganization & { name: string }): Promise<GroupSchema | null> {
+  async function findGroup(input: AtScope & { name: string }): Promise<GroupSchema | null> {
     const all = await client.all(
       'GET /orgs/{org}/actions/runner-groups',
       RunnerGroupPage,
@@ -75,7 +75,7 @@ export function githubObserver(client: Client) {
     return all.find((group) => group.name === input.name && !group.default) ?? null;
   }
 
-  async function ensureRunnerGroup(input: InOrganization & { name: string; allowsPublicRepositories: false }) {
+  async function ensureRunnerGroup(input: AtScope & { name: string; allowsPublicRepositories: false }) {
     assertOurs(input.name);
     const before = await findGroup(input);
     if (!before) return createGroup(input);
@@ -97,7 +97,7 @@ export function githubObserver(client: Client) {
   }
 
   async function createGroup(
-    input: InOrganization & { name: string },
+    input: AtScope & { name: string },
   ): Promise<{ change: 'created'; id: string; name: string } | Unsupported> {
     const ask = groupAsk(input);
     const params = { ...ask.params, name: input.name, visibility: 'all', allows_public_repositories: false };
@@ -112,11 +112,11 @@ export function githubObserver(client: Client) {
   return {
     observeScope,
     ensureRunnerGroup,
-    async observeRunnerGroup(input: InOrganization & { name: string }): Promise<RunnerGroup | null> {
+    async observeRunnerGroup(input: AtScope & { name: string }): Promise<RunnerGroup | null> {
       const group = await findGroup(input);
       return group && portGroup(group);
     },
-    async removeRunnerGroup(input: InOrganization & { id: string }): Promise<{ change: 'removed' | null }> {
+    async removeRunnerGroup(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
       const ask = groupAsk(input);
       const params = { ...ask.params, runner_group_id: input.id };
       const group = await client.find('GET /orgs/{org}/actions/runner-groups/{runner_group_id}', GroupSchema, {
@@ -131,16 +131,22 @@ export function githubObserver(client: Client) {
   };
 }
 
-function isOfAnother(installation: Installation, { level, scopeId }: Observed): boolean {
+function isOfAnother(installation: Installation, { level, scopeId }: AtScope): boolean {
   return level === 'organization' && installation.account.id !== scopeId;
 }
 
-function pathOf(installation: Installation, { level, path }: Observed): string {
+function pathOf(installation: Installation, { level, path }: AtScope): string {
   return level === 'organization' ? installation.account.login : path;
 }
 
-function groupAsk({ installationId, org, signal }: InOrganization) {
-  return { as: { installation: installationId }, signal, about: org, params: { org } };
+function groupAsk(input: AtScope) {
+  const { path, signal } = input;
+  return { as: { installation: installationOf(input) }, signal, about: path, params: { org: path } };
+}
+
+function installationOf({ credential, path }: AtScope): string {
+  if (credential.kind === 'installation') return credential.installationId;
+  throw credentialError(path);
 }
 
 function portGroup(group: GroupSchema): RunnerGroup {
@@ -166,18 +172,23 @@ function assertOurs(name: string): void {
 }
 
 function nothingSeen(path: string): ScopeObservation {
-  return { exists: false, path, installation: null, covered: false, missingPermissions: [], runnerGroups: false };
+  const problem: ScopeProblem = {
+    reason: 'AppMissing',
+    message: `The App is no longer installed on ${path}. Install it again to go on.`,
+  };
+  return { exists: false, path, problem, installation: null, runnerGroups: false, tokenExpiresAt: null };
 }
 
 function observation(
-  input: Observed,
+  input: AtScope,
   installation: Installation,
   seen: { exists: boolean; path: string; covered: boolean; runnerGroups?: boolean },
 ): ScopeObservation {
   return {
     exists: seen.exists,
     path: seen.path,
-    covered: seen.covered,
+    problem: problemOf(input, installation, seen),
+    tokenExpiresAt: null,
     installation: {
       id: installation.id,
       accountId: installation.account.id,
@@ -187,7 +198,27 @@ function observation(
       permissions: installation.permissions,
       repositorySelection: installation.repository_selection,
     },
-    missingPermissions: missingPermissions(input.level, installation.permissions),
     runnerGroups: seen.runnerGroups ?? false,
   };
+}
+
+/** `covered` is false where the installation is of selected repositories and this one is not among them. */
+function problemOf(
+  { level }: AtScope,
+  installation: Installation,
+  { exists, path, covered }: { exists: boolean; path: string; covered: boolean },
+): ScopeProblem | null {
+  if (installation.suspended_at) {
+    const message = `The App’s installation on ${path} is suspended; jobs get no runner until it is resumed.`;
+    return { reason: 'AppSuspended', message };
+  }
+  if (!exists) return { reason: 'ScopeGone', message: `${path} no longer exists on the forge.` };
+  if (!covered) {
+    const message = `The App’s installation leaves ${path} out. Add the repository to it.`;
+    return { reason: 'RepositoryNotSelected', message };
+  }
+  const missing = missingPermissions(level, installation.permissions);
+  if (missing.length === 0) return null;
+  const message = `The App lacks ${missing.join(', ')} on ${path}. Accept its new permissions.`;
+  return { reason: 'PermissionMissing', message };
 }

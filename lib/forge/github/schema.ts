@@ -88,7 +88,7 @@ export const WebhookHead = z.object({
 });
 
 export const WebhookAccount = z.object({
-  repository: z.object({ owner: z.object({ id: Id }) }).nullish(),
+  repository: z.object({ id: Id, full_name: Text, owner: z.object({ id: Id }) }).nullish(),
   organization: z.object({ id: Id }).nullish(),
   installation: z.object({ account: z.object({ id: Id }).nullish() }).nullish(),
 });

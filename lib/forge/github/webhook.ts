@@ -8,6 +8,7 @@ export const githubWebhooks: WebhookReader = {
   readWorkflowJob,
   readInstallation,
   readAccountId,
+  readRepository,
 };
 
 /**
@@ -26,11 +27,20 @@ function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webh
   if (!head.success) throw unreadableError('its payload');
   return {
     event,
+    about: aboutOf(event),
     deliveryId,
     action: head.data.action ?? null,
     installationId: head.data.installation?.id ?? null,
     payload,
   };
+}
+
+const scopeEvents = new Set(['installation_repositories', 'installation_target', 'organization', 'repository']);
+
+function aboutOf(event: string): Webhook['about'] {
+  if (event === 'workflow_job') return 'job';
+  if (event === 'installation') return 'installation';
+  return scopeEvents.has(event) ? 'scope' : 'other';
 }
 
 /** Constant time for every signature of the right length; the length is no secret. SHA-1 signatures are not looked at. */
@@ -115,4 +125,10 @@ function readAccountId(payload: unknown): string | null {
   if (!parsed.success) return null;
   const { repository, organization, installation } = parsed.data;
   return repository?.owner.id ?? organization?.id ?? installation?.account?.id ?? null;
+}
+
+function readRepository(payload: unknown): { id: string; path: string } | null {
+  const parsed = WebhookAccount.safeParse(payload);
+  const repository = parsed.data?.repository;
+  return repository ? { id: repository.id, path: repository.full_name } : null;
 }
