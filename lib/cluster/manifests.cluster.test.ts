@@ -132,9 +132,12 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   const objects = enrollmentObjects({
     tenant: { slug, quota, hasBazel: true },
     name: slug,
-    configUrl: 'https://github.com/acme',
-    credentials: { appId: '1', installationId: '2', privateKey: 'key' },
-    controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+    registration: {
+      kind: 'github',
+      configUrl: 'https://github.com/acme',
+      credentials: { appId: '1', installationId: '2', privateKey: 'key' },
+      controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+    },
     pools: [
       {
         pool: {

@@ -9,6 +9,7 @@ import {
   redacted,
   sealedValue,
   type EnrollmentInput,
+  type GithubRegistration,
   type KubernetesObject,
   type PoolInput,
 } from './manifests.ts';
@@ -39,10 +40,13 @@ function wholeInput(): Whole<EnrollmentInput> {
       hasBazel: true,
     },
     name: 'sentinel-name',
-    configUrl: 'https://forge.example/sentinel/url',
-    runnerGroup: 'sentinel-group',
-    credentials: { appId: 'sentinel-app', installationId: '9876501', privateKey: 'sentinel-private-key' },
-    controller: { version: '0.14.2', namespace: 'sentinel-controller', serviceAccount: 'sentinel-account' },
+    registration: {
+      kind: 'github',
+      configUrl: 'https://forge.example/sentinel/url',
+      runnerGroup: 'sentinel-group',
+      credentials: { appId: 'sentinel-app', installationId: '9876501', privateKey: 'sentinel-private-key' },
+      controller: { version: '0.14.2', namespace: 'sentinel-controller', serviceAccount: 'sentinel-account' },
+    },
     pools: [{ pool: pool('sentinel-pool'), scaleSetName: 'sentinel-scale-set', minRunners: 109, maxRunners: 113 }],
     cacheEnv: { SENTINEL_KEY: 'sentinel-cache-token' },
     bazel: { sizeGib: 127, user: 'sentinel-user', password: 'sentinel-password' },
@@ -81,17 +85,17 @@ const unrendered: Record<string, string> = {
 describe('every field of the input reaches the cluster', () => {
   const text = JSON.stringify(enrollmentObjects(wholeInput()).map(decoded));
 
-  test.each(leavesOf(wholeInput()).map(([path, value]) => [path.join('.'), value, path] as const))(
-    '%s',
-    (name, value, path) => {
-      if (name in unrendered) return;
-      const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : `${String(value)}0`;
-      // By its value, or by what only its value makes.
-      const isShown = typeof value === 'boolean' || text.includes(shownAs(name, String(value)));
-      const changed = JSON.stringify(enrollmentObjects(withLeaf([...path], renderable(name, other))).map(decoded));
-      expect({ isShown, isMoved: changed !== text }).toEqual({ isShown: true, isMoved: true });
-    },
-  );
+  // The kind says which objects there are; it is no value of theirs.
+  const leaves = leavesOf(wholeInput()).filter(([path]) => path.at(-1) !== 'kind');
+
+  test.each(leaves.map(([path, value]) => [path.join('.'), value, path] as const))('%s', (name, value, path) => {
+    if (name in unrendered) return;
+    const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : `${String(value)}0`;
+    // By its value, or by what only its value makes.
+    const isShown = typeof value === 'boolean' || text.includes(shownAs(name, String(value)));
+    const changed = JSON.stringify(enrollmentObjects(withLeaf([...path], renderable(name, other))).map(decoded));
+    expect({ isShown, isMoved: changed !== text }).toEqual({ isShown: true, isMoved: true });
+  });
 
   test('and the list of those that do not names nothing that does', () => {
     for (const name of Object.keys(unrendered)) {
@@ -122,13 +126,18 @@ const nix = {
 };
 const docker = { ...nix, name: 'docker', cpu: '2', memory: '4Gi' };
 
+const github: GithubRegistration = {
+  kind: 'github',
+  configUrl: 'https://github.com/JessSullivan/cmux',
+  credentials: { appId: '12345', installationId: '67890', privateKey: 'the App’s key' },
+  controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+};
+
 function cmux(): EnrollmentInput {
   return {
     tenant: { slug: 'cmux', quota: { cpu: '16', memory: '32Gi', runners: 8 }, hasBazel: true },
     name: 'cmux',
-    configUrl: 'https://github.com/JessSullivan/cmux',
-    credentials: { appId: '12345', installationId: '67890', privateKey: 'the App’s key' },
-    controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+    registration: github,
     pools: [
       { pool: docker, scaleSetName: 'cmux-docker', minRunners: 0, maxRunners: 4 },
       { pool: nix, scaleSetName: 'cmux-nix', minRunners: 1, maxRunners: 2 },
@@ -242,7 +251,7 @@ describe('what ARC’s controller relies on', () => {
     const secrets = ofKind(objects, 'Secret').map(nameOf);
     for (const set of sets) {
       const spec = set['spec'] as Record<string, unknown>;
-      expect(spec).toMatchObject({ runnerScaleSetName: nameOf(set), githubConfigUrl: cmux().configUrl });
+      expect(spec).toMatchObject({ runnerScaleSetName: nameOf(set), githubConfigUrl: github.configUrl });
       expect(spec).not.toHaveProperty('runnerGroup');
       expect(secrets).toContain(spec['githubConfigSecret']);
       const binding = ofKind(objects, 'RoleBinding').find((each) => nameOf(each) === `${nameOf(set)}-gha-rs-manager`);
@@ -277,7 +286,8 @@ describe('what ARC’s controller relies on', () => {
     );
 
   test('a rotated key moves the values-hash of every set, since nothing watches the Secret', () => {
-    const rotated = { ...cmux(), credentials: { ...cmux().credentials, privateKey: 'another key' } };
+    const credentials = { appId: '12345', installationId: '67890', privateKey: 'another key' };
+    const rotated = { ...cmux(), registration: { ...github, credentials } };
     const [before, after] = [hashOf(cmux()), hashOf(rotated)];
     expect(after.map((hash, index) => hash === before[index])).toEqual([false, false]);
     // A hash tells nothing of a key.
@@ -551,7 +561,10 @@ describe('A23: secrets', () => {
   });
 
   test('a value with a line’s end or a quote stays within its field (A16)', () => {
-    const input = { ...wholeInput(), configUrl: 'https://x.example/a"\nkind: ClusterRoleBinding' };
+    const input = {
+      ...cmux(),
+      registration: { ...github, configUrl: 'https://x.example/a"\nkind: ClusterRoleBinding' },
+    };
     const documents = enrollmentObjects(input).map((object) => stringify(object));
     expect(documents.filter((text) => /^kind: ClusterRoleBinding/m.test(text))).toEqual([]);
   });

@@ -45,17 +45,37 @@ export type TenantInput = {
 
 export type ControllerInput = { version: string; namespace: string; serviceAccount: string };
 
-export type GithubCredentials = { appId: string; installationId: string; privateKey: string };
+/** An App's, or a token where no App may act: a GitHub enterprise. ARC refuses a Secret that has both, and one that has neither. */
+export type GithubCredentials = { appId: string; installationId: string; privateKey: string } | { token: string };
+
+export type GithubRegistration = {
+  kind: 'github';
+  configUrl: string;
+  runnerGroup?: string | undefined;
+  credentials: GithubCredentials;
+  controller: ControllerInput;
+};
+
+/** What each runner proves itself with, by the runner's name (`runnerNamesOf`). */
+export type GitlabRegistration = { kind: 'gitlab'; url: string; runners: Readonly<Record<string, { token: string }>> };
+
+export type ForgejoRegistration = {
+  kind: 'forgejo';
+  url: string;
+  runners: Readonly<Record<string, { uuid: string; token: string }>>;
+  /** Whether the server forgets a runner when it has had its job (Forgejo 15). */
+  ephemeral: boolean;
+};
+
+/** How the runners of an enrollment come to their forge: by ARC, or as the portal registered them. */
+export type Registration = GithubRegistration | GitlabRegistration | ForgejoRegistration;
 
 export type PoolInput = { pool: ReadyPool; scaleSetName: string; minRunners: number; maxRunners: number };
 
 export type EnrollmentInput = {
   tenant: TenantInput;
   name: string;
-  configUrl: string;
-  runnerGroup?: string | undefined;
-  credentials: GithubCredentials;
-  controller: ControllerInput;
+  registration: Registration;
   pools: readonly PoolInput[];
   /** Environment of the runners that reaches the caches; kept in a Secret. */
   cacheEnv: Record<string, string>;
@@ -264,16 +284,24 @@ function secret(name: string, input: EnrollmentInput, values: Record<string, str
   };
 }
 
+function githubSecret(credentials: GithubCredentials): Record<string, string> {
+  if ('token' in credentials) return { github_token: credentials.token };
+  return {
+    github_app_id: credentials.appId,
+    github_app_installation_id: credentials.installationId,
+    github_app_private_key: credentials.privateKey,
+  };
+}
+
 /** The Secrets of an enrollment. They outlive the runner sets that need them. */
 export function secretObjects(input: EnrollmentInput): KubernetesObject[] {
-  const { appId, installationId, privateKey } = input.credentials;
-  const github = secret(credentialsSecretName(input.name), input, {
-    github_app_id: appId,
-    github_app_installation_id: installationId,
-    github_app_private_key: privateKey,
-  });
-  if (Object.keys(input.cacheEnv).length === 0) return [github];
-  return [github, secret(cacheSecretName(input.name), input, input.cacheEnv)];
+  const { registration } = input;
+  return [
+    ...(registration.kind === 'github'
+      ? [secret(credentialsSecretName(input.name), input, githubSecret(registration.credentials))]
+      : []),
+    ...(Object.keys(input.cacheEnv).length > 0 ? [secret(cacheSecretName(input.name), input, input.cacheEnv)] : []),
+  ];
 }
 
 /** ARC's manager acts in the tenant's namespace by this Role; without it nothing starts and nothing ends. */
@@ -365,7 +393,7 @@ function poolMetadata(input: EnrollmentInput, { pool, scaleSetName }: PoolInput)
   };
 }
 
-function autoscalingRunnerSet(input: EnrollmentInput, choice: PoolInput): KubernetesObject {
+function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration, choice: PoolInput): KubernetesObject {
   const names = poolNames(choice.scaleSetName);
   const metadata = poolMetadata(input, choice);
   const template = runnerPod(input, choice);
@@ -380,20 +408,20 @@ function autoscalingRunnerSet(input: EnrollmentInput, choice: PoolInput): Kubern
         'app.kubernetes.io/name': choice.scaleSetName,
         'app.kubernetes.io/instance': choice.scaleSetName,
         'app.kubernetes.io/component': 'autoscaling-runner-set',
-        'app.kubernetes.io/version': input.controller.version,
+        'app.kubernetes.io/version': github.controller.version,
       },
       annotations: {
         'actions.github.com/cleanup-manager-role-binding': names.manager,
         'actions.github.com/cleanup-manager-role-name': names.manager,
         'actions.github.com/cleanup-no-permission-service-account-name': names.serviceAccount,
         // Nothing watches the Secret: only a change here makes the listener read a rotated key. At most 63 characters.
-        'actions.github.com/values-hash': sha256([input.credentials, template]).slice(0, 63),
+        'actions.github.com/values-hash': sha256([github.credentials, template]).slice(0, 63),
       },
     },
     spec: {
-      githubConfigUrl: input.configUrl,
+      githubConfigUrl: github.configUrl,
       githubConfigSecret: credentialsSecretName(input.name),
-      ...(input.runnerGroup ? { runnerGroup: input.runnerGroup } : {}),
+      ...(github.runnerGroup ? { runnerGroup: github.runnerGroup } : {}),
       // ARC fills it in where it is empty, and that would be drift.
       runnerScaleSetName: choice.scaleSetName,
       minRunners: choice.minRunners,
@@ -403,8 +431,8 @@ function autoscalingRunnerSet(input: EnrollmentInput, choice: PoolInput): Kubern
   };
 }
 
-/** One pool: what ARC needs to accept the runner set and to clean it up, then the set itself. */
-export function poolObjects(input: EnrollmentInput, choice: PoolInput): KubernetesObject[] {
+/** One pool of GitHub: what ARC needs to accept the runner set and to clean it up, then the set itself. */
+function githubPoolObjects(input: EnrollmentInput, github: GithubRegistration, choice: PoolInput): KubernetesObject[] {
   const names = poolNames(choice.scaleSetName);
   const metadata = poolMetadata(input, choice);
   // A finalizer always has its cleanup annotation on the set, or the object would never go.
@@ -428,11 +456,34 @@ export function poolObjects(input: EnrollmentInput, choice: PoolInput): Kubernet
       metadata: { ...protectedMetadata, name: names.manager },
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.manager },
       subjects: [
-        { kind: 'ServiceAccount', name: input.controller.serviceAccount, namespace: input.controller.namespace },
+        { kind: 'ServiceAccount', name: github.controller.serviceAccount, namespace: github.controller.namespace },
       ],
     },
-    autoscalingRunnerSet(input, choice),
+    autoscalingRunnerSet(input, github, choice),
   ];
+}
+
+/** Everything of one pool, in an order in which each finds what it needs. */
+export function poolObjects(input: EnrollmentInput, choice: PoolInput): KubernetesObject[] {
+  const { registration } = input;
+  if (registration.kind === 'github') return githubPoolObjects(input, registration, choice);
+  throw new RangeError(`no runners of ${registration.kind} yet`);
+}
+
+export const runnerPrefix = 'flywheel-';
+
+/**
+ * The runners that the portal registers at the forge for a pool, by name. None at GitHub, where ARC does. One at GitLab,
+ * whose manager makes a pod for each job. At Forgejo as many as may run at once: a process that holds another's registration
+ * is the same runner twice.
+ */
+export function runnerNamesOf(
+  kind: Registration['kind'],
+  { scaleSetName, maxRunners }: Pick<PoolInput, 'scaleSetName' | 'maxRunners'>,
+): string[] {
+  if (kind === 'github') return [];
+  const name = `${runnerPrefix}${scaleSetName}`;
+  return kind === 'gitlab' ? [name] : Array.from({ length: maxRunners }, (_, index) => `${name}-${index + 1}`);
 }
 
 const bazelRemoteImage = 'buchgr/bazel-remote-cache:v2.6.2';

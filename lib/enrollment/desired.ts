@@ -35,10 +35,13 @@ export function enrollmentInput(
   return {
     tenant: { slug: row.tenant.slug, quota: quotaOf(row.tenant), hasBazel: known.tenantHasBazel },
     name: row.name,
-    configUrl: scopeUrl(scopeOf(row)),
-    runnerGroup: row.runnerGroup ?? undefined,
-    credentials: known.secrets.credentials,
-    controller: known.controller,
+    registration: {
+      kind: 'github',
+      configUrl: scopeUrl(scopeOf(row)),
+      runnerGroup: row.runnerGroup ?? undefined,
+      credentials: known.secrets.credentials,
+      controller: known.controller,
+    },
     pools: poolInputs(row, spec, known.pools),
     cacheEnv: cacheEnv(row.tenant.slug, known.secrets),
     bazel:

@@ -81,9 +81,12 @@ function objectsOf(
   return enrollmentObjects({
     tenant: { slug, quota: tenant.spec.quota, hasBazel },
     name: metadata.name,
-    configUrl: scopeUrl(spec.scope),
-    credentials,
-    controller: cluster.spec.controller,
+    registration: {
+      kind: 'github',
+      configUrl: scopeUrl(spec.scope),
+      credentials,
+      controller: cluster.spec.controller,
+    },
     pools: spec.pools.flatMap((choice) => {
       const pool = pools.get(choice.pool);
       if (!pool || !isReady(pool)) return [];
