@@ -9,6 +9,7 @@ import {
   quotaProblems,
   scaleSetNameLengthMax,
   scopeUrl,
+  unreadyReason,
   type ClusterDocument,
   type EnrollmentDocument,
   type Pool,
@@ -44,8 +45,8 @@ function checked(enrollment: EnrollmentDocument, tenant: TenantDocument): void {
   for (const choice of enrollment.spec.pools) {
     const pool = pools.get(choice.pool);
     const label = labelOf({ slug: tenant.metadata.name, isDefault: tenant.spec.default }, choice.pool);
-    if (!pool) fields[`pools.${choice.pool}`] = 'is not in the catalog';
-    else if (!isReady(pool)) fields[`pools.${choice.pool}`] = 'has no resources yet; an operator must give them first';
+    const refusal = pool ? unreadyReason(pool) : 'is not in the catalog';
+    if (refusal) fields[`pools.${choice.pool}`] = refusal;
     else if (label.length > scaleSetNameLengthMax)
       fields[`pools.${choice.pool}`] = `its label ${label} is over ${scaleSetNameLengthMax} characters`;
   }

@@ -17,6 +17,7 @@ import {
   TenantSlug,
   type Pool,
   type Quota,
+  unreadyReason,
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
@@ -301,8 +302,8 @@ export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice
   const labels = new Map(pools.map((choice) => [labelOf(row.tenant, choice.pool), choice.pool]));
   for (const [label, name] of labels) {
     const pool = known.get(name);
-    if (!pool) fields[`pools.${name}`] = 'is not in the catalog';
-    else if (!isReady(pool)) fields[`pools.${name}`] = 'has no resources yet; an operator must give them first';
+    const refusal = pool ? unreadyReason(pool) : 'is not in the catalog';
+    if (refusal) fields[`pools.${name}`] = refusal;
     else if (label.length > scaleSetNameLengthMax)
       fields[`pools.${name}`] = `its label ${label} is over ${scaleSetNameLengthMax} characters`;
   }

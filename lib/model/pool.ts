@@ -23,11 +23,21 @@ export const Pool = z.strictObject({
 });
 export type Pool = z.infer<typeof Pool>;
 
-/** A pool that may be chosen: an operator has given it resources. */
+/** A pool that may be chosen: an operator has given it resources, and its class is one that is built. */
 export type ReadyPool = Pool & { cpu: string; memory: string };
 
 export function isReady(pool: Pool): pool is ReadyPool {
-  return pool.cpu !== null && pool.memory !== null;
+  return unreadyReason(pool) === null;
+}
+
+/**
+ * Why a pool cannot be chosen; null where it can. A class other than restricted would be rendered as restricted, and its jobs
+ * would fail without a word: it is refused instead.
+ */
+export function unreadyReason(pool: Pool): string | null {
+  if (pool.cpu === null || pool.memory === null) return 'has no resources yet; an operator must give them first';
+  if (pool.securityClass !== 'restricted') return `is of the class ${pool.securityClass}, which no cluster here serves`;
+  return null;
 }
 
 const runnerImage = 'ghcr.io/actions/actions-runner:2.333.0';
