@@ -55,6 +55,15 @@ function quotaOf(slug: string) {
   return { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace ?? '' } };
 }
 
+function roleAndBinding(slug: string): [KubernetesObject, KubernetesObject] {
+  const { namespace, labels } = (objectsOf(slug).at(-1) as KubernetesObject).metadata;
+  const metadata = { name: 'nothing', namespace: namespace ?? '', labels: labels ?? {} };
+  const apiVersion = 'rbac.authorization.k8s.io/v1';
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'nothing' };
+  const role = { apiVersion, kind: 'Role', metadata, rules: [] };
+  return [role, { apiVersion, kind: 'RoleBinding', metadata, roleRef, subjects: [] }];
+}
+
 async function podsOf(slug: string): Promise<string | undefined> {
   const quota = await readObject(admin, quotaOf(slug));
   return (quota?.['spec'] as { hard: { pods?: string } } | undefined)?.hard.pods;
@@ -149,6 +158,19 @@ describe('F4: a field that somebody else owns', () => {
     await applyAs('somebody', quotaOf(slug));
     await ensured(slug, portal, 3);
     expect(await podsOf(slug)).toBe('3');
+  });
+
+  test('and does not keep what else is missing from being put back', async () => {
+    const slug = freshSlug();
+    await ensured(slug);
+    await applyAs('somebody', { ...quotaOf(slug), spec: { hard: { pods: '98' } } });
+    // Written in a later stage than the quota.
+    const [role, binding] = roleAndBinding(slug);
+    const objects = [...objectsOf(slug, 3), role, binding];
+    const pass = ensureObjects(new ClusterView(portal), objects, allowed);
+    await expect(pass).rejects.toMatchObject({ code: 'conflict' });
+    expect(await readObject(admin, binding)).toBeDefined();
+    expect(await podsOf(slug)).toBe('98');
   });
 
   test('but what an earlier write of ours left is overruled', async () => {

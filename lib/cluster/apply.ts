@@ -23,7 +23,8 @@ function tenantOf(object: KubernetesObject): string {
 
 /**
  * Makes the cluster hold these objects: server-side apply, strict validation, one field manager, only for what the view
- * lacks. Namespaces first, runner sets last: they need what stands before them. Idempotent.
+ * lacks. Namespaces first, runner sets last: they need what stands before them. Idempotent. A field that somebody else owns
+ * is thrown at the end, so that one edited quota does not keep a deleted policy from being put back (F4).
  */
 export async function ensureObjects(
   view: ClusterView,
@@ -31,12 +32,21 @@ export async function ensureObjects(
   guard: Guard,
 ): Promise<Ensured> {
   const missing = objects.map(stamped).filter((object) => !view.has(object));
+  const conflicts: FieldConflict[] = [];
+  const ensure = (object: KubernetesObject) =>
+    view
+      .learn(object, () => ensureObject(view, object))
+      .catch((error: unknown) => {
+        if (!(error instanceof FieldConflict)) throw error;
+        conflicts.push(error);
+      });
   for (const stage of [0, 1, 2, 3]) {
     const batch = missing.filter((object) => (stageOf[object.kind] ?? 1) === stage);
     if (batch.length === 0) continue;
     await guard();
-    await inParallel(batch, (object) => view.learn(object, () => ensureObject(view, object)));
+    await inParallel(batch, ensure);
   }
+  if (conflicts[0]) throw conflicts[0];
   return { applied: missing.length, unchanged: objects.length - missing.length };
 }
 
@@ -136,9 +146,13 @@ function conflictingManagers(error: ClusterRefused): string[] {
     .map((cause) => /conflict with "([^"]*)"/.exec(cause.message ?? '')?.[1] ?? 'unknown');
 }
 
-function fieldConflict(error: ClusterRefused, what: string): AppError {
+class FieldConflict extends AppError {
+  override name = 'FieldConflict';
+}
+
+function fieldConflict(error: ClusterRefused, what: string): FieldConflict {
   const fields = error.refusal.causes.map((cause) => `${cause.field ?? '?'} (${cause.message ?? ''})`).join(', ');
-  return new AppError('conflict', {
+  return new FieldConflict('conflict', {
     log: `${what}: fields owned by others: ${fields}`,
     screen: {
       happened: `Somebody else changed ${what}: ${fields}.`,
