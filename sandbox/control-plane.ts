@@ -2,14 +2,13 @@
 // There are no nodes, so pods stay pending; everything else (quotas, Pod Security, garbage collection, RBAC) is as anywhere.
 //
 //   node sandbox/control-plane.ts build    builds it, showing how far it is, and prints where it is
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { homedir, setPriority } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { buildGoProgram, type BuildOptions, builtGoProgram, type GoProgram, type Progress } from '#sandbox/go-build.ts';
 import { freePort, logTail, startChild, waitUntil, type Child } from '#sandbox/process.ts';
 
 const SOURCE = fileURLToPath(new URL('./control-plane/', import.meta.url));
@@ -17,149 +16,35 @@ const KUBERNETES = '1.37.2';
 
 // ---------------------------------------------------------------------------------------------------------- building
 
-/** Go is missing, too old, or could not build; the message is for the person at the terminal. */
-export class CannotBuild extends Error {}
-
-export interface Progress {
-  done: number;
-  total: number;
-}
-
-export interface BuildOptions {
-  onProgress?: (progress: Progress) => void;
-}
+export { CannotBuild, type BuildOptions, type Progress } from '#sandbox/go-build.ts';
 
 /** The binary, when an earlier build left it in the cache. */
 export function builtControlPlane(): string | undefined {
-  const go = goVersion();
-  if (!go) return undefined;
-  const file = cachedBinary(go);
-  return existsSync(file) ? file : undefined;
+  return builtGoProgram(program);
 }
 
 /**
  * Builds the binary into the user's cache, or waits for whoever is already building it. About ten minutes of two cores the
  * first time, at low priority, so that what runs meanwhile stays usable.
  */
-export async function buildControlPlane(options: BuildOptions = {}): Promise<string> {
-  const go = goVersion();
-  if (!go)
-    throw new CannotBuild('Go is not installed (1.26 or newer is needed to build the Kubernetes control plane).');
-  const file = cachedBinary(go);
-  mkdirSync(cacheDir(), { recursive: true });
-  while (!existsSync(file)) {
-    const lock = takeLock(`${file}.lock`);
-    if (!lock) {
-      await pause(1000);
-      continue;
-    }
-    try {
-      if (!existsSync(file)) await compile(file, options);
-    } finally {
-      lock.release();
-    }
-  }
-  return file;
+export function buildControlPlane(options: BuildOptions = {}): Promise<string> {
+  return buildGoProgram(program, options);
 }
 
-function cacheDir(): string {
-  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'flywheel');
-}
-
-function goVersion(): string | undefined {
-  const { status, stdout } = spawnSync('go', ['version'], { cwd: SOURCE, encoding: 'utf8' });
-  return status === 0 ? stdout.trim() : undefined;
-}
-
-function cachedBinary(go: string): string {
-  const hash = createHash('sha256').update(go);
-  for (const name of ['go.mod', 'go.sum', 'main.go']) hash.update(readFileSync(join(SOURCE, name)));
-  return join(cacheDir(), `control-plane-${hash.digest('hex').slice(0, 16)}`);
-}
-
-/** A lock is a file that its holder keeps touching; one that nobody touches was left by somebody who was killed. */
-function takeLock(file: string): { release(): void } | undefined {
-  const STALE_MS = 20_000;
-  try {
-    if (Date.now() - statSync(file).mtimeMs < STALE_MS) return undefined;
-    rmSync(file, { force: true });
-  } catch {
-    // No such file: free.
-  }
-  try {
-    writeFileSync(file, String(process.pid), { flag: 'wx' });
-  } catch {
-    return undefined;
-  }
-  const touch = setInterval(() => utimesSync(file, new Date(), new Date()), 2000);
-  return {
-    release: () => {
-      clearInterval(touch);
-      rmSync(file, { force: true });
-    },
-  };
-}
-
-const BUILD_FLAGS = ['-trimpath', '-buildvcs=false'];
+const program: GoProgram = {
+  name: 'control-plane',
+  title: 'The Kubernetes control plane',
+  source: SOURCE,
+  inputs: ['go.mod', 'go.sum', 'main.go'],
+  target: '.',
+  flags: ['-trimpath', '-buildvcs=false'],
+  linkerFlags: linkerFlags(),
+};
 
 function linkerFlags(): string {
   const [major, minor] = KUBERNETES.split('.');
   const set = (name: string, value?: string) => `-X k8s.io/component-base/version.${name}=${value}`;
   return ['-s', '-w', set('gitVersion', `v${KUBERNETES}`), set('gitMajor', major), set('gitMinor', minor)].join(' ');
-}
-
-async function compile(file: string, { onProgress }: BuildOptions): Promise<void> {
-  const half = `${file}.${process.pid}.half`;
-  const logFile = `${file}.log`;
-  rmSync(logFile, { force: true });
-  onProgress?.({ done: 0, total: 0 });
-  const total = await countPackagesToBuild();
-  const child = startChild({
-    command: 'go',
-    args: ['build', '-v', ...BUILD_FLAGS, '-ldflags', linkerFlags(), '-o', half, '.'],
-    cwd: SOURCE,
-    env: goEnvironment(),
-    logFile,
-  });
-  if (child.pid) setPriority(child.pid, 10);
-  const done = () => Math.min(total, logTail(logFile, Infinity).split('\n').filter(isPackageName).length);
-  const report = setInterval(() => onProgress?.({ done: done(), total }), 2000);
-  const ending = await child.exited.finally(() => clearInterval(report));
-  if (ending !== 'exit code 0' || !existsSync(half)) {
-    rmSync(half, { force: true });
-    throw new CannotBuild(`The Kubernetes control plane could not be built (${ending}):\n${logTail(logFile)}`);
-  }
-  onProgress?.({ done: total, total });
-  renameSync(half, file);
-  rmSync(logFile, { force: true });
-}
-
-function goEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, GOWORK: 'off' };
-}
-
-/**
- * What `go build -v` will name; packages that Go's own cache already holds are not among them. Fetches the modules on the
- * way, which may take minutes.
- */
-async function countPackagesToBuild(): Promise<number> {
-  const args = ['list', '-deps', ...BUILD_FLAGS, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', '.'];
-  const options = { cwd: SOURCE, env: goEnvironment(), maxBuffer: 1e8 };
-  try {
-    const { stdout } = await promisify(execFile)('go', args, options);
-    return stdout.split('\n').filter(Boolean).length;
-  } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string };
-    throw new CannotBuild(`The Kubernetes control plane cannot be built: ${lastLines(stderr || message)}`);
-  }
-}
-
-function lastLines(text: string): string {
-  return text.trim().split('\n').slice(-5).join('\n');
-}
-
-function isPackageName(line: string): boolean {
-  return line.length > 0 && !line.includes(' ');
 }
 
 // ---------------------------------------------------------------------------------------------------------- running
@@ -394,10 +279,6 @@ function status(parts: Parts, token: string, path: string): Promise<number | und
     asked.setTimeout(5000, () => asked.destroy());
     asked.end();
   });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, ms));
 }
 
 /** One line now and then, for a terminal that may be a log file. */
