@@ -140,6 +140,12 @@ describe('A3: what Postgres itself keeps apart', () => {
         [b.tenantId, b.enrollmentId],
       ],
       [
+        `insert into github_app (id, tenant_id, connection_id, account_id, account_login, app_id, slug, sealed_private_key,
+                                 sealed_webhook_secret, updated_at)
+         values (gen_random_uuid(), $1, 'forge', 'sly', 'sly', 'sly', 'sly', 'sly', 'sly', now())`,
+        [b.tenantId],
+      ],
+      [
         `insert into runner_reading (pod_uid, observed_at, tenant_id, enrollment_id, pool_name, started_at, runner_seconds)
          values ('sly', now(), $1, $2, 'nix', now(), 1)`,
         [b.tenantId, b.enrollmentId],
@@ -179,10 +185,14 @@ describe('A3: what Postgres itself keeps apart', () => {
         'select 1 from delivery',
         'select 1 from credential',
         'select 1 from cache_server',
+        'select 1 from errand',
+        'select sealed_private_key from github_app',
+        'select sealed_webhook_secret from github_app',
         'select sealed_client_secret from forge_connection',
         'select sealed_private_key from forge_connection',
       ])
         expect([sql, await touched(client, sql)]).toEqual([sql, noPrivilege]);
+      expect(await touched(client, 'select slug from github_app')).toBe(1);
       expect(await touched(client, 'select 1 from app_user')).toBe(1);
       expect(await touched(client, 'select 1 from billing_account')).toBe(1);
     });

@@ -10,6 +10,7 @@ export interface TenantRows {
   enrollmentId: string;
   planId: string;
   credentialId: string;
+  githubAppId: string;
   viewId: string;
   auditId: string;
   /** Also the label and the name of the one runner set. */
@@ -93,6 +94,18 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     data: { ...own, kind: 'enroll', baseGeneration: 0, spec: {}, observedHash: '', changes: [], clusterChecked: false },
   });
   const credential = await db.credential.create({ data: { ...own, kind: 'bazel-password', sealedValue: 'sealed' } });
+  const githubApp = await db.githubApp.create({
+    data: {
+      tenantId,
+      connectionId: 'forge',
+      accountId: slug,
+      accountLogin: slug,
+      appId: `app-of-${slug}`,
+      slug: `app-of-${slug}`,
+      sealedPrivateKey: 'sealed',
+      sealedWebhookSecret: 'sealed',
+    },
+  });
   const view = await db.cacheView.create({
     data: { tenantId, serverId: 'attic', plane: 'attic', name: `${slug}+main` },
   });
@@ -121,6 +134,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     enrollmentId,
     planId: plan.id,
     credentialId: credential.id,
+    githubAppId: githubApp.id,
     viewId: view.id,
     auditId: audit.id,
     scaleSetName,
