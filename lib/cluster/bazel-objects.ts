@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { namespacesOf } from '#lib/model/index.ts';
+import { enrollmentLabel, labels, type EnrollmentInput, type KubernetesObject } from './objects.ts';
+import { bazelPorts, defaultDeny, namespace, networkPolicy } from './tenant-objects.ts';
+
+const bazelRemoteImage = 'buchgr/bazel-remote-cache:v2.6.2';
+const bazelUid = 65_532;
+
+/** bazel-remote reads Apache's {SHA}; the password is 256 random bits, so the fast hash gives nothing away. */
+function htpasswdLine(user: string, password: string): string {
+  return `${user}:{SHA}${createHash('sha1').update(password).digest('base64')}`;
+}
+
+/** One bazel-remote for the tenant in a namespace of its own: its content store knows no tenants (bazel-remote 2.6.2). */
+export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
+  if (!input.bazel) return [];
+  const { slug } = input.tenant;
+  const ns = namespacesOf(slug);
+  const name = 'bazel-remote';
+  const selector = { 'app.kubernetes.io/name': name };
+  const metadata = { name, namespace: ns.bazel, labels: labels(slug, { ...selector, [enrollmentLabel]: input.name }) };
+  const storage = `${input.bazel.sizeGib}Gi`;
+  return [
+    namespace(ns.bazel, slug),
+    {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'flywheel', namespace: ns.bazel, labels: labels(slug) },
+      spec: {
+        hard: {
+          'limits.cpu': '4',
+          'limits.memory': '4Gi',
+          pods: '2',
+          'requests.storage': storage,
+          persistentvolumeclaims: '1',
+          'services.loadbalancers': '0',
+          'services.nodeports': '0',
+        },
+      },
+    },
+    defaultDeny(slug, ns.bazel),
+    networkPolicy('allow-runners', slug, ns.bazel, {
+      podSelector: { matchLabels: selector },
+      policyTypes: ['Ingress'],
+      ingress: [
+        {
+          from: [
+            { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ns.runners } }, podSelector: {} },
+          ],
+          ports: bazelPorts.map((port) => ({ protocol: 'TCP', port })),
+        },
+      ],
+    }),
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: 'Opaque',
+      metadata: { ...metadata, name: 'bazel-remote-htpasswd' },
+      data: { htpasswd: Buffer.from(`${htpasswdLine(input.bazel.user, input.bazel.password)}\n`).toString('base64') },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata,
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } } },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: {
+        selector,
+        ports: [
+          { name: 'http', port: 8080, targetPort: 8080, protocol: 'TCP' },
+          { name: 'grpc', port: 9092, targetPort: 9092, protocol: 'TCP' },
+        ],
+      },
+    },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: {
+        replicas: 1,
+        strategy: { type: 'Recreate' },
+        selector: { matchLabels: selector },
+        template: {
+          metadata: { labels: labels(slug, selector) },
+          spec: {
+            automountServiceAccountToken: false,
+            enableServiceLinks: false,
+            securityContext: {
+              runAsNonRoot: true,
+              runAsUser: bazelUid,
+              runAsGroup: bazelUid,
+              fsGroup: bazelUid,
+              seccompProfile: { type: 'RuntimeDefault' },
+            },
+            containers: [
+              {
+                name,
+                image: bazelRemoteImage,
+                imagePullPolicy: 'Always',
+                args: [
+                  '--dir=/data',
+                  `--max_size=${Math.max(1, Math.floor(input.bazel.sizeGib * 0.9))}`,
+                  '--htpasswd_file=/etc/bazel-remote/htpasswd',
+                  '--enable_endpoint_metrics',
+                ],
+                ports: [
+                  { name: 'http', containerPort: 8080, protocol: 'TCP' },
+                  { name: 'grpc', containerPort: 9092, protocol: 'TCP' },
+                ],
+                resources: {
+                  requests: { cpu: '100m', memory: '256Mi', 'ephemeral-storage': '100Mi' },
+                  limits: { cpu: '2', memory: '2Gi', 'ephemeral-storage': '1Gi' },
+                },
+                securityContext: {
+                  allowPrivilegeEscalation: false,
+                  readOnlyRootFilesystem: true,
+                  capabilities: { drop: ['ALL'] },
+                },
+                readinessProbe: { httpGet: { path: '/status', port: 'http' }, periodSeconds: 10 },
+                volumeMounts: [
+                  { name: 'data', mountPath: '/data' },
+                  { name: 'htpasswd', mountPath: '/etc/bazel-remote', readOnly: true },
+                ],
+              },
+            ],
+            volumes: [
+              { name: 'data', persistentVolumeClaim: { claimName: name } },
+              { name: 'htpasswd', secret: { secretName: 'bazel-remote-htpasswd' } },
+            ],
+          },
+        },
+      },
+    },
+  ];
+}

@@ -1,0 +1,193 @@
+import { namespacesOf } from '#lib/model/index.ts';
+import {
+  cacheSecretName,
+  enrollmentLabel,
+  hasCache,
+  labels,
+  plainPod,
+  poolLabel,
+  registered,
+  restrictedContainer,
+  restrictedPod,
+  runnerNamesOf,
+  runnerSecondsMost,
+  runnerUid,
+  secret,
+  sha256,
+  type EnrollmentInput,
+  type ForgejoRegistration,
+  type KubernetesObject,
+  type PoolInput,
+} from './objects.ts';
+import { allowForge } from './tenant-objects.ts';
+
+/*
+ * Forgejo's runners: for each that may run at once a registration, and a pod that holds it and runs its jobs.
+ *
+ * Facts of forgejo-runner 12, from Forgejo's docs/admin/actions/{registration,configuration}.md and the runner's own example
+ * configuration: there is no Kubernetes executor, `docker://` labels want a Docker daemon, which a restricted namespace has
+ * not, and `host` labels run a job where the runner runs. `one-job --wait` ends after a job; Forgejo 15 then forgets a runner
+ * that was registered as ephemeral. The program is linked statically, so it runs in any pool's image.
+ */
+
+const runnerImage = 'data.forgejo.org/forgejo/runner:12';
+const programFolder = '/flywheel/bin';
+const configFolder = '/flywheel/config';
+const workFolder = '/home/runner/_work';
+/** How long a runner that is replaced waits for its job. */
+const jobEndSeconds = 3600;
+const configHash = 'flywheel.dev/config-hash';
+
+function accountName(label: string): string {
+  return `${label}-forgejo`;
+}
+
+/** JSON is YAML, and there nothing gets out of its quotes (A16). */
+function config(forgejo: ForgejoRegistration, name: string, label: string): string {
+  const { uuid, token } = registered(forgejo.runners, name);
+  return JSON.stringify({
+    log: { level: 'info' },
+    runner: {
+      capacity: 1,
+      timeout: `${runnerSecondsMost}s`,
+      shutdown_timeout: `${jobEndSeconds - 60}s`,
+      fetch_interval: '2s',
+    },
+    cache: { enabled: false },
+    container: { privileged: false, docker_host: '-', valid_volumes: [] },
+    host: { workdir_parent: workFolder },
+    server: { connections: { forge: { url: `${forgejo.url}/`, uuid, token, labels: [`${label}:host`] } } },
+  });
+}
+
+function selectorOf(instance: string): Record<string, string> {
+  return { 'app.kubernetes.io/name': 'forgejo-runner', 'app.kubernetes.io/instance': instance };
+}
+
+type Runner = { instance: string; configText: string; ephemeral: boolean };
+
+function runnerPod(
+  input: EnrollmentInput,
+  { pool, scaleSetName }: PoolInput,
+  { instance, configText, ephemeral }: Runner,
+): Record<string, unknown> {
+  const size = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
+  const resources = { requests: size, limits: size };
+  const program = { name: 'program', mountPath: programFolder };
+  return {
+    metadata: {
+      labels: labels(input.tenant.slug, {
+        [enrollmentLabel]: input.name,
+        [poolLabel]: pool.name,
+        ...selectorOf(instance),
+      }),
+      annotations: { [configHash]: sha256(configText) },
+    },
+    spec: {
+      ...plainPod,
+      serviceAccountName: accountName(scaleSetName),
+      hostUsers: false,
+      terminationGracePeriodSeconds: jobEndSeconds,
+      securityContext: restrictedPod(runnerUid),
+      initContainers: [
+        {
+          name: 'program',
+          image: runnerImage,
+          imagePullPolicy: 'Always',
+          command: ['cp', '/bin/forgejo-runner', `${programFolder}/forgejo-runner`],
+          // As much as the runner, since a pod takes the larger of the two and the quota counts it so.
+          resources,
+          securityContext: { ...restrictedContainer, readOnlyRootFilesystem: true },
+          volumeMounts: [program],
+        },
+      ],
+      containers: [
+        {
+          name: 'runner',
+          image: pool.image,
+          imagePullPolicy: 'Always',
+          command: [
+            `${programFolder}/forgejo-runner`,
+            '--config',
+            `${configFolder}/config.yml`,
+            ...(ephemeral ? ['one-job', '--wait'] : ['daemon']),
+          ],
+          workingDir: workFolder,
+          env: [{ name: 'HOME', value: workFolder }],
+          ...(hasCache(input) ? { envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] } : {}),
+          resources,
+          securityContext: restrictedContainer,
+          volumeMounts: [
+            { ...program, readOnly: true },
+            { name: 'config', mountPath: configFolder, readOnly: true },
+            { name: 'work', mountPath: workFolder },
+            { name: 'tmp', mountPath: '/tmp' },
+          ],
+        },
+      ],
+      volumes: [
+        { name: 'program', emptyDir: { sizeLimit: '256Mi' } },
+        { name: 'config', secret: { secretName: `${instance}-forgejo` } },
+        { name: 'work', emptyDir: { sizeLimit: pool.storage } },
+        { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
+      ],
+    },
+  };
+}
+
+/** One runner: its registration, which no other pod sees, and its pod. */
+function runnerObjects(
+  input: EnrollmentInput,
+  forgejo: ForgejoRegistration,
+  choice: PoolInput,
+  name: string,
+  index: number,
+): KubernetesObject[] {
+  const { slug } = input.tenant;
+  const instance = `${choice.scaleSetName}-${index + 1}`;
+  const objectName = `${instance}-forgejo`;
+  const own = { [poolLabel]: choice.pool.name };
+  const configText = config(forgejo, name, choice.scaleSetName);
+  return [
+    secret(objectName, input, { 'config.yml': configText }, own),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: {
+        name: objectName,
+        namespace: namespacesOf(slug).runners,
+        labels: labels(slug, { [enrollmentLabel]: input.name, ...own }),
+      },
+      spec: {
+        replicas: 1,
+        // Two pods of one registration are the same runner twice.
+        strategy: { type: 'Recreate' },
+        selector: { matchLabels: selectorOf(instance) },
+        template: runnerPod(input, choice, { instance, configText, ephemeral: forgejo.ephemeral }),
+      },
+    },
+  ];
+}
+
+/** One pool of Forgejo: an account that may nothing, then each runner with its registration. */
+export function forgejoPoolObjects(
+  input: EnrollmentInput,
+  forgejo: ForgejoRegistration,
+  choice: PoolInput,
+): KubernetesObject[] {
+  const { slug } = input.tenant;
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: {
+        name: accountName(choice.scaleSetName),
+        namespace: namespacesOf(slug).runners,
+        labels: labels(slug, { [enrollmentLabel]: input.name, [poolLabel]: choice.pool.name }),
+      },
+      automountServiceAccountToken: false,
+    },
+    ...allowForge(input, choice),
+    ...runnerNamesOf('forgejo', choice).flatMap((name, index) => runnerObjects(input, forgejo, choice, name, index)),
+  ];
+}

@@ -1,0 +1,193 @@
+import { namespacesOf } from '#lib/model/index.ts';
+import {
+  cacheSecretName,
+  enrollmentLabel,
+  hasCache,
+  labels,
+  poolLabel,
+  restrictedContainer,
+  restrictedPod,
+  runnerSecondsMost,
+  runnerUid,
+  sha256,
+  type EnrollmentInput,
+  type GithubCredentials,
+  type GithubRegistration,
+  type KubernetesObject,
+  type PoolInput,
+} from './objects.ts';
+import { allowForge } from './tenant-objects.ts';
+
+/*
+ * GitHub's runners, by Actions Runner Controller.
+ *
+ * Facts of ARC 0.14.2, from actions/actions-runner-controller at that release: charts/gha-runner-scale-set/templates
+ * (names, labels, cleanup annotations and finalizers, manager Role), controllers/actions.github.com/autoscalingrunnerset_controller.go
+ * (deletes a set whose version label is missing or of another minor). Pod profile: Pod Security Standards "restricted" and more.
+ */
+
+const cleanupProtection = 'actions.github.com/cleanup-protection';
+
+export function credentialsSecretName(enrollment: string): string {
+  return `${enrollment}-github`;
+}
+
+export function githubSecret(credentials: GithubCredentials): Record<string, string> {
+  if ('token' in credentials) return { github_token: credentials.token };
+  return {
+    github_app_id: credentials.appId,
+    github_app_installation_id: credentials.installationId,
+    github_app_private_key: credentials.privateKey,
+  };
+}
+
+/** ARC's manager acts in the tenant's namespace by this Role; without it nothing starts and nothing ends. */
+export const managerRules = [
+  { apiGroups: [''], resources: ['pods'], verbs: ['create', 'delete', 'get'] },
+  { apiGroups: [''], resources: ['pods/status'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'delete', 'get', 'list', 'patch', 'update'] },
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['create', 'delete', 'get', 'list', 'patch', 'update'] },
+  {
+    apiGroups: ['rbac.authorization.k8s.io'],
+    resources: ['rolebindings'],
+    verbs: ['create', 'delete', 'get', 'patch', 'update'],
+  },
+  {
+    apiGroups: ['rbac.authorization.k8s.io'],
+    resources: ['roles'],
+    verbs: ['create', 'delete', 'get', 'patch', 'update'],
+  },
+];
+
+function poolNames(scaleSetName: string) {
+  return {
+    manager: `${scaleSetName}-gha-rs-manager`,
+    serviceAccount: `${scaleSetName}-gha-rs-no-permission`,
+  };
+}
+
+function runnerPod(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): Record<string, unknown> {
+  const resources = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
+  return {
+    metadata: {
+      labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, [poolLabel]: pool.name }),
+    },
+    spec: {
+      serviceAccountName: poolNames(scaleSetName).serviceAccount,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      hostUsers: false,
+      restartPolicy: 'Never',
+      activeDeadlineSeconds: runnerSecondsMost,
+      nodeSelector: { 'kubernetes.io/os': 'linux' },
+      securityContext: restrictedPod(runnerUid),
+      containers: [
+        {
+          name: 'runner',
+          image: pool.image,
+          imagePullPolicy: 'Always',
+          command: ['/home/runner/run.sh'],
+          ...(hasCache(input) ? { envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] } : {}),
+          resources: { requests: resources, limits: resources },
+          securityContext: restrictedContainer,
+          volumeMounts: [
+            { name: 'work', mountPath: '/home/runner/_work' },
+            { name: 'tmp', mountPath: '/tmp' },
+          ],
+        },
+      ],
+      volumes: [
+        { name: 'work', emptyDir: { sizeLimit: pool.storage } },
+        { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
+      ],
+    },
+  };
+}
+
+function poolMetadata(input: EnrollmentInput, { pool, scaleSetName }: PoolInput) {
+  return {
+    namespace: namespacesOf(input.tenant.slug).runners,
+    labels: labels(input.tenant.slug, {
+      [enrollmentLabel]: input.name,
+      [poolLabel]: pool.name,
+      'actions.github.com/scale-set-name': scaleSetName,
+      'actions.github.com/scale-set-namespace': namespacesOf(input.tenant.slug).runners,
+      'app.kubernetes.io/part-of': 'gha-rs',
+    }),
+  };
+}
+
+function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration, choice: PoolInput): KubernetesObject {
+  const names = poolNames(choice.scaleSetName);
+  const metadata = poolMetadata(input, choice);
+  const template = runnerPod(input, choice);
+  return {
+    apiVersion: 'actions.github.com/v1alpha1',
+    kind: 'AutoscalingRunnerSet',
+    metadata: {
+      ...metadata,
+      name: choice.scaleSetName,
+      labels: {
+        ...metadata.labels,
+        'app.kubernetes.io/name': choice.scaleSetName,
+        'app.kubernetes.io/instance': choice.scaleSetName,
+        'app.kubernetes.io/component': 'autoscaling-runner-set',
+        'app.kubernetes.io/version': github.controller.version,
+      },
+      annotations: {
+        'actions.github.com/cleanup-manager-role-binding': names.manager,
+        'actions.github.com/cleanup-manager-role-name': names.manager,
+        'actions.github.com/cleanup-no-permission-service-account-name': names.serviceAccount,
+        // Nothing watches the Secret: only a change here makes the listener read a rotated key. At most 63 characters.
+        'actions.github.com/values-hash': sha256([github.credentials, template]).slice(0, 63),
+      },
+    },
+    spec: {
+      githubConfigUrl: github.configUrl,
+      githubConfigSecret: credentialsSecretName(input.name),
+      ...(github.runnerGroup ? { runnerGroup: github.runnerGroup } : {}),
+      // ARC fills it in where it is empty, and that would be drift.
+      runnerScaleSetName: choice.scaleSetName,
+      minRunners: choice.minRunners,
+      maxRunners: choice.maxRunners,
+      template,
+    },
+  };
+}
+
+/** One pool of GitHub: what ARC needs to accept the runner set and to clean it up, then the set itself. */
+export function githubPoolObjects(
+  input: EnrollmentInput,
+  github: GithubRegistration,
+  choice: PoolInput,
+): KubernetesObject[] {
+  const names = poolNames(choice.scaleSetName);
+  const metadata = poolMetadata(input, choice);
+  // A finalizer always has its cleanup annotation on the set, or the object would never go.
+  const protectedMetadata = { ...metadata, finalizers: [cleanupProtection] };
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { ...protectedMetadata, name: names.serviceAccount },
+      automountServiceAccountToken: false,
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { ...protectedMetadata, name: names.manager },
+      rules: managerRules,
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { ...protectedMetadata, name: names.manager },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.manager },
+      subjects: [
+        { kind: 'ServiceAccount', name: github.controller.serviceAccount, namespace: github.controller.namespace },
+      ],
+    },
+    ...allowForge(input, choice),
+    autoscalingRunnerSet(input, github, choice),
+  ];
+}

@@ -1,0 +1,298 @@
+import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf, type ReadyPool } from '#lib/model/index.ts';
+import {
+  cacheSecretName,
+  enrollmentLabel,
+  hasCache,
+  labels,
+  plainPod,
+  poolLabel,
+  registered,
+  restrictedContainer,
+  restrictedPod,
+  runnerNamesOf,
+  runnerUid,
+  secret,
+  sha256,
+  type EnrollmentInput,
+  type GitlabRegistration,
+  type KubernetesObject,
+  type PoolInput,
+} from './objects.ts';
+import { allowForge, managerSize, poolPolicy } from './tenant-objects.ts';
+import { toml, type TomlTable } from './toml.ts';
+
+/*
+ * GitLab's runners: for each pool a manager, which is gitlab-runner with the Kubernetes executor and makes a pod for each job.
+ *
+ * Facts of gitlab-runner 19, from gitlabhq/gitlab-runner: docs/executors/kubernetes/_index.md (settings, the manager's rights,
+ * pod_spec), docs/configuration/advanced-configuration.md and feature-flags.md, dockerfiles/runner/alpine (SIGQUIT lets jobs
+ * end; the configuration's folder also keeps the manager's own id).
+ */
+
+const managerImage = 'registry.gitlab.com/gitlab-org/gitlab-runner:alpine-v19.3.0';
+const managerUid = 10_001;
+const managerHome = '/home/gitlab-runner';
+const configFile = `${managerHome}/.gitlab-runner/config.toml`;
+/** How long a manager that is replaced waits for its jobs; then they end with it. The chart's own figure. */
+const jobsEndSeconds = 3600;
+const configHash = 'flywheel.dev/config-hash';
+
+/**
+ * What the Kubernetes executor does in its namespace: list and watch of pods for its informer, attach and exec for scripts, a
+ * Secret a job for registries' credentials, events to say why a pod did not start. Not the services that its documentation
+ * also names: only services with ports of their own want those, and the quota holds none.
+ */
+export const gitlabManagerRules = [
+  { apiGroups: [''], resources: ['pods'], verbs: ['create', 'delete', 'get', 'list', 'watch'] },
+  { apiGroups: [''], resources: ['pods/attach'], verbs: ['create', 'delete', 'get', 'patch'] },
+  { apiGroups: [''], resources: ['pods/exec'], verbs: ['create', 'delete', 'get', 'patch'] },
+  { apiGroups: [''], resources: ['pods/log'], verbs: ['get', 'list'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'delete', 'get', 'update'] },
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['events'], verbs: ['list'] },
+];
+
+function namesOf(label: string) {
+  return { manager: `${label}-gitlab`, job: `${label}-gitlab-job` };
+}
+
+type Size = { cpu: bigint; memory: bigint; storage: bigint };
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+const mebibyte = 1024n ** 2n;
+
+/**
+ * A pool's size is that of a job's whole pod, as at GitHub, where the runner's own program is within it: what fetches and
+ * uploads beside the job (the helper) takes an eighth of the CPU and a quarter of the memory, up to a limit, and the job the
+ * rest. So the quota holds as many jobs as was said.
+ */
+export function jobSizes(pool: ReadyPool): { build: Size; helper: Size } {
+  const whole = { cpu: cpuMillicores(pool.cpu), memory: memoryBytes(pool.memory), storage: memoryBytes(pool.storage) };
+  const helper = {
+    cpu: least(500n, whole.cpu / 8n),
+    memory: least(512n * mebibyte, whole.memory / 4n),
+    storage: least(1024n * mebibyte, whole.storage / 8n),
+  };
+  const build = {
+    cpu: whole.cpu - helper.cpu,
+    memory: whole.memory - helper.memory,
+    storage: whole.storage - helper.storage,
+  };
+  return { build, helper };
+}
+
+/** Requests and limits alike: what a job may use is what is set aside for it, and what the quota counts. */
+function resources(prefix: string, { cpu, memory, storage }: Size): TomlTable {
+  return Object.fromEntries(
+    ['request', 'limit'].flatMap((bound) => [
+      [`${prefix}cpu_${bound}`, formatCpu(cpu)],
+      [`${prefix}memory_${bound}`, formatMemory(memory)],
+      [`${prefix}ephemeral_storage_${bound}`, formatMemory(storage)],
+    ]),
+  );
+}
+
+/** What a job may not choose for itself: an empty pattern turns its variable off. */
+const nothingOverwritten: TomlTable = {
+  namespace_overwrite_allowed: '',
+  service_account_overwrite_allowed: '',
+  pod_labels_overwrite_allowed: '',
+  pod_annotations_overwrite_allowed: '',
+  node_selector_overwrite_allowed: '',
+  node_tolerations_overwrite_allowed: '',
+  bearer_token_overwrite_allowed: false,
+};
+
+/** What config.toml has no word for, as a patch of the job's pod. */
+function podPatch(input: EnrollmentInput): Record<string, unknown> {
+  return {
+    hostUsers: false,
+    enableServiceLinks: false,
+    securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+    // From the Secret, so that a renewed token reaches the next job and the manager need not start anew.
+    ...(hasCache(input)
+      ? { containers: [{ name: 'build', envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] }] }
+      : {}),
+  };
+}
+
+function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): TomlTable {
+  const { build, helper } = jobSizes(pool);
+  return {
+    namespace: namespacesOf(input.tenant.slug).runners,
+    image: pool.image,
+    pull_policy: ['always'],
+    allowed_pull_policies: ['always'],
+    ...resources('', build),
+    ...resources('helper_', helper),
+    privileged: false,
+    allow_privilege_escalation: false,
+    cap_drop: ['ALL'],
+    service_account: namesOf(scaleSetName).job,
+    automount_service_account_token: false,
+    ...nothingOverwritten,
+    // A user of its own on the node has no right to make folders at the root of the file system.
+    logs_base_dir: '/tmp',
+    scripts_base_dir: '/tmp',
+    // A node may have to be started first.
+    poll_timeout: 600,
+    retry_backoff_max: 10_000,
+    retry_limits: { 'exceeded quota': 30 },
+    node_selector: { 'kubernetes.io/os': 'linux' },
+    pod_labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, [poolLabel]: pool.name }),
+    pod_security_context: {
+      run_as_non_root: true,
+      run_as_user: runnerUid,
+      run_as_group: runnerUid,
+      fs_group: runnerUid,
+    },
+    pod_spec: [{ name: 'flywheel', patch_type: 'strategic', patch: JSON.stringify(podPatch(input)) }],
+  };
+}
+
+/** A limit of 0 is none to gitlab-runner, and `concurrent` may not be 0: a pool of none has no manager instead. */
+function config(input: EnrollmentInput, gitlab: GitlabRegistration, choice: PoolInput): string {
+  const [name = ''] = runnerNamesOf('gitlab', choice);
+  const atOnce = Math.max(1, choice.maxRunners);
+  return toml({
+    concurrent: atOnce,
+    check_interval: 3,
+    log_format: 'json',
+    runners: [
+      {
+        name,
+        url: gitlab.url,
+        token: registered(gitlab.runners, name).token,
+        executor: 'kubernetes',
+        limit: atOnce,
+        builds_dir: '/tmp/builds',
+        environment: ['HOME=/tmp'],
+        feature_flags: {
+          // The portal rotates; the runner could not write what it was given into a Secret.
+          FF_DISABLE_AUTOMATIC_TOKEN_ROTATION: true,
+          FF_USE_ADVANCED_POD_SPEC_CONFIGURATION: true,
+          FF_USE_POD_ACTIVE_DEADLINE_SECONDS: true,
+        },
+        kubernetes: kubernetes(input, choice),
+      },
+    ],
+  });
+}
+
+/** Addresses at which an API server may be: none of the public internet, and no metadata service. */
+const clusterAddresses = ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
+
+function managerPod(input: EnrollmentInput, choice: PoolInput, configText: string): Record<string, unknown> {
+  const names = namesOf(choice.scaleSetName);
+  return {
+    metadata: {
+      // Without the pool's label: what bears it is a runner, and is metered.
+      labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, ...selectorOf(choice) }),
+      // A hash tells nothing of a token of twenty random characters and more.
+      annotations: { [configHash]: sha256(configText) },
+    },
+    spec: {
+      ...plainPod,
+      serviceAccountName: names.manager,
+      automountServiceAccountToken: true,
+      terminationGracePeriodSeconds: jobsEndSeconds,
+      securityContext: restrictedPod(managerUid),
+      containers: [
+        {
+          name: 'manager',
+          image: managerImage,
+          imagePullPolicy: 'Always',
+          command: ['gitlab-runner', 'run', '--config', configFile, '--working-directory', managerHome],
+          env: [{ name: 'HOME', value: managerHome }],
+          resources: { requests: managerSize, limits: managerSize },
+          securityContext: { ...restrictedContainer, readOnlyRootFilesystem: true },
+          volumeMounts: [
+            { name: 'home', mountPath: managerHome },
+            { name: 'state', mountPath: `${managerHome}/.gitlab-runner` },
+            { name: 'config', mountPath: configFile, subPath: 'config.toml', readOnly: true },
+            { name: 'tmp', mountPath: '/tmp' },
+          ],
+        },
+      ],
+      volumes: [
+        { name: 'home', emptyDir: { sizeLimit: '64Mi' } },
+        { name: 'state', emptyDir: { sizeLimit: '1Mi' } },
+        { name: 'config', secret: { secretName: names.manager } },
+        { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
+      ],
+    },
+  };
+}
+
+function selectorOf({ scaleSetName }: PoolInput): Record<string, string> {
+  return { 'app.kubernetes.io/name': 'gitlab-runner', 'app.kubernetes.io/instance': scaleSetName };
+}
+
+/** One pool of GitLab: its manager's configuration and rights, the account of its jobs, then the manager. */
+export function gitlabPoolObjects(
+  input: EnrollmentInput,
+  gitlab: GitlabRegistration,
+  choice: PoolInput,
+): KubernetesObject[] {
+  const { slug } = input.tenant;
+  const ns = namespacesOf(slug).runners;
+  const names = namesOf(choice.scaleSetName);
+  const own = { [poolLabel]: choice.pool.name };
+  const metadata = { namespace: ns, labels: labels(slug, { [enrollmentLabel]: input.name, ...own }) };
+  const configText = config(input, gitlab, choice);
+  const account = (name: string) => ({
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { ...metadata, name },
+    automountServiceAccountToken: false,
+  });
+  return [
+    secret(names.manager, input, { 'config.toml': configText }, own),
+    account(names.job),
+    account(names.manager),
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { ...metadata, name: names.manager },
+      rules: gitlabManagerRules,
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { ...metadata, name: names.manager },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: names.manager },
+      subjects: [{ kind: 'ServiceAccount', name: names.manager, namespace: ns }],
+    },
+    apiServerPolicy(input, choice),
+    ...allowForge(input, choice),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { ...metadata, name: names.manager },
+      spec: {
+        replicas: choice.maxRunners > 0 ? 1 : 0,
+        // Two managers at once would run twice as many jobs as were bought.
+        strategy: { type: 'Recreate' },
+        selector: { matchLabels: selectorOf(choice) },
+        template: managerPod(input, choice, configText),
+      },
+    },
+  ];
+}
+
+/** The manager, and nothing that runs a job, reaches the API server, wherever in the cluster's own ranges it is. */
+function apiServerPolicy(input: EnrollmentInput, choice: PoolInput): KubernetesObject {
+  return poolPolicy(input, choice, namesOf(choice.scaleSetName).manager, {
+    podSelector: { matchLabels: selectorOf(choice) },
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: clusterAddresses.map((cidr) => ({ ipBlock: { cidr } })),
+        ports: [443, 6443].map((port) => ({ protocol: 'TCP', port })),
+      },
+    ],
+  });
+}

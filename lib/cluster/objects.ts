@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import type { ReadyPool } from '#lib/model/index.ts';
+import { namespacesOf } from '#lib/model/index.ts';
+
+/* What goes into an enrollment's objects, and what all of them have in common. */
+
+export type KubernetesObject = {
+  apiVersion: string;
+  kind: string;
+  metadata: {
+    name: string;
+    namespace?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    finalizers?: string[];
+  };
+  [field: string]: unknown;
+};
+
+export const managedBy = 'flywheel';
+export const tenantLabel = 'flywheel.dev/tenant';
+export const enrollmentLabel = 'flywheel.dev/enrollment';
+export const poolLabel = 'flywheel.dev/pool';
+
+/** GitHub ends a self-hosted job after five days; nothing of ours outlives that. */
+export const runnerSecondsMost = 5 * 24 * 3600;
+export const runnerUid = 1001;
+
+export type TenantInput = {
+  slug: string;
+  quota: { cpu: string; memory: string; runners: number };
+  /** Where runners find the caches inside the cluster; absent when the cache is reached by 443 like anything else. */
+  cacheEndpoint?: { namespace: string; port: number } | undefined;
+  hasBazel: boolean;
+  /** Pods in the runners' namespace that run nobody's job (`managersOf`), over all enrollments of the tenant. None if left out. */
+  managers?: number | undefined;
+};
+
+export type ControllerInput = { version: string; namespace: string; serviceAccount: string };
+
+/** An App's, or a token where no App may act: a GitHub enterprise. ARC refuses a Secret that has both, and one that has neither. */
+export type GithubCredentials = { appId: string; installationId: string; privateKey: string } | { token: string };
+
+export type GithubRegistration = {
+  kind: 'github';
+  configUrl: string;
+  runnerGroup?: string | undefined;
+  credentials: GithubCredentials;
+  controller: ControllerInput;
+};
+
+/** What each runner proves itself with, by the runner's name (`runnerNamesOf`). */
+export type GitlabRegistration = { kind: 'gitlab'; url: string; runners: Readonly<Record<string, { token: string }>> };
+
+export type ForgejoRegistration = {
+  kind: 'forgejo';
+  url: string;
+  runners: Readonly<Record<string, { uuid: string; token: string }>>;
+  /** Whether the server forgets a runner when it has had its job (Forgejo 15). */
+  ephemeral: boolean;
+};
+
+/** How the runners of an enrollment come to their forge: by ARC, or as the portal registered them. */
+export type Registration = GithubRegistration | GitlabRegistration | ForgejoRegistration;
+
+export type PoolInput = { pool: ReadyPool; scaleSetName: string; minRunners: number; maxRunners: number };
+
+export type EnrollmentInput = {
+  tenant: TenantInput;
+  name: string;
+  registration: Registration;
+  pools: readonly PoolInput[];
+  /** Where the forge is, when it is not on the public internet at 443. */
+  forgeEndpoint?: { namespace: string; port: number } | { cidr: string; port: number } | undefined;
+  /** Environment of the runners that reaches the caches; kept in a Secret. */
+  cacheEnv: Record<string, string>;
+  bazel?: { sizeGib: number; user: string; password: string } | undefined;
+};
+
+export function labels(slug: string, more: Record<string, string> = {}): Record<string, string> {
+  return { 'app.kubernetes.io/managed-by': managedBy, [tenantLabel]: slug, ...more };
+}
+
+export function sha256(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
+
+export const runnerPrefix = 'flywheel-';
+
+/**
+ * The runners that the portal registers at the forge for a pool, by name. None at GitHub, where ARC does. One at GitLab,
+ * whose manager makes a pod for each job. At Forgejo as many as may run at once: a process that holds another's registration
+ * is the same runner twice.
+ */
+export function runnerNamesOf(
+  kind: Registration['kind'],
+  { scaleSetName, maxRunners }: Pick<PoolInput, 'scaleSetName' | 'maxRunners'>,
+): string[] {
+  if (kind === 'github') return [];
+  const name = `${runnerPrefix}${scaleSetName}`;
+  return kind === 'gitlab' ? [name] : Array.from({ length: maxRunners }, (_, index) => `${name}-${index + 1}`);
+}
+
+/** Of a runner that the portal registered; without it nothing can be rendered, which is the caller's mistake. */
+export function registered<T>(runners: Readonly<Record<string, T>>, name: string): T {
+  const runner = Object.hasOwn(runners, name) ? runners[name] : undefined;
+  if (runner === undefined) throw new RangeError(`runner ${name} is not registered`);
+  return runner;
+}
+
+export function hasCache(input: EnrollmentInput): boolean {
+  return Object.keys(input.cacheEnv).length > 0;
+}
+
+/** Of every pod: no token of the cluster's API unless the pod is for that, no names of the namespace's services. */
+export const plainPod = {
+  automountServiceAccountToken: false,
+  enableServiceLinks: false,
+  nodeSelector: { 'kubernetes.io/os': 'linux' },
+};
+
+/** Pod Security Standards "restricted", for a pod whose processes are of one user. */
+export function restrictedPod(uid: number): Record<string, unknown> {
+  return {
+    runAsNonRoot: true,
+    runAsUser: uid,
+    runAsGroup: uid,
+    fsGroup: uid,
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+}
+
+export const restrictedContainer = {
+  allowPrivilegeEscalation: false,
+  privileged: false,
+  runAsNonRoot: true,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+export function cacheSecretName(enrollment: string): string {
+  return `${enrollment}-cache`;
+}
+
+export function secret(
+  name: string,
+  input: EnrollmentInput,
+  values: Record<string, string>,
+  more: Record<string, string> = {},
+): KubernetesObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'Opaque',
+    metadata: {
+      name,
+      namespace: namespacesOf(input.tenant.slug).runners,
+      labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, ...more }),
+    },
+    // `data`, not `stringData`: what is applied can then be compared with what is observed.
+    data: Object.fromEntries(
+      Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+    ),
+  };
+}
+
+export const sealedValue = '<sealed>';
+
+/** The object as a person may see it: a Secret's values are never shown. */
+export function redacted(object: KubernetesObject): KubernetesObject {
+  if (object.kind !== 'Secret') return object;
+  const data = (object['data'] ?? {}) as Record<string, string>;
+  return { ...object, data: Object.fromEntries(Object.keys(data).map((key) => [key, sealedValue])) };
+}

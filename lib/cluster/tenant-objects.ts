@@ -1,0 +1,222 @@
+import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf } from '#lib/model/index.ts';
+import {
+  enrollmentLabel,
+  labels,
+  poolLabel,
+  type EnrollmentInput,
+  type KubernetesObject,
+  type PoolInput,
+  type TenantInput,
+} from './objects.ts';
+
+/* The namespace of a tenant's runners and its fences: quota, limits, network policies. */
+
+/** Pinned, so that an upgrade of the cluster never changes what is admitted without a plan. */
+const podSecurityVersion = 'v1.34';
+
+export function namespace(name: string, slug: string): KubernetesObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: {
+      name,
+      labels: labels(slug, {
+        'pod-security.kubernetes.io/enforce': 'restricted',
+        'pod-security.kubernetes.io/enforce-version': podSecurityVersion,
+        'pod-security.kubernetes.io/audit': 'restricted',
+        'pod-security.kubernetes.io/audit-version': podSecurityVersion,
+        'pod-security.kubernetes.io/warn': 'restricted',
+        'pod-security.kubernetes.io/warn-version': podSecurityVersion,
+      }),
+    },
+  };
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+/** What the tenant was given for runners, and on top of it what the managers of its runners take. */
+function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
+  const managers = input.managers ?? 0;
+  const cpu = formatCpu(cpuMillicores(input.quota.cpu) + BigInt(managers) * cpuMillicores(managerSize.cpu));
+  const memory = formatMemory(memoryBytes(input.quota.memory) + BigInt(managers) * memoryBytes(managerSize.memory));
+  return {
+    apiVersion: 'v1',
+    kind: 'ResourceQuota',
+    metadata: { name: 'flywheel', namespace: ns, labels: labels(input.slug) },
+    spec: {
+      hard: {
+        'requests.cpu': cpu,
+        'limits.cpu': cpu,
+        'requests.memory': memory,
+        'limits.memory': memory,
+        pods: String(input.quota.runners + managers),
+        persistentvolumeclaims: '0',
+        services: '0',
+        'services.loadbalancers': '0',
+        'services.nodeports': '0',
+      },
+    },
+  };
+}
+
+/**
+ * What a container gets that names no resources, and the most that one may name. No default may be above that: the API server
+ * refuses such a LimitRange, and a quota may be small.
+ */
+function limitRange(input: TenantInput, ns: string): KubernetesObject {
+  const cpuMost = cpuMillicores(input.quota.cpu);
+  const memoryMost = memoryBytes(input.quota.memory);
+  const atMost = (cpu: string, memory: string) => ({
+    cpu: formatCpu(least(cpuMillicores(cpu), cpuMost)),
+    memory: formatMemory(least(memoryBytes(memory), memoryMost)),
+  });
+  return {
+    apiVersion: 'v1',
+    kind: 'LimitRange',
+    metadata: { name: 'flywheel', namespace: ns, labels: labels(input.slug) },
+    spec: {
+      limits: [
+        {
+          type: 'Container',
+          default: { ...atMost('1', '1Gi'), 'ephemeral-storage': '1Gi' },
+          defaultRequest: { ...atMost('100m', '128Mi'), 'ephemeral-storage': '100Mi' },
+          max: { cpu: formatCpu(cpuMost), memory: formatMemory(memoryMost) },
+        },
+      ],
+    },
+  };
+}
+
+export type PolicySpec = { policyTypes: string[]; [field: string]: unknown };
+
+export function networkPolicy(name: string, slug: string, ns: string, spec: PolicySpec): KubernetesObject {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name, namespace: ns, labels: labels(slug) },
+    spec: { podSelector: {}, ...spec },
+  };
+}
+
+/**
+ * The public internet, less what only looks like it. IPv4: metadata services, private, shared and loopback ranges. IPv6: global
+ * unicast alone, so that unique-local, link-local and metadata addresses are out, and IPv4-mapped ones, which Kubernetes 1.37
+ * refuses to be named; 6to4 and Teredo, which carry an IPv4 address, are taken out of it.
+ */
+export const publicInternet = {
+  v4: {
+    cidr: '0.0.0.0/0',
+    except: ['10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'],
+  },
+  v6: { cidr: '2000::/3', except: ['2001::/32', '2002::/16'] },
+};
+
+export function defaultDeny(slug: string, ns: string): KubernetesObject {
+  return networkPolicy('default-deny', slug, ns, { policyTypes: ['Ingress', 'Egress'] });
+}
+
+/** DNS only at the cluster's own resolver: port 53 anywhere would be a tunnel. */
+function allowDns(slug: string, ns: string): KubernetesObject {
+  return networkPolicy('allow-dns', slug, ns, {
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [
+          {
+            namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } },
+            podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+          },
+        ],
+        ports: [
+          { protocol: 'UDP', port: 53 },
+          { protocol: 'TCP', port: 53 },
+        ],
+      },
+    ],
+  });
+}
+
+function allowPublicHttps(slug: string, ns: string): KubernetesObject {
+  return networkPolicy('allow-public-https', slug, ns, {
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [{ ipBlock: publicInternet.v4 }, { ipBlock: publicInternet.v6 }],
+        ports: [{ protocol: 'TCP', port: 443 }],
+      },
+    ],
+  });
+}
+
+function allowNamespace(name: string, slug: string, ns: string, target: string, ports: number[]): KubernetesObject {
+  return networkPolicy(name, slug, ns, {
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': target } }, podSelector: {} }],
+        ports: ports.map((port) => ({ protocol: 'TCP', port })),
+      },
+    ],
+  });
+}
+
+/** A pod that gives jobs their pods and runs none itself. */
+export const managerSize = { cpu: '200m', memory: '256Mi', 'ephemeral-storage': '256Mi' };
+
+/** A policy that comes and goes with a pool. */
+export function poolPolicy(
+  input: EnrollmentInput,
+  { pool }: PoolInput,
+  name: string,
+  spec: PolicySpec,
+): KubernetesObject {
+  const { slug } = input.tenant;
+  const policy = networkPolicy(name, slug, namespacesOf(slug).runners, spec);
+  const own = { [enrollmentLabel]: input.name, [poolLabel]: pool.name };
+  return { ...policy, metadata: { ...policy.metadata, labels: labels(slug, own) } };
+}
+
+/** The way to a forge that is not on the public internet at 443, for the pods of its enrollment. */
+export function allowForge(input: EnrollmentInput, choice: PoolInput): KubernetesObject[] {
+  const { forgeEndpoint } = input;
+  if (!forgeEndpoint) return [];
+  const peer =
+    'cidr' in forgeEndpoint
+      ? { ipBlock: { cidr: forgeEndpoint.cidr } }
+      : {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': forgeEndpoint.namespace } },
+          podSelector: {},
+        };
+  return [
+    poolPolicy(input, choice, `${choice.scaleSetName}-forge`, {
+      podSelector: { matchLabels: { [enrollmentLabel]: input.name } },
+      policyTypes: ['Egress'],
+      egress: [{ to: [peer], ports: [{ protocol: 'TCP', port: forgeEndpoint.port }] }],
+    }),
+  ];
+}
+
+export const bazelPorts = [8080, 9092];
+
+/** The namespace of a tenant's runners and its fences. The first object is the namespace. */
+export function tenantObjects(input: TenantInput): KubernetesObject[] {
+  const ns = namespacesOf(input.slug);
+  return [
+    namespace(ns.runners, input.slug),
+    resourceQuota(input, ns.runners),
+    limitRange(input, ns.runners),
+    defaultDeny(input.slug, ns.runners),
+    allowDns(input.slug, ns.runners),
+    allowPublicHttps(input.slug, ns.runners),
+    ...(input.cacheEndpoint
+      ? [
+          allowNamespace('allow-cache', input.slug, ns.runners, input.cacheEndpoint.namespace, [
+            input.cacheEndpoint.port,
+          ]),
+        ]
+      : []),
+    ...(input.hasBazel ? [allowNamespace('allow-bazel', input.slug, ns.runners, ns.bazel, bazelPorts)] : []),
+  ];
+}
