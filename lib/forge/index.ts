@@ -11,5 +11,7 @@
 export { forgeOf, webhookOf } from './registry.ts';
 export { guardedFetch } from './guard.ts';
 export type { GuardedFetch } from './guard.ts';
+export { appManifest, assertKeyOf, githubApps, installPageUrl, manifestFormUrl } from './github-app.ts';
+export type { AppItself, AppManifest, AppUse, InstallationOf, NewApp, WebhookState } from './github-app.ts';
 export { runnerGroupPrefix } from './runner-group.ts';
 export type * from './port.ts';

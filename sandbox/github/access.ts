@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, timingSafeEqual } from 'node:crypto';
-import { decodeJwt, jwtVerify } from 'jose';
+import { decodeJwt, type JWTPayload, jwtVerify } from 'jose';
 import { type Answer, type Ask, Reply } from '#sandbox/stand-in/index.ts';
 import type { App, Installation, Level, Org, Permissions, Repo, User } from './model.ts';
 import type { World } from './world.ts';
@@ -77,12 +77,8 @@ async function appOfJwt(world: World, jwt: string): Promise<App> {
   const issuer = typeof iss === 'number' ? String(iss) : iss;
   const app = Object.values(world.state.apps).find((a) => String(a.id) === issuer || a.clientId === issuer);
   if (!app) return fail(404, 'Integration not found');
-  const { payload } = await jwtVerify(jwt, createPublicKey(app.publicKeyPem), {
-    algorithms: ['RS256'],
-    currentDate: world.now(),
-    // exp and iat are judged below, where GitHub's own words for them are.
-    clockTolerance: Number.MAX_SAFE_INTEGER / 1e6,
-  }).catch(() => fail(401, undecodable));
+  const payload = await verified(world, app, jwt);
+  if (!payload) return fail(401, undecodable);
   const nowSeconds = world.now().getTime() / 1000;
   if (typeof payload.iat !== 'number' || payload.iat > nowSeconds + 60) {
     return fail(
@@ -100,6 +96,20 @@ async function appOfJwt(world: World, jwt: string): Promise<App> {
     return fail(401, "'Expiration time' claim ('exp') is too far in the future");
   }
   return app;
+}
+
+/** By any of the App's keys. */
+async function verified(world: World, app: App, jwt: string): Promise<JWTPayload | undefined> {
+  for (const pem of [app.publicKeyPem, ...(app.morePublicKeyPems ?? [])]) {
+    const found = await jwtVerify(jwt, createPublicKey(pem), {
+      algorithms: ['RS256'],
+      currentDate: world.now(),
+      // exp and iat are judged by the caller, where GitHub's own words for them are.
+      clockTolerance: Number.MAX_SAFE_INTEGER / 1e6,
+    }).catch(() => undefined);
+    if (found) return found.payload;
+  }
+  return undefined;
 }
 
 function claims(jwt: string, undecodable: string): { iss?: unknown } {

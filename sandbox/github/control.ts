@@ -13,6 +13,7 @@ import {
 import type { Jobs } from './jobs.ts';
 import type { App, Installation, Job, Org, Repo, Token, User } from './model.ts';
 import { userToken } from './oauth.ts';
+import { newKey } from './seed.ts';
 import type { Webhooks } from './webhooks.ts';
 import { same, type World } from './world.ts';
 
@@ -29,6 +30,10 @@ export function controlRoutes(web: Routes, world: World, hooks: Webhooks, jobs: 
     world.save();
     return { status: 200, body: seedApp(world) };
   });
+  post('/apps/:slug/keys', z.unknown(), (_, ask) => ({ pem: addKey(world, appNamed(world, ask.params['slug'])) }));
+  post('/apps/:slug/keys/revoke-old', z.unknown(), (_, ask) =>
+    revokeOldKeys(world, appNamed(world, ask.params['slug'])),
+  );
   accountControls(post, web, world, hooks);
   installationControls(post, world, hooks);
   post('/tokens', z.object({ login: z.string(), kind: z.enum(['user', 'pat']).default('user') }), ({ login, kind }) => {
@@ -109,10 +114,7 @@ const Selection = z.object({
 function installationControls(post: Post, world: World, hooks: Webhooks): void {
   post('/installations', Selection.extend({ account: z.string(), app: z.string().optional() }), (given) => {
     const account = world.org(given.account) ?? needUser(world, given.account);
-    const app =
-      given.app === undefined
-        ? seedApp(world)
-        : (Object.values(world.state.apps).find((a) => same(a.slug, given.app as string)) ?? absent('App'));
+    const app = given.app === undefined ? seedApp(world) : appNamed(world, given.app);
     return install(world, hooks, app, {
       accountId: account.id,
       selection: given.selection,
@@ -177,6 +179,24 @@ const AppChange = z
 /** The App that came with the seed is the first one. */
 export function seedApp(world: World): App {
   return Object.values(world.state.apps)[0] ?? absent('App');
+}
+
+function appNamed(world: World, slug: string | undefined): App {
+  return Object.values(world.state.apps).find((a) => same(a.slug, slug ?? '')) ?? absent('App');
+}
+
+/** Another private key of the App, shown this once; the ones before it go on working until they are revoked. */
+export function addKey(world: World, app: App): string {
+  const { privateKeyPem, publicKeyPem } = newKey();
+  app.morePublicKeyPems = [...(app.morePublicKeyPems ?? []), publicKeyPem];
+  world.save();
+  return privateKeyPem;
+}
+
+function revokeOldKeys(world: World, app: App): void {
+  app.publicKeyPem = app.morePublicKeyPems?.at(-1) ?? app.publicKeyPem;
+  app.morePublicKeyPems = [];
+  world.save();
 }
 
 function needUser(world: World, login: string): User {

@@ -15,7 +15,7 @@ import { type Answer, type Ask, keepState, Reply, Routes, startService } from '#
 import { failure, identify } from './access.ts';
 import { actionsServiceRoutes } from './actions-service.ts';
 import { appPageRoutes } from './app-pages.ts';
-import { addOrg, addRepo, addUser, controlRoutes, type NewOrg, seedApp } from './control.ts';
+import { addKey, addOrg, addRepo, addUser, controlRoutes, type NewOrg, seedApp } from './control.ts';
 import { Faults, type Fault } from './faults.ts';
 import { Jobs, type JobRequest } from './jobs.ts';
 import type { App, Job, Org, Repo, State, User } from './model.ts';
@@ -74,6 +74,8 @@ export interface Github {
   addOrg(given: NewOrg): Org;
   addRepo(given: { owner: string; name: string; private: boolean }): Repo;
   userToken(login: string): string;
+  /** Generates another private key of this App, as a person does in its settings. */
+  addKey(slug: string): string;
   queueJob(given: Omit<JobRequest, 'repo'> & { repository: string }): Job;
   fault(given: Partial<Fault> & Pick<Fault, 'kind'>): void;
   /** Resolves when no webhook is on its way. */
@@ -138,6 +140,11 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
       const user = world.user(login);
       if (!user) throw new Error(`no user ${login}`);
       return userToken(world, seedApp(world), user).token;
+    },
+    addKey: (slug) => {
+      const app = Object.values(world.state.apps).find((each) => each.slug === slug);
+      if (!app) throw new Error(`no App ${slug}`);
+      return addKey(world, app);
     },
     queueJob: ({ repository, ...rest }) => {
       const [owner = '', name = ''] = repository.split('/');

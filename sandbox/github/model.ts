@@ -42,6 +42,8 @@ export interface App {
   webhookSecret: string;
   privateKeyPem: string;
   publicKeyPem: string;
+  /** Of keys that were generated later: GitHub lets an App have several at once. */
+  morePublicKeyPems?: string[];
   callbackUrls: string[];
   setupUrl: string;
   webhookUrl: string;

@@ -162,13 +162,11 @@ export function freshState(seed: Seed, now: Date): State {
 export function newApp(
   given: { id: number; slug: string; name: string; ownerId: number; createdAt: string } & Partial<App>,
 ): App {
-  const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return {
+    ...newKey(),
     clientId: `Iv23${randomBytes(8).toString('hex')}`,
     clientSecret: randomBytes(20).toString('hex'),
     webhookSecret: randomBytes(20).toString('hex'),
-    privateKeyPem: keys.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
-    publicKeyPem: keys.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     callbackUrls: [],
     setupUrl: '',
     webhookUrl: '',
@@ -176,6 +174,15 @@ export function newApp(
     permissions: { ...appPermissions },
     events: [...appEvents],
     ...given,
+  };
+}
+
+/** As GitHub makes them: PKCS#1. */
+export function newKey(): Pick<App, 'privateKeyPem' | 'publicKeyPem'> {
+  const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return {
+    privateKeyPem: keys.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
+    publicKeyPem: keys.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
   };
 }
 

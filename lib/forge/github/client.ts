@@ -7,7 +7,7 @@ import { callError, limitMs, nonsenseError, notAnAppError, notFoundError, type R
 import { InstallationToken } from './schema.ts';
 
 /** Who a request is made as. */
-export type As = { user: string } | { app: true } | { installation: string };
+export type As = { user: string } | { app: true } | { installation: string } | { nobody: true };
 
 export type Ask = {
   as: As;
@@ -88,6 +88,7 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     if ('user' in as) {
       return dataOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${as.user}` } }));
     }
+    if ('nobody' in as) return dataOf(await anonymous.request(route, params));
     const token = await tokens.get(as.installation, signal);
     return dataOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${token}` } }));
   }

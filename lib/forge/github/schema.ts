@@ -52,6 +52,22 @@ export type Installation = z.infer<typeof Installation>;
 
 export const AppItself = z.object({ html_url: z.url() });
 
+export const AppOfOwner = z.object({ id: Id, slug: Text, html_url: z.url(), owner: Account });
+
+/** What the manifest flow ends with, the one time that GitHub tells an App's secrets. */
+export const MadeApp = AppOfOwner.extend({
+  client_id: z.string().min(1),
+  client_secret: z.string().min(1),
+  webhook_secret: z.string().min(1),
+  pem: z.string().startsWith('-----BEGIN '),
+});
+
+export const HookConfig = z.object({ url: Text.nullish().transform((url) => url || null) });
+export const HookDelivery = z.object({ delivered_at: Instant, event: Text, status_code: z.int() });
+
+/** Somebody's membership as the App is told it. */
+export const MemberOf = Membership.extend({ user: z.object({ id: Id }) });
+
 export const InstallationPage = z.object({ installations: z.array(Installation) });
 export const RepositoryPage = z.object({ repositories: z.array(Repository) });
 
