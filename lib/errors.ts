@@ -75,6 +75,7 @@ export function notFound(what = 'This page'): AppError {
 /** Any thrown value as an AppError; what was not foreseen stays vague on the screen and whole in the log. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
+  if (isDatabaseAway(error)) return databaseAway(error);
   return new AppError('internal', {
     log: error instanceof Error ? error.message : String(error),
     cause: error,
@@ -82,6 +83,35 @@ export function toAppError(error: unknown): AppError {
       happened: 'Something failed that we did not foresee.',
       changed: 'We cannot say whether anything was changed.',
       todo: 'Reload the page to see the present state; if it stays, give the request id to the operator.',
+    },
+  });
+}
+
+/** Not reachable, timed out, closed, no free connection: https://www.prisma.io/docs/orm/reference/error-reference */
+const awayCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
+/** What a raw query says instead, whose own code is always P2010 (DriverAdapterError of @prisma/driver-adapter-utils 7). */
+const awayKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
+
+type DatabaseError = { code?: unknown; meta?: { driverAdapterError?: { cause?: { kind?: unknown } } } };
+
+/** Known by shape: this file stands below the room of the database. */
+export function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code, meta } = error as DatabaseError;
+  return awayCodes.has(String(code)) || awayKinds.has(String(meta?.driverAdapterError?.cause?.kind));
+}
+
+const databaseRetryMs = 5_000;
+
+function databaseAway(error: unknown): AppError {
+  return new AppError('unavailable', {
+    log: error instanceof Error ? error.message : 'the database is away',
+    cause: error,
+    retryAfterMs: databaseRetryMs,
+    screen: {
+      happened: 'The portal’s database does not answer.',
+      changed: 'What was under way is either whole or not there at all.',
+      todo: 'Try again in a moment; if it stays, tell the operator.',
     },
   });
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ReactNode } from 'react';
 import type { z } from 'zod';
 import { AppError, errorCodes, notFound, toAppError, type ErrorCode, type Screen } from '#lib/errors.ts';
@@ -305,14 +306,14 @@ function failed(error: AppError, id: string): Response {
   return json({ error: shown(error, id) }, errorCodes[error.code], extra);
 }
 
-async function answered(door: string, run: () => Promise<Response>): Promise<Response> {
+async function answered(door: string, run: () => Promise<Response>, asked?: Request): Promise<Response> {
   try {
     return await run();
   } catch (error) {
     const { unstable_rethrow } = await import('next/navigation');
     unstable_rethrow(error);
     const failure = toAppError(error);
-    const id = await requestId();
+    const id = asked ? (asked.headers.get('x-request-id') ?? randomUUID()) : await requestId();
     logFailure(failure, id, door);
     return failed(failure, id);
   }
@@ -354,6 +355,25 @@ export function operatorView<T>(
       }
       return json(await read(by), 200);
     });
+}
+
+/**
+ * A route that nobody signs in to, such as a webhook's. The permission is in what it is given (a signature, a token), and
+ * checking that is the first thing that `answer` does.
+ */
+export function openRoute<P>(
+  door: string,
+  answer: (request: Request, params: P) => Promise<{ status: number; body: unknown }>,
+): RouteHandler<P> {
+  return (request, context) =>
+    answered(
+      door,
+      async () => {
+        const { status, body } = await answer(request, await context.params);
+        return json(body, status);
+      },
+      request,
+    );
 }
 
 /** A tenant's route that answers in its own form, such as a CSV or YAML file. What is not a GET must come from our own page. */

@@ -11,6 +11,7 @@ export { appendAudit, appendSystemAudit } from './audit.ts';
 export {
   action,
   openAction,
+  openRoute,
   operatorAction,
   operatorPage,
   operatorView,

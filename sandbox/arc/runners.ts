@@ -18,6 +18,8 @@ const quotaRetryMs = 30_000;
 const quotaPatienceMs = 600_000;
 const failureBackoffSeconds = [0, 5, 10, 20, 40, 80];
 const busyRetryMs = 2000;
+/** No listener's word has this number. */
+const forNothing = -1;
 
 /**
  * Scales runner sets. A runner that did its job is gone before GitHub has told the listener to want fewer, so what was spent
@@ -25,7 +27,8 @@ const busyRetryMs = 2000;
  */
 export class RunnerSets {
   readonly #scope: Scope;
-  readonly #spent = new Map<string, { patchId: number; names: Set<string> }>();
+  /** By set: the runners that were let go, each with the number of the listener's word then. */
+  readonly #spent = new Map<string, Map<string, number>>();
 
   constructor(scope: Scope) {
     this.#scope = scope;
@@ -48,18 +51,25 @@ export class RunnerSets {
     return againMs;
   }
 
-  /** Lets finished runners go at once and counts them; one that failed for good makes room for another. */
+  /**
+   * Lets finished runners go at once and counts those of the listener's present word; one that failed for good makes room for
+   * another. One that is going already was counted for an earlier word, or was retired and had no job: counted again, it would
+   * stand for a runner that is now wanted, and the job would wait for ever.
+   */
   async #collect(key: string, set: EphemeralRunnerSet, runners: EphemeralRunner[]): Promise<number> {
-    const held = this.#spent.get(key);
-    const spent = held?.patchId === set.spec.patchID ? held : { patchId: set.spec.patchID, names: new Set<string>() };
+    const spent = this.#spent.get(key) ?? new Map<string, number>();
     this.#spent.set(key, spent);
     for (const runner of runners) {
       const { phase, reason } = runner.status ?? {};
-      if (phase === 'Succeeded') spent.names.add(runner.metadata.name);
+      const { uid = '', deletionTimestamp } = runner.metadata;
       const isOver = phase === 'Succeeded' || (phase === 'Failed' && reason === 'TooManyPodFailures');
-      if (isOver && !runner.metadata.deletionTimestamp) await this.#scope.controller.delete(runner);
+      if (!isOver || deletionTimestamp || spent.has(uid)) continue;
+      spent.set(uid, phase === 'Succeeded' ? set.spec.patchID : forNothing);
+      await this.#scope.controller.delete(runner);
     }
-    return spent.names.size;
+    const present = new Set(runners.map((runner) => runner.metadata.uid));
+    for (const [uid, patchId] of spent) if (patchId !== set.spec.patchID && !present.has(uid)) spent.delete(uid);
+    return [...spent.values()].filter((patchId) => patchId === set.spec.patchID).length;
   }
 
   async #scale(set: EphemeralRunnerSet, live: EphemeralRunner[], spent: number): Promise<number | undefined> {
