@@ -1,10 +1,9 @@
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeEach, expect, test, vi } from 'vitest';
 import { closeDb, unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { openRoute } from './door.ts';
 
-// Before the imports, which read the configuration once.
-vi.hoisted(() => {
+beforeEach(() => {
   vi.stubEnv('DATABASE_URL', 'postgres://nobody:hunter2@127.0.0.1:1/none');
   vi.stubEnv('LOG_LEVEL', 'silent');
 });
