@@ -2,16 +2,23 @@ import { createHash } from 'node:crypto';
 import { BlockList, isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { namespacesOf } from '#lib/model/index.ts';
+import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf, quotaUse } from '#lib/model/index.ts';
+import { jobSizes } from './gitlab-objects.ts';
 import {
+  enrollmentLabel,
   enrollmentObjects,
   managerRules,
+  managerSize,
+  managersOf,
+  poolLabel,
   redacted,
+  runnerNamesOf,
   sealedValue,
   type EnrollmentInput,
   type GithubRegistration,
   type KubernetesObject,
   type PoolInput,
+  type Registration,
 } from './manifests.ts';
 
 /** Every field, the optional ones too: one that is added to the type must be added here, and then be rendered. */
@@ -31,23 +38,53 @@ const pool = (name: string): Whole<PoolInput['pool']> => ({
   securityClass: 'restricted',
 });
 
-function wholeInput(): Whole<EnrollmentInput> {
+type Kind = Registration['kind'];
+const kinds: readonly Kind[] = ['github', 'gitlab', 'forgejo'];
+
+const wholeRegistrations: { [K in Kind]: Whole<Extract<Registration, { kind: K }>> } = {
+  github: {
+    kind: 'github',
+    configUrl: 'https://forge.example/sentinel/url',
+    runnerGroup: 'sentinel-group',
+    credentials: { appId: 'sentinel-app', installationId: '9876501', privateKey: 'sentinel-private-key' },
+    controller: { version: '0.14.2', namespace: 'sentinel-controller', serviceAccount: 'sentinel-account' },
+  },
+  gitlab: {
+    kind: 'gitlab',
+    url: 'https://gitlab.sentinel.example',
+    runners: { 'flywheel-sentinel-scale-set': { token: 'glrt-sentinel-token' } },
+  },
+  forgejo: {
+    kind: 'forgejo',
+    url: 'https://forgejo.sentinel.example',
+    runners: {
+      'flywheel-sentinel-scale-set-1': { uuid: 'sentinel-uuid-1', token: 'sentinel-token-1' },
+      'flywheel-sentinel-scale-set-2': { uuid: 'sentinel-uuid-2', token: 'sentinel-token-2' },
+    },
+    ephemeral: true,
+  },
+};
+
+function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
   return {
     tenant: {
       slug: 'sentinel-slug',
       quota: { cpu: '101', memory: '103Gi', runners: 107 },
       cacheEndpoint: { namespace: 'sentinel-cache-namespace', port: 48_123 },
       hasBazel: true,
+      managers: 131,
     },
     name: 'sentinel-name',
-    registration: {
-      kind: 'github',
-      configUrl: 'https://forge.example/sentinel/url',
-      runnerGroup: 'sentinel-group',
-      credentials: { appId: 'sentinel-app', installationId: '9876501', privateKey: 'sentinel-private-key' },
-      controller: { version: '0.14.2', namespace: 'sentinel-controller', serviceAccount: 'sentinel-account' },
-    },
-    pools: [{ pool: pool('sentinel-pool'), scaleSetName: 'sentinel-scale-set', minRunners: 109, maxRunners: 113 }],
+    registration: structuredClone(wholeRegistrations[kind]),
+    pools: [
+      {
+        pool: pool('sentinel-pool'),
+        scaleSetName: 'sentinel-scale-set',
+        minRunners: 109,
+        maxRunners: kind === 'forgejo' ? 2 : 113,
+      },
+    ],
+    forgeEndpoint: { namespace: 'sentinel-forge-namespace', port: 48_127 },
     cacheEnv: { SENTINEL_KEY: 'sentinel-cache-token' },
     bazel: { sizeGib: 127, user: 'sentinel-user', password: 'sentinel-password' },
   };
@@ -68,44 +105,80 @@ function leavesOf(value: unknown, path: string[] = []): [string[], unknown][] {
   return Object.entries(value).flatMap(([key, each]) => leavesOf(each, [...path, key]));
 }
 
-function withLeaf(path: string[], value: unknown): EnrollmentInput {
-  const input = wholeInput();
+function withLeaf(kind: Kind, path: string[], value: unknown): EnrollmentInput {
+  const input = wholeInput(kind);
   const last = path.at(-1) ?? '';
   const within = path.slice(0, -1).reduce<object>((at, part) => Reflect.get(at, part) as object, input);
   Reflect.set(within, last, value);
-  return input;
+  return allRegistered(input);
+}
+
+/** With another label or another count the runners are others, which somebody has to have registered. */
+function allRegistered(input: EnrollmentInput): EnrollmentInput {
+  const { registration, pools } = input;
+  if (registration.kind === 'github') return input;
+  const runners: Record<string, { uuid: string; token: string }> = Object.fromEntries(
+    pools
+      .flatMap((choice) => runnerNamesOf(registration.kind, choice))
+      .map((name) => [name, { uuid: 'u', token: 't' }]),
+  );
+  return {
+    ...input,
+    registration: { ...registration, runners: { ...runners, ...registration.runners } } as Registration,
+  };
 }
 
 /** Fields that name something for people or decide beside the objects, each with its reason. */
-const unrendered: Record<string, string> = {
-  'pools.0.pool.description': 'people read it',
-  'pools.0.pool.securityClass': 'every pool is rendered as restricted',
+const unrendered: Record<Kind, Record<string, string>> = {
+  github: {
+    'pools.0.pool.description': 'people read it',
+    'pools.0.pool.securityClass': 'every pool is rendered as restricted',
+  },
+  gitlab: {
+    'pools.0.pool.description': 'people read it',
+    'pools.0.pool.securityClass': 'every pool is rendered as restricted',
+    'pools.0.minRunners': 'the model’s rule lets it be nothing but 0',
+  },
+  forgejo: {
+    'pools.0.pool.description': 'people read it',
+    'pools.0.pool.securityClass': 'every pool is rendered as restricted',
+    'pools.0.minRunners': 'the model’s rule lets it be nothing but 0',
+  },
 };
 
-describe('every field of the input reaches the cluster', () => {
-  const text = JSON.stringify(enrollmentObjects(wholeInput()).map(decoded));
+/** Fields that are seen by what is worked out from them. */
+const workedOut: Record<Kind, Record<string, string>> = {
+  github: {},
+  // The helper's share is taken off.
+  gitlab: { 'pools.0.pool.cpu': '12500m', 'pools.0.pool.memory': '16896Mi', 'pools.0.pool.storage': '18Gi' },
+  forgejo: { 'pools.0.maxRunners': 'sentinel-scale-set-2-forgejo' },
+};
 
+describe.each(kinds)('every field of an input of %s reaches the cluster', (kind) => {
+  const rendered = (input: EnrollmentInput) => JSON.stringify(enrollmentObjects(input).map(decoded));
+  const text = rendered(wholeInput(kind));
   // The kind says which objects there are; it is no value of theirs.
-  const leaves = leavesOf(wholeInput()).filter(([path]) => path.at(-1) !== 'kind');
+  const leaves = leavesOf(wholeInput(kind)).filter(([path]) => path.at(-1) !== 'kind');
 
   test.each(leaves.map(([path, value]) => [path.join('.'), value, path] as const))('%s', (name, value, path) => {
-    if (name in unrendered) return;
+    if (name in unrendered[kind]) return;
     const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : `${String(value)}0`;
     // By its value, or by what only its value makes.
     const isShown = typeof value === 'boolean' || text.includes(shownAs(name, String(value)));
-    const changed = JSON.stringify(enrollmentObjects(withLeaf([...path], renderable(name, other))).map(decoded));
-    expect({ isShown, isMoved: changed !== text }).toEqual({ isShown: true, isMoved: true });
+    const isMoved = rendered(withLeaf(kind, [...path], renderable(name, other))) !== text;
+    expect({ isShown, isMoved }).toEqual({ isShown: true, isMoved: true });
   });
 
   test('and the list of those that do not names nothing that does', () => {
-    for (const name of Object.keys(unrendered)) {
-      const changed = enrollmentObjects(withLeaf(name.split('.'), 'another')).map(decoded);
-      expect(JSON.stringify(changed)).toBe(text);
-    }
+    for (const name of Object.keys(unrendered[kind]))
+      expect(rendered(withLeaf(kind, name.split('.'), 'another'))).toBe(text);
   });
 
   function shownAs(name: string, value: string): string {
+    const known = workedOut[kind][name];
+    if (known !== undefined) return known;
     if (name === 'bazel.password') return `{SHA}${createHash('sha1').update(value).digest('base64')}`;
+    if (name === 'tenant.quota.runners' || name === 'tenant.managers') return String(107 + 131);
     return name === 'bazel.sizeGib' ? `${value}Gi` : value;
   }
 
@@ -147,6 +220,41 @@ function cmux(): EnrollmentInput {
   };
 }
 
+const registrations: Record<Kind, Registration> = {
+  github,
+  gitlab: {
+    kind: 'gitlab',
+    url: 'https://gitlab.example.org',
+    runners: {
+      'flywheel-cmux-docker': { token: 'glrt-the-docker-token' },
+      'flywheel-cmux-nix': { token: 'glrt-the-nix-token' },
+    },
+  },
+  forgejo: {
+    kind: 'forgejo',
+    url: 'https://forgejo.example.org',
+    runners: Object.fromEntries(
+      ['docker-1', 'docker-2', 'docker-3', 'docker-4', 'nix-1', 'nix-2'].map((name, index) => [
+        `flywheel-cmux-${name}`,
+        { uuid: `00000000-0000-4000-8000-00000000000${index}`, token: `${index}`.repeat(40) },
+      ]),
+    ),
+    ephemeral: true,
+  },
+};
+
+/** The same enrollment at another forge. */
+function cmuxAt(kind: Kind): EnrollmentInput {
+  const input = cmux();
+  if (kind === 'github') return input;
+  return {
+    ...input,
+    tenant: { ...input.tenant, managers: kind === 'gitlab' ? 2 : 0 },
+    registration: registrations[kind],
+    pools: input.pools.map((choice) => ({ ...choice, minRunners: 0 })),
+  };
+}
+
 function ofKind(objects: readonly KubernetesObject[], kind: string): KubernetesObject[] {
   return objects.filter((object) => object.kind === kind);
 }
@@ -158,20 +266,24 @@ function nameOf({ metadata }: KubernetesObject): string {
 /** In the form that the formatter leaves alone. */
 const asWritten = { aliasDuplicateObjects: false, singleQuote: true } as const;
 
-test('the objects of one enrollment are those of fixtures/enrollment.yaml', async () => {
-  const documents = enrollmentObjects(cmux()).map((object) => stringify(redacted(object), asWritten));
-  await expect(documents.join('---\n')).toMatchFileSnapshot('fixtures/enrollment.yaml');
+test.each([
+  ['github', 'enrollment.yaml'],
+  ['gitlab', 'enrollment-gitlab.yaml'],
+  ['forgejo', 'enrollment-forgejo.yaml'],
+] as const)('the objects of one enrollment of %s are those of fixtures/%s', async (kind, file) => {
+  const documents = enrollmentObjects(cmuxAt(kind)).map((object) => stringify(redacted(object), asWritten));
+  await expect(documents.join('---\n')).toMatchFileSnapshot(`fixtures/${file}`);
 });
 
-test('the same values make the same objects, and nothing is changed on the way', () => {
-  const input = cmux();
+test.each(kinds)('%s: the same values make the same objects, and nothing is changed on the way', (kind) => {
+  const input = cmuxAt(kind);
   const before = structuredClone(input);
-  expect(enrollmentObjects(input)).toEqual(enrollmentObjects(cmux()));
+  expect(enrollmentObjects(input)).toEqual(enrollmentObjects(cmuxAt(kind)));
   expect(input).toEqual(before);
 });
 
-test('each object comes after its namespace, and no two have one name', () => {
-  const objects = enrollmentObjects(cmux());
+test.each(kinds)('%s: each object comes after its namespace, and no two have one name', (kind) => {
+  const objects = enrollmentObjects(cmuxAt(kind));
   const seen = new Set<string>();
   for (const object of objects) {
     const { namespace } = object.metadata;
@@ -181,15 +293,29 @@ test('each object comes after its namespace, and no two have one name', () => {
   expect(seen.size).toBe(objects.length);
 });
 
-describe('names, at their longest', () => {
+test('one tenant at three forges: no object of one forge has the name of another’s', () => {
+  const paths = kinds.flatMap((kind) =>
+    enrollmentObjects({ ...cmuxAt(kind), name: `cmux-${kind}`, tenant: cmux().tenant }).map(
+      ({ kind: of, metadata }) => `${of}/${metadata.namespace ?? ''}/${metadata.name}`,
+    ),
+  );
+  const shared = paths.filter((path, index) => paths.indexOf(path) !== index);
+  // The tenant's namespace with its fences, and its bazel cache.
+  const own = new Set(enrollmentObjects({ ...cmux(), pools: [], cacheEnv: {} }).map(nameOf));
+  expect(shared.filter((path) => !own.has(path.split('/')[2] ?? ''))).toEqual([]);
+});
+
+describe.each(kinds)('names of %s, at their longest', (kind) => {
   const slug = 'a'.repeat(30);
   const scaleSetName = `${slug}-${'b'.repeat(14)}`;
-  const objects = enrollmentObjects({
-    ...cmux(),
-    tenant: { ...cmux().tenant, slug },
-    name: 'e'.repeat(45),
-    pools: [{ pool: nix, scaleSetName, minRunners: 0, maxRunners: 1 }],
-  });
+  const objects = enrollmentObjects(
+    allRegistered({
+      ...cmuxAt(kind),
+      tenant: { ...cmux().tenant, slug },
+      name: 'e'.repeat(45),
+      pools: [{ pool: nix, scaleSetName, minRunners: 0, maxRunners: kind === 'forgejo' ? 1000 : 1 }],
+    }),
+  );
 
   test('are what Kubernetes takes: 63 characters where they become part of a domain name, 253 elsewhere', () => {
     const most: Record<string, number> = { Namespace: 63, Service: 63, AutoscalingRunnerSet: 45 };
@@ -199,17 +325,19 @@ describe('names, at their longest', () => {
   });
 
   test('and so are labels, and the annotation that is at most 63', () => {
-    const values = objects.flatMap(({ metadata }) => Object.values(metadata.labels ?? {}));
-    expect(values.length).toBeGreaterThan(50);
+    const values = new Set(
+      leavesOf(objects).flatMap(([path, value]) => (path.includes('labels') ? [String(value)] : [])),
+    );
+    expect(values.size).toBeGreaterThan(5);
     for (const value of values) expect(value).toMatch(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/);
-    const [set] = ofKind(objects, 'AutoscalingRunnerSet');
-    expect(set?.metadata.annotations?.['actions.github.com/values-hash']).toMatch(/^[0-9a-f]{63}$/);
+    for (const set of ofKind(objects, 'AutoscalingRunnerSet'))
+      expect(set.metadata.annotations?.['actions.github.com/values-hash']).toMatch(/^[0-9a-f]{63}$/);
   });
 });
 
-test('every object bears the owner’s labels, and those in a namespace are in the tenant’s own', () => {
+test.each(kinds)('%s: every object bears the owner’s labels, and is in the tenant’s own namespaces', (forge) => {
   const { runners, bazel } = namespacesOf('cmux');
-  for (const { kind, metadata } of enrollmentObjects(cmux())) {
+  for (const { kind, metadata } of enrollmentObjects(cmuxAt(forge))) {
     expect(metadata.labels).toMatchObject({
       'app.kubernetes.io/managed-by': 'flywheel',
       'flywheel.dev/tenant': 'cmux',
@@ -314,6 +442,7 @@ type Container = {
 };
 type PodSpec = Record<string, unknown> & {
   containers: Container[];
+  initContainers?: Container[];
   securityContext: Record<string, unknown>;
   volumes: Record<string, unknown>[];
 };
@@ -325,32 +454,36 @@ function podSpecs(objects: readonly KubernetesObject[]): [string, PodSpec][] {
   });
 }
 
+/** Of each forge, the tenant's cache once. */
+const allPods = kinds.flatMap((kind) =>
+  podSpecs(enrollmentObjects(cmuxAt(kind))).filter(([name]) => kind === 'github' || name !== 'Deployment bazel-remote'),
+);
+const isManager = (name: string) => name.endsWith('-gitlab');
+
 describe('the hardening profile', () => {
   const pods = podSpecs(enrollmentObjects(cmux()));
 
   test('is asked of every pod', () => {
-    expect(pods.map(([name]) => name)).toEqual([
+    expect(allPods.map(([name]) => name)).toEqual([
       'Deployment bazel-remote',
       'AutoscalingRunnerSet cmux-docker',
       'AutoscalingRunnerSet cmux-nix',
+      'Deployment cmux-docker-gitlab',
+      'Deployment cmux-nix-gitlab',
+      ...['docker-1', 'docker-2', 'docker-3', 'docker-4', 'nix-1', 'nix-2'].map(
+        (name) => `Deployment cmux-${name}-forgejo`,
+      ),
     ]);
   });
 
-  test.each(pods)('%s', (_, spec) => {
-    expect(spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+  test.each(allPods)('%s', (name, spec) => {
+    // GitLab's manager makes pods; nothing else speaks to the API server.
+    expect(spec).toMatchObject({ automountServiceAccountToken: isManager(name), enableServiceLinks: false });
     expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
     expect(spec.securityContext['runAsUser']).toBeGreaterThan(1000);
-    for (const forbidden of [
-      'hostNetwork',
-      'hostPID',
-      'hostIPC',
-      'nodeName',
-      'tolerations',
-      'hostAliases',
-      'initContainers',
-    ])
+    for (const forbidden of ['hostNetwork', 'hostPID', 'hostIPC', 'nodeName', 'tolerations', 'hostAliases'])
       expect(spec).not.toHaveProperty(forbidden);
-    for (const container of spec.containers) {
+    for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
       expect(container.imagePullPolicy).toBe('Always');
       expect(container.securityContext).toMatchObject({
         allowPrivilegeEscalation: false,
@@ -372,6 +505,21 @@ describe('the hardening profile', () => {
     }
   });
 
+  test.each(allPods.filter(([name]) => name.endsWith('-forgejo')))(
+    '%s: a runner is another user on the node, with no right and no key in reach but its own',
+    (name, spec) => {
+      expect(spec).toMatchObject({ hostUsers: false });
+      expect(spec.securityContext).toMatchObject({ runAsUser: 1001 });
+      const [runner] = spec.containers;
+      expect(runner?.resources.limits).toEqual(runner?.resources.requests);
+      // A pod counts as the larger of the two.
+      expect(spec.initContainers?.map(({ resources }) => resources)).toEqual([runner?.resources]);
+      expect(spec['serviceAccountName']).toMatch(/^cmux-(docker|nix)-forgejo$/);
+      const secrets = spec.volumes.flatMap((volume) => (volume['secret'] as { secretName: string } | undefined) ?? []);
+      expect(secrets).toEqual([{ secretName: name.replace('Deployment ', '') }]);
+    },
+  );
+
   test.each(pods.filter(([name]) => name.startsWith('Autoscaling')))(
     '%s: a runner is another user on the node, and ends',
     (_, spec) => {
@@ -387,10 +535,12 @@ describe('the hardening profile', () => {
     },
   );
 
-  test('a cache’s file system is read-only but for its data', () => {
-    const [, bazel] = pods[0] ?? [];
-    expect(bazel?.containers[0]?.securityContext).toMatchObject({ readOnlyRootFilesystem: true });
-  });
+  test.each(allPods.filter(([name]) => isManager(name) || name.endsWith('bazel-remote')))(
+    '%s: its file system is read-only but for its data',
+    (_, spec) => {
+      expect(spec.containers[0]?.securityContext).toMatchObject({ readOnlyRootFilesystem: true });
+    },
+  );
 
   test('every namespace enforces restricted, at a pinned version, and has a quota and a default deny', () => {
     const objects = enrollmentObjects(cmux());
@@ -423,6 +573,50 @@ describe('the hardening profile', () => {
         'services.nodeports': '0',
       },
     });
+  });
+
+  test('F24: managers take none of what was bought, in a quota of as many as there are', () => {
+    const [quota] = ofKind(enrollmentObjects(cmuxAt('gitlab')), 'ResourceQuota');
+    expect(quota?.['spec']).toMatchObject({
+      hard: {
+        'requests.cpu': '16400m',
+        'limits.cpu': '16400m',
+        'requests.memory': '33280Mi',
+        'limits.memory': '33280Mi',
+        pods: '10',
+        services: '0',
+      },
+    });
+    expect(managersOf('gitlab', cmux().pools)).toBe(2);
+    expect(managersOf('gitlab', [{ maxRunners: 0 }])).toBe(0);
+    expect([managersOf('github', cmux().pools), managersOf('forgejo', cmux().pools)]).toEqual([0, 0]);
+    // As many as have a pod, and as large as the quota thinks.
+    const pods = podSpecs(enrollmentObjects(cmuxAt('gitlab'))).filter(([name]) => isManager(name));
+    expect(pods.length).toBe(2);
+    for (const [, { containers }] of pods)
+      expect(containers.map(({ resources }) => resources)).toEqual([{ requests: managerSize, limits: managerSize }]);
+  });
+
+  test.each(['gitlab', 'forgejo'] as const)('F24: what %s’s jobs take at most is the pools’ maxima', (kind) => {
+    const input = cmuxAt(kind);
+    const { cpu, memory, runners } = quotaUse(
+      input.pools.map(({ pool: { name }, ...choice }) => ({ pool: name, ...choice })),
+      new Map(input.pools.map((choice) => [choice.pool.name, choice.pool])),
+    );
+    const sizes =
+      kind === 'gitlab'
+        ? input.pools.flatMap(({ pool: of, maxRunners }) => {
+            const { build, helper } = jobSizes(of);
+            return Array.from({ length: maxRunners }, () => [build.cpu + helper.cpu, build.memory + helper.memory]);
+          })
+        : podSpecs(enrollmentObjects(input))
+            .filter(([name]) => name.endsWith('-forgejo'))
+            .map(([, { containers }]) => [
+              cpuMillicores(containers[0]?.resources.limits['cpu'] ?? ''),
+              memoryBytes(containers[0]?.resources.limits['memory'] ?? ''),
+            ]);
+    const sum = (index: number) => sizes.reduce((total, size) => total + (size[index] ?? 0n), 0n);
+    expect([formatCpu(sum(0)), formatMemory(sum(1)), sizes.length]).toEqual([cpu, memory, runners]);
   });
 
   test.each([
@@ -468,8 +662,17 @@ function matches(peer: Peer, target: Target): boolean {
 }
 
 /** What the policies of a namespace say together, which is a union of what each allows. */
-function mayReach(objects: readonly KubernetesObject[], namespace: string, target: Target): boolean {
-  const policies = ofKind(objects, 'NetworkPolicy').filter(({ metadata }) => metadata.namespace === namespace);
+function mayReach(
+  objects: readonly KubernetesObject[],
+  namespace: string,
+  target: Target,
+  pod: Record<string, string> = { [enrollmentLabel]: 'cmux', [poolLabel]: 'nix' },
+): boolean {
+  const policies = ofKind(objects, 'NetworkPolicy').filter((policy) => {
+    const { podSelector } = policy['spec'] as { podSelector: { matchLabels?: Record<string, string> } };
+    const wanted = Object.entries(podSelector.matchLabels ?? {});
+    return policy.metadata.namespace === namespace && wanted.every(([key, value]) => pod[key] === value);
+  });
   const rules = policies.flatMap((policy) => (policy['spec'] as { egress?: Rule[] }).egress ?? []);
   return rules.some(
     ({ to, ports }) =>
@@ -478,10 +681,11 @@ function mayReach(objects: readonly KubernetesObject[], namespace: string, targe
   );
 }
 
-describe('A21: what a runner reaches', () => {
+describe.each(kinds)('A21: what a runner of %s reaches', (kind) => {
+  const input = cmuxAt(kind);
   const objects = enrollmentObjects({
-    ...cmux(),
-    tenant: { ...cmux().tenant, cacheEndpoint: { namespace: 'caches', port: 8080 } },
+    ...input,
+    tenant: { ...input.tenant, cacheEndpoint: { namespace: 'caches', port: 8080 } },
   });
   const dns = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' }, port: 53 };
 
@@ -522,10 +726,30 @@ describe('A21: what a runner reaches', () => {
   ])('not %s', (_, target) => expect(mayReach(objects, 'runners-cmux', target)).toBe(false));
 
   test('a tenant without a plane reaches none', () => {
-    const bare = enrollmentObjects({ ...cmux(), tenant: { ...cmux().tenant, hasBazel: false }, bazel: undefined });
+    const bare = enrollmentObjects({ ...input, tenant: { ...input.tenant, hasBazel: false }, bazel: undefined });
     expect(mayReach(bare, 'runners-cmux', { namespace: 'bazel-cmux', port: 8080 })).toBe(false);
     expect(mayReach(bare, 'runners-cmux', { namespace: 'caches', port: 8080 })).toBe(false);
     expect(ofKind(bare, 'Namespace').map(nameOf)).toEqual(['runners-cmux']);
+  });
+
+  test('a forge elsewhere only where it is said to be', () => {
+    const inside = enrollmentObjects({ ...input, forgeEndpoint: { namespace: 'forge', port: 3000 } });
+    const outside = enrollmentObjects({ ...input, forgeEndpoint: { cidr: '10.9.8.7/32', port: 8443 } });
+    const targets: Target[] = [
+      { namespace: 'forge', port: 3000 },
+      { namespace: 'forge', port: 3001 },
+      { namespace: 'elsewhere', port: 3000 },
+      { ip: '10.9.8.7', port: 8443 },
+      { ip: '10.9.8.8', port: 8443 },
+    ];
+    const reached = [objects, inside, outside].map((each) => targets.map((to) => mayReach(each, 'runners-cmux', to)));
+    expect(reached).toEqual([
+      [false, false, false, false, false],
+      [true, false, false, false, false],
+      [false, false, false, true, false],
+    ]);
+    const another = { [enrollmentLabel]: 'another', [poolLabel]: 'nix' };
+    expect(mayReach(inside, 'runners-cmux', { namespace: 'forge', port: 3000 }, another)).toBe(false);
   });
 
   test('a cache is reached by its tenant’s runners and reaches nothing', () => {
@@ -539,25 +763,53 @@ describe('A21: what a runner reaches', () => {
   });
 });
 
+test('A21: GitLab’s manager reaches the API server, and what runs jobs does not', () => {
+  const objects = enrollmentObjects(cmuxAt('gitlab'));
+  const managers = ofKind(objects, 'Deployment')
+    .filter((object) => isManager(nameOf(object)))
+    .map(
+      (object) => (object['spec'] as { template: { metadata: { labels: Record<string, string> } } }).template.metadata,
+    );
+  expect(managers.length).toBe(2);
+  for (const { labels } of managers) {
+    const reach = (target: Target) => mayReach(objects, 'runners-cmux', target, labels);
+    expect([reach({ ip: '10.0.0.1', port: 443 }), reach({ ip: '192.168.1.1', port: 6443 })]).toEqual([true, true]);
+    expect(reach({ ip: '140.82.121.3', port: 443 })).toBe(true);
+    expect([reach({ ip: '169.254.169.254', port: 443 }), reach({ ip: '10.0.0.1', port: 10_250 })]).toEqual([
+      false,
+      false,
+    ]);
+    // What bears a pool's label is metered as a runner, and a manager is none.
+    expect(labels).not.toHaveProperty(poolLabel);
+  }
+});
+
 // ------------------------------------------------------------------------------------------------ secrets
 
-describe('A23: secrets', () => {
-  const canaries = ['sentinel-private-key', 'sentinel-cache-token', 'sentinel-password', 'sentinel-app'];
+describe.each(kinds)('A23: secrets of %s', (forge) => {
+  const canaries = ['sentinel-private-key', 'sentinel-cache-token', 'sentinel-password', 'sentinel-app'].concat([
+    'glrt-sentinel-token',
+    'sentinel-token-1',
+    'sentinel-token-2',
+  ]);
 
   test('are in Secrets and nowhere else', () => {
-    const others = enrollmentObjects(wholeInput()).filter(({ kind }) => kind !== 'Secret');
-    const text = JSON.stringify(others);
+    const objects = enrollmentObjects(wholeInput(forge));
+    const text = JSON.stringify(objects.filter(({ kind }) => kind !== 'Secret'));
     expect(canaries.filter((canary) => text.includes(canary))).toEqual([]);
-    expect(text).not.toContain(Buffer.from('sentinel-private-key').toString('base64').slice(0, 20));
+    const encoded = canaries.map((canary) => Buffer.from(canary).toString('base64').slice(0, 20));
+    expect(encoded.filter((canary) => text.includes(canary))).toEqual([]);
+    const secrets = JSON.stringify(ofKind(objects, 'Secret').map(decoded));
+    expect(canaries.filter((canary) => secrets.includes(canary)).length).toBeGreaterThan(1);
   });
 
   test('are shown to nobody, though their names are', () => {
-    const shown = enrollmentObjects(wholeInput()).map(redacted);
+    const shown = enrollmentObjects(wholeInput(forge)).map(redacted);
     const text = JSON.stringify(shown.map((object) => ({ ...object, decoded: decoded(object) })));
     expect(canaries.filter((canary) => text.includes(canary))).toEqual([]);
     const data = ofKind(shown, 'Secret').map((object) => object['data']);
     expect(data).toContainEqual({ SENTINEL_KEY: sealedValue });
-    expect(ofKind(enrollmentObjects(wholeInput()), 'Secret').length).toBe(3);
+    expect(data.length).toBe(forge === 'forgejo' ? 4 : 3);
   });
 
   test('a value with a line’s end or a quote stays within its field (A16)', () => {
