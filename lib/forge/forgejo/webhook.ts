@@ -1,0 +1,118 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { AppError } from '../../errors.ts';
+import type { Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
+import { WebhookAbout, WebhookHead, WorkflowJobPayload } from './schema.ts';
+
+/** Forgejo's deliveries and Gitea's: the same signature under each one's own names. There are no installations. */
+export const forgejoWebhooks: WebhookReader = {
+  verifyWebhook,
+  readWorkflowJob,
+  readInstallation: () => null,
+  readAccountId,
+  readRepository,
+};
+
+/**
+ * The signature is over the bytes as they came: JSON that was parsed and written again is another body. The headers are
+ * not signed, so the event's name decides only which schema the signed payload must fit.
+ */
+function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webhook {
+  if (!isSigned(secret, rawBody, signatureOf(headers))) throw unsignedError();
+  const deliveryId = headers.get('x-forgejo-delivery') ?? headers.get('x-gitea-delivery') ?? '';
+  const event = headers.get('x-forgejo-event') ?? headers.get('x-gitea-event') ?? '';
+  // Without an id a repeat could not be told from a new delivery.
+  if (!/^[\w.-]{1,100}$/.test(deliveryId) || !/^[a-z_]{1,100}$/.test(event))
+    throw unreadableError('its id or its event');
+  const payload = parseJson(rawBody);
+  const head = WebhookHead.safeParse(payload);
+  if (!head.success) throw unreadableError('its payload');
+  const action = head.data.action ?? null;
+  return { event, about: aboutOf(event), deliveryId, action, installationId: null, payload };
+}
+
+/** A run that has ended is no job's event: it says that the scope is worth a look. */
+const scopeEvents = new Set(['repository', 'action_run_failure', 'action_run_success', 'action_run_recover']);
+
+function aboutOf(event: string): Webhook['about'] {
+  if (event === 'workflow_job') return 'job';
+  return scopeEvents.has(event) ? 'scope' : 'other';
+}
+
+/** Bare hex; only in the header that is named as GitHub's is it prefixed. One that is there and wrong is not looked past. */
+function signatureOf(headers: WebhookInput['headers']): string | null {
+  const own = headers.get('x-forgejo-signature') ?? headers.get('x-gitea-signature');
+  return own ?? headers.get('x-hub-signature-256')?.replace(/^sha256=/, '') ?? null;
+}
+
+/** Constant time for every signature of the right length; the length is no secret. */
+function isSigned(secret: string, rawBody: Uint8Array, signature: string | null): boolean {
+  if (secret === '' || signature === null) return false;
+  const right = Buffer.from(createHmac('sha256', secret).update(rawBody).digest('hex'));
+  const given = Buffer.from(signature);
+  return given.length === right.length && timingSafeEqual(given, right);
+}
+
+function parseJson(rawBody: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(rawBody).toString('utf8'));
+  } catch {
+    throw unreadableError('its JSON');
+  }
+}
+
+function unsignedError(): AppError {
+  return new AppError('unauthenticated', {
+    log: 'webhook: the signature is missing or not of our secret',
+    screen: {
+      happened: 'The delivery is not signed with this connection’s secret.',
+      todo: 'Set the same secret on both sides.',
+    },
+  });
+}
+
+function unreadableError(part: string): AppError {
+  return new AppError('invalid', {
+    log: `webhook: ${part} cannot be read`,
+    screen: { happened: `The delivery is signed, but ${part} cannot be read.`, todo: 'Send it as application/json.' },
+  });
+}
+
+const stateOf: Record<string, WorkflowJob['state']> = { in_progress: 'running', completed: 'completed' };
+
+function readWorkflowJob(payload: unknown): WorkflowJob | null {
+  const parsed = WorkflowJobPayload.safeParse(payload);
+  if (!parsed.success) return null;
+  const { workflow_job: job, repository } = parsed.data;
+  if (!job.created_at) return null;
+  // `queued`, `waiting` and whatever else comes before a runner has it.
+  const state = stateOf[job.status] ?? 'queued';
+  return {
+    externalId: job.id,
+    repository: repository.full_name,
+    repositoryId: repository.id,
+    owner: repository.owner.login,
+    ownerId: repository.owner.id,
+    enterpriseId: null,
+    labels: job.labels ?? [],
+    state,
+    conclusion: state === 'completed' ? job.conclusion || null : null,
+    runnerName: job.runner_name || null,
+    workflow: null,
+    name: job.name || null,
+    queuedAt: job.created_at,
+    startedAt: state === 'queued' ? null : (job.started_at ?? null),
+    completedAt: state === 'completed' ? (job.completed_at ?? null) : null,
+  };
+}
+
+function readAccountId(payload: unknown): string | null {
+  const about = WebhookAbout.safeParse(payload).data;
+  const repository = about?.repository ?? about?.run?.repository;
+  return repository?.owner.id ?? about?.organization?.id ?? null;
+}
+
+function readRepository(payload: unknown): { id: string; path: string } | null {
+  const about = WebhookAbout.safeParse(payload).data;
+  const repository = about?.repository ?? about?.run?.repository;
+  return repository ? { id: repository.id, path: repository.full_name } : null;
+}
