@@ -12,7 +12,7 @@ export const bazelUser = 'runner';
 const bazelHttpPort = 8080;
 
 /** The environment by which runners find the caches. */
-export function cacheEnv(slug: string, secrets: Secrets): Record<string, string> {
+export function cacheEnv(slug: string, secrets: Pick<Secrets, 'attic' | 'bazel'>): Record<string, string> {
   const { attic, bazel } = secrets;
   return {
     ...(attic

@@ -1,4 +1,14 @@
-import { enrollmentObjects, redacted, type KubernetesObject } from '#lib/cluster/index.ts';
+import {
+  enrollmentObjects,
+  managersOf,
+  redacted,
+  runnerNamesOf,
+  sealedValue as sealed,
+  type KubernetesObject,
+  type PoolInput,
+  type Registration,
+  type TenantInput,
+} from '#lib/cluster/index.ts';
 import { invalidFields } from '#lib/errors.ts';
 import {
   atticViewName,
@@ -7,6 +17,7 @@ import {
   isReady,
   labelOf,
   quotaProblems,
+  runnersProblems,
   scaleSetNameLengthMax,
   scopeUrl,
   unreadyReason,
@@ -17,7 +28,6 @@ import {
 } from '#lib/model/index.ts';
 import { bazelUser, cacheEnv } from './cache-env.ts';
 
-const sealed = '<sealed>';
 const pools: ReadonlyMap<string, Pool> = new Map(defaultPools.map((pool) => [pool.name, pool]));
 
 function parsed(values: readonly unknown[]): FlywheelDocument[] {
@@ -50,20 +60,73 @@ function checked(enrollment: EnrollmentDocument, tenant: TenantDocument): void {
     else if (label.length > scaleSetNameLengthMax)
       fields[`pools.${choice.pool}`] = `its label ${label} is over ${scaleSetNameLengthMax} characters`;
   }
+  for (const { pool, field, message } of runnersProblems(enrollment.spec.forge, enrollment.spec.pools))
+    fields[`pools.${pool}.${field}`] = message;
   for (const { what, needed, quota } of quotaProblems(enrollment.spec.pools, pools, tenant.spec.quota))
     fields[`quota.${what}`] = `${needed} needed, the quota holds ${quota}`;
   if (Object.keys(fields).length > 0)
     throw invalidFields(fields, `Enrollment ${enrollment.metadata.name} cannot be had as asked.`);
 }
 
+/** Chosen pools with what they are; `checked` has refused those that cannot be had. */
+function poolInputsOf({ spec }: EnrollmentDocument, tenant: TenantDocument): PoolInput[] {
+  return spec.pools.flatMap((choice) => {
+    const pool = pools.get(choice.pool);
+    if (!pool || !isReady(pool)) return [];
+    const label = labelOf({ slug: tenant.metadata.name, isDefault: tenant.spec.default }, pool.name);
+    return [{ pool, scaleSetName: label, minRunners: choice.minRunners, maxRunners: choice.maxRunners }];
+  });
+}
+
+/** GitHub's by ARC; the others as if the portal had registered each of their runners. */
+function registrationOf(
+  { spec, metadata }: EnrollmentDocument,
+  chosen: readonly PoolInput[],
+  cluster: ClusterDocument,
+): Registration {
+  const { forge, scope, credentials } = spec;
+  const eachRunner = <T>(value: T) =>
+    Object.fromEntries(chosen.flatMap((choice) => runnerNamesOf(forge, choice)).map((name) => [name, value]));
+  if (forge === 'gitlab') return { kind: forge, url: scope.forge, runners: eachRunner({ token: sealed }) };
+  if (forge === 'forgejo')
+    return { kind: forge, url: scope.forge, runners: eachRunner({ uuid: sealed, token: sealed }), ephemeral: true };
+  const { controller } = cluster.spec;
+  if (!controller || !credentials)
+    throw invalidFields(
+      { [`Cluster ${cluster.metadata.name}`]: 'has no controller, which GitHub’s runners need' },
+      `Enrollment ${metadata.name} cannot be had as asked.`,
+    );
+  return {
+    kind: forge,
+    configUrl: scopeUrl(scope),
+    credentials:
+      'token' in credentials
+        ? { token: sealed }
+        : { appId: credentials.appId, installationId: String(credentials.installationId), privateKey: sealed },
+    controller,
+  };
+}
+
+/** What the enrollments of a tenant have in common. */
+function tenantInputOf(tenant: TenantDocument, enrollments: readonly EnrollmentDocument[]): TenantInput {
+  const own = enrollments.filter(({ metadata }) => metadata.tenant === tenant.metadata.name);
+  const managers = own.map((enrollment) => managersOf(enrollment.spec.forge, poolInputsOf(enrollment, tenant)));
+  return {
+    slug: tenant.metadata.name,
+    quota: tenant.spec.quota,
+    hasBazel: own.some(({ spec }) => spec.planes.bazel !== undefined),
+    managers: managers.reduce((sum, each) => sum + each, 0),
+  };
+}
+
 function objectsOf(
   enrollment: EnrollmentDocument,
   tenant: TenantDocument,
   cluster: ClusterDocument,
-  hasBazel: boolean,
+  shared: TenantInput,
 ): KubernetesObject[] {
   const { spec, metadata } = enrollment;
-  const slug = metadata.tenant;
+  const { slug } = shared;
   const bazel = spec.planes.bazel ? { user: bazelUser, password: sealed } : undefined;
   const attic = spec.planes.attic
     ? {
@@ -74,33 +137,13 @@ function objectsOf(
         publicKey: sealed,
       }
     : undefined;
-  const credentials = {
-    appId: spec.credentials.appId,
-    installationId: String(spec.credentials.installationId),
-    privateKey: sealed,
-  };
+  const chosen = poolInputsOf(enrollment, tenant);
   return enrollmentObjects({
-    tenant: { slug, quota: tenant.spec.quota, hasBazel },
+    tenant: shared,
     name: metadata.name,
-    registration: {
-      kind: 'github',
-      configUrl: scopeUrl(spec.scope),
-      credentials,
-      controller: cluster.spec.controller,
-    },
-    pools: spec.pools.flatMap((choice) => {
-      const pool = pools.get(choice.pool);
-      if (!pool || !isReady(pool)) return [];
-      return [
-        {
-          pool,
-          scaleSetName: labelOf({ slug, isDefault: tenant.spec.default }, pool.name),
-          minRunners: choice.minRunners,
-          maxRunners: choice.maxRunners,
-        },
-      ];
-    }),
-    cacheEnv: cacheEnv(slug, { credentials, attic, bazel }),
+    registration: registrationOf(enrollment, chosen, cluster),
+    pools: chosen,
+    cacheEnv: cacheEnv(slug, { attic, bazel }),
     bazel: spec.planes.bazel && bazel ? { sizeGib: spec.planes.bazel.sizeGib, ...bazel } : undefined,
   });
 }
@@ -115,10 +158,8 @@ export function documentObjects(values: readonly unknown[]): KubernetesObject[] 
     const tenant = named<TenantDocument>(documents, 'Tenant', enrollment.metadata.tenant);
     const cluster = named<ClusterDocument>(documents, 'Cluster', tenant.spec.cluster);
     checked(enrollment, tenant);
-    const hasBazel = enrollments.some(
-      (other) => other.metadata.tenant === enrollment.metadata.tenant && other.spec.planes.bazel !== undefined,
-    );
-    for (const object of objectsOf(enrollment, tenant, cluster, hasBazel)) {
+    const shared = tenantInputOf(tenant, enrollments);
+    for (const object of objectsOf(enrollment, tenant, cluster, shared)) {
       byPath.set([object.kind, object.metadata.namespace ?? '', object.metadata.name].join('/'), redacted(object));
     }
   }

@@ -128,4 +128,53 @@ describe('documents', () => {
     expect(FlywheelDocument.safeParse(dirty).success).toBe(false);
     expect({}).not.toHaveProperty('default');
   });
+
+  const without = (document: Doc, ...fields: string[]) =>
+    fields.reduce((at, field) => changed(at, field, undefined) as Doc, document);
+  const at = (forge: string, level: string, path: string) =>
+    changed(changed(without(enrollment, 'spec.credentials'), 'spec.forge', forge) as Doc, 'spec.scope', {
+      forge: 'https://forge.example.org',
+      level,
+      path,
+    });
+
+  test.each([
+    ['gitlab', 'project', 'group/sub/project'],
+    ['gitlab', 'group', 'group'],
+    ['gitlab', 'instance', ''],
+    ['forgejo', 'repository', 'owner/name'],
+    ['forgejo', 'organization', 'org'],
+    ['forgejo', 'account', 'person'],
+  ])('an enrollment at %s of a %s has no credentials', (forge, level, path) => {
+    const written = at(forge, level, path) as Doc;
+    expect(EnrollmentDocument.parse(written).spec).toMatchObject({ forge, scope: { level } });
+    const credentials = { appId: '1', installationId: 2 };
+    expect(EnrollmentDocument.safeParse(changed(written, 'spec.credentials', credentials)).success).toBe(false);
+  });
+
+  test('a forge is GitHub unless it is said, and then has credentials', () => {
+    expect(EnrollmentDocument.parse(enrollment).spec.forge).toBe('github');
+    expect(EnrollmentDocument.safeParse(without(enrollment, 'spec.credentials')).success).toBe(false);
+  });
+
+  test.each([
+    ['github', 'group'],
+    ['gitlab', 'organization'],
+    ['forgejo', 'group'],
+    ['gitea', 'organization'],
+  ])('%s has no level %s, or is no forge', (forge, level) => {
+    expect(EnrollmentDocument.safeParse(at(forge, level, 'name')).success).toBe(false);
+  });
+
+  test('a token is said to be there, and never written (A23)', () => {
+    const token = (value: string) => changed(enrollment, 'spec.credentials', { token: value });
+    expect(EnrollmentDocument.parse(token('<sealed>')).spec.credentials).toEqual({ token: '<sealed>' });
+    expect(EnrollmentDocument.safeParse(token('ghp_0123456789')).success).toBe(false);
+    const both = { token: '<sealed>', appId: '1', installationId: 2 };
+    expect(EnrollmentDocument.safeParse(changed(enrollment, 'spec.credentials', both)).success).toBe(false);
+  });
+
+  test('a cluster without Actions Runner Controller is one', () => {
+    expect(FlywheelDocument.safeParse(without(cluster, 'spec.controller')).success).toBe(true);
+  });
 });

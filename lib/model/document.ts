@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { EnrollmentName, EnrollmentSpec } from './enrollment.ts';
-import { Scope } from './scope.ts';
+import { forgeKinds, isLevelOf, Scope } from './scope.ts';
 import { Quota, tenantKinds, TenantSlug } from './tenant.ts';
 
 /** The same enrollment as YAML documents, for programs and reviews. Checked by the schemas that check the forms. */
@@ -16,11 +16,14 @@ export const ClusterDocument = z.strictObject({
   kind: z.literal('Cluster'),
   metadata: z.strictObject({ name: DnsLabel }),
   spec: z.strictObject({
-    controller: z.strictObject({
-      version: z.string().regex(/^\d+\.\d+\.\d+$/, 'is a version such as 0.14.2'),
-      namespace: DnsLabel,
-      serviceAccount: DnsLabel,
-    }),
+    /** Actions Runner Controller, which GitHub's runners alone need. */
+    controller: z
+      .strictObject({
+        version: z.string().regex(/^\d+\.\d+\.\d+$/, 'is a version such as 0.14.2'),
+        namespace: DnsLabel,
+        serviceAccount: DnsLabel,
+      })
+      .optional(),
     atticUrl: z.url().optional(),
   }),
 });
@@ -43,19 +46,39 @@ export const TenantDocument = z.strictObject({
 });
 export type TenantDocument = z.infer<typeof TenantDocument>;
 
+/** What stands in a document for a value that is nobody's to read. */
+export const sealedMark = '<sealed>';
+
+/** An App's installation; or that there is a token, as at an enterprise, which no App may act for. Never the token itself. */
+const GithubDocumentCredentials = z.union([
+  z.strictObject({
+    appId: z.string().regex(/^[A-Za-z0-9.]{1,40}$/, 'is an App id or client id'),
+    installationId: z.int().positive(),
+  }),
+  z.strictObject({ token: z.literal(sealedMark, `is written as ${sealedMark}`) }),
+]);
+
 export const EnrollmentDocument = z.strictObject({
   apiVersion,
   kind: z.literal('Enrollment'),
   metadata: z.strictObject({ name: EnrollmentName, tenant: TenantSlug }),
-  spec: z.strictObject({
-    scope: Scope,
-    credentials: z.strictObject({
-      appId: z.string().regex(/^[A-Za-z0-9.]{1,40}$/, 'is an App id or client id'),
-      installationId: z.int().positive(),
+  spec: z
+    .strictObject({
+      forge: z.enum(forgeKinds).default('github'),
+      scope: Scope,
+      /** GitHub's only: the runners of other forges are registered by the portal. */
+      credentials: GithubDocumentCredentials.optional(),
+      pools: EnrollmentSpec.shape.pools,
+      planes: EnrollmentSpec.shape.planes,
+    })
+    .refine(({ forge, credentials }) => (forge === 'github') === (credentials !== undefined), {
+      path: ['credentials'],
+      error: 'are needed for GitHub, and for no other forge',
+    })
+    .refine(({ forge, scope }) => isLevelOf(forge, scope.level), {
+      path: ['scope', 'level'],
+      error: 'is not a level of this forge',
     }),
-    pools: EnrollmentSpec.shape.pools,
-    planes: EnrollmentSpec.shape.planes,
-  }),
 });
 export type EnrollmentDocument = z.infer<typeof EnrollmentDocument>;
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { defaultPools, isReady, type Pool, quotaUse, unreadyReason } from './pool.ts';
+import { defaultPools, isReady, type Pool, quotaUse, runnersProblems, unreadyReason } from './pool.ts';
 
 const nix = defaultPools.find((pool) => pool.name === 'nix') as Pool;
 
@@ -18,4 +18,28 @@ test.each([
   expect(unreadyReason(pool)).toContain(reason);
   expect(isReady(pool)).toBe(false);
   expect(quotaUse([{ pool: 'nix', minRunners: 0, maxRunners: 3 }], new Map([['nix', pool]])).runners).toBe(0);
+});
+
+const choice = (minRunners: number, maxRunners: number) => ({ pool: 'nix', minRunners, maxRunners });
+
+test.each([
+  ['github', choice(3, 1000), []],
+  ['gitlab', choice(0, 1000), []],
+  ['gitlab', choice(1, 2), [['minRunners', 'must be 0 at GitLab']]],
+  ['forgejo', choice(0, 50), []],
+  ['forgejo', choice(1, 2), [['minRunners', 'must be 0 at Forgejo']]],
+  ['forgejo', choice(0, 51), [['maxRunners', 'is at most 50 at Forgejo']]],
+  [
+    'forgejo',
+    choice(1, 51),
+    [
+      ['minRunners', 'must be 0 at Forgejo'],
+      ['maxRunners', 'is at most 50 at Forgejo'],
+    ],
+  ],
+] as const)('%s, %j: what its runners cannot be asked for is said', (kind, asked, expected) => {
+  const problems = runnersProblems(kind, [{ pool: 'docker', minRunners: 0, maxRunners: 1 }, asked]);
+  expect(problems.map(({ pool, field, message }) => [pool, field, message.split(':')[0]])).toEqual(
+    expected.map(([field, message]) => ['nix', field, message]),
+  );
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { cpuMillicores, CpuQuantity, formatCpu, formatMemory, memoryBytes, MemoryQuantity } from './quantity.ts';
+import type { ForgeKind } from './scope.ts';
 import type { Quota } from './tenant.ts';
 
 /** Dimension 3: a resource profile and a class of work. */
@@ -110,3 +111,29 @@ export function mostRunners(pool: ReadyPool, quota: Quota): number {
   const byMemory = memoryBytes(quota.memory) / memoryBytes(pool.memory);
   return Math.min(quota.runners, Number(byCpu < byMemory ? byCpu : byMemory));
 }
+
+/** A runner of Forgejo is a registration and a pod of its own, and both stay: more of them would be a burden to both sides. */
+export const forgejoRunnersMost = 50;
+
+export type RunnersProblem = { pool: string; field: 'minRunners' | 'maxRunners'; message: string };
+
+/**
+ * What a forge's runners cannot be asked for, as a sentence that goes on from the field's name. GitHub's can be asked for
+ * anything. GitLab's would be kept warm only by rights over the whole cluster (gitlab-runner 19, `autoscaler`), which no
+ * tenant's runner gets.
+ */
+export function runnersProblems(kind: ForgeKind, choices: readonly PoolChoice[]): RunnersProblem[] {
+  return choices.flatMap(({ pool, minRunners, maxRunners }): RunnersProblem[] => {
+    const warm =
+      kind !== 'github' && minRunners > 0 ? [{ pool, field: 'minRunners' as const, message: neverWarm[kind] }] : [];
+    const many = kind === 'forgejo' && maxRunners > forgejoRunnersMost;
+    return many
+      ? [...warm, { pool, field: 'maxRunners', message: `is at most ${forgejoRunnersMost} at Forgejo` }]
+      : warm;
+  });
+}
+
+const neverWarm = {
+  gitlab: 'must be 0 at GitLab: its runners start with their job, and none can be kept warm',
+  forgejo: 'must be 0 at Forgejo: all runners of a pool, up to its maximum, wait for jobs all the time',
+};
