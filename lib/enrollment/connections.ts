@@ -4,7 +4,7 @@ import { AppError, notFound } from '#lib/errors.ts';
 import { forgeOf, type Forge, type ForgeConnectionValue } from '#lib/forge/index.ts';
 import type { PersonCtx, PersonIdentity } from '#lib/tenant/index.ts';
 import { userToken } from '#lib/tenant/index.ts';
-import { connectionPlace } from './places.ts';
+import { connectionPlace, githubAppPlace } from './places.ts';
 
 async function opened(row: ForgeConnectionModel): Promise<ForgeConnectionValue> {
   const clientSecret = await open(row.sealedClientSecret, connectionPlace(row.id, 'client_secret'));
@@ -48,6 +48,31 @@ export async function openForge(id: string): Promise<Forge> {
   return forgeOf(await openConnection(id));
 }
 
+/** By which App an enrollment acts, and whose that is. */
+export type ActsBy = { connectionId: string; tenantId: string; githubAppId: string | null };
+
+/**
+ * The connection as an enrollment reaches it: with the organization's own App in the place of the connection's where it has
+ * one. An App of another tenant is absent.
+ */
+export async function openConnectionFor({
+  connectionId,
+  tenantId,
+  githubAppId,
+}: ActsBy): Promise<ForgeConnectionValue> {
+  const connection = await openConnection(connectionId);
+  if (githubAppId === null) return connection;
+  const row = await unsafeDb().githubApp.findFirst({ where: { id: githubAppId, tenantId, connectionId } });
+  if (!row) throw notFound('The organization’s own App');
+  const privateKey = await open(row.sealedPrivateKey, githubAppPlace(row, 'private_key'));
+  const webhookSecret = await open(row.sealedWebhookSecret, githubAppPlace(row, 'webhook_secret'));
+  return { ...connection, webhookSecret, app: { id: row.appId, slug: row.slug, privateKey } };
+}
+
+export async function openForgeFor(by: ActsBy): Promise<Forge> {
+  return forgeOf(await openConnectionFor(by));
+}
+
 export type ForgeConnectionChoice = { id: string; kind: string; name: string; baseUrl: string };
 
 /** The forges a person may sign in with or enrol from. */
@@ -58,18 +83,21 @@ export async function forgeConnectionsOf(): Promise<ForgeConnectionChoice[]> {
   });
 }
 
+export function identityAt(by: PersonCtx, connectionId: string): PersonIdentity {
+  const identity = by.person.identities.find((each) => each.connectionId === connectionId);
+  if (identity) return identity;
+  throw new AppError('forbidden', {
+    log: `no identity on ${connectionId}`,
+    screen: { happened: 'You are not signed in with this forge.', todo: 'Sign in with it, then choose the scope.' },
+  });
+}
+
 /** The person's account on a forge, and a token that acts as them. */
 export async function actAs(
   by: PersonCtx,
   connectionId: string,
 ): Promise<{ forge: Forge; token: string; identity: PersonIdentity }> {
-  const identity = by.person.identities.find((each) => each.connectionId === connectionId);
-  if (!identity) {
-    throw new AppError('forbidden', {
-      log: `no identity on ${connectionId}`,
-      screen: { happened: 'You are not signed in with this forge.', todo: 'Sign in with it, then choose the scope.' },
-    });
-  }
+  const identity = identityAt(by, connectionId);
   const forge = await openForge(connectionId);
   const token = await userToken(identity, (refreshToken) => forge.signIn.refresh(refreshToken));
   return { forge, token, identity };

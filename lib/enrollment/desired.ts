@@ -7,7 +7,7 @@ import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
 import { isReady, labelOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import { cacheEnv, type Secrets } from './cache-env.ts';
-import { openConnection } from './connections.ts';
+import { openConnectionFor } from './connections.ts';
 import { cacheServerPlace } from './places.ts';
 import { liveStates, quotaOf, scopeOf, type EnrollmentRow } from './rows.ts';
 
@@ -72,9 +72,9 @@ export async function otherLiveEnrollments(row: EnrollmentRow): Promise<number> 
   });
 }
 
-/** The App's credentials that ARC wants beside the runner set. */
+/** The credentials that ARC wants beside the runner set: of the organization's own App where it has one. */
 export async function githubCredentials(row: EnrollmentRow): Promise<GithubCredentials> {
-  const { app } = await openConnection(row.connectionId);
+  const { app } = await openConnectionFor(row);
   if (!app || !row.installationId) {
     throw new AppError('forbidden', {
       log: `connection ${row.connectionId} has no App, or the enrollment no installation`,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { tenantDb, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
-import type { ScopeChoice } from '#lib/forge/index.ts';
+import { githubApps, type ScopeChoice, type ScopeRole } from '#lib/forge/index.ts';
 import {
   enrollmentNameOf,
   EnrollmentSpec,
@@ -21,7 +21,7 @@ import {
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
-import { actAs } from './connections.ts';
+import { actAs, identityAt, openConnectionFor, type ActsBy } from './connections.ts';
 import { liveStates, quotaOf, scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
 import type { Scope } from '#lib/model/index.ts';
 
@@ -64,22 +64,36 @@ async function enrolledAmong(connectionId: string, scopes: ScopeChoice[]): Promi
   return scopes.filter((scope) => live.has(scope.scopeId) || live.has(scope.ownerId)).map((scope) => scope.scopeId);
 }
 
-function refusePath(message: string, todo?: string): AppError {
+export function refusePath(message: string, todo?: string): AppError {
   return new AppError('invalid', {
     log: `scope refused: ${message}`,
     screen: { happened: message, fields: { path: message }, ...(todo ? { todo } : {}) },
   });
 }
 
+type AskedScope = ActsBy & { level: Scope['level']; path: string };
+
+/**
+ * An organization's own App is asked by itself: a person's token is of the connection's App, which need not be installed
+ * there, and GitHub then tells it of no role.
+ */
+async function seenScope(by: PersonCtx, asked: AskedScope): Promise<ScopeChoice & { role: ScopeRole }> {
+  const { connectionId, level, path } = asked;
+  if (asked.githubAppId === null) {
+    const { forge, token } = await actAs(by, connectionId);
+    return forge.findScope({ userToken: token, level, path });
+  }
+  const { subject, login } = identityAt(by, connectionId);
+  const app = await unsafeDb().githubApp.findFirst({ where: { id: asked.githubAppId, tenantId: asked.tenantId } });
+  if (!app || level !== 'organization') throw notFound('The organization’s own App');
+  const apps = githubApps(await openConnectionFor(asked));
+  return apps.ownScope({ accountId: app.accountId, person: { subject, login } });
+}
+
 /** The scope as the forge shows it to this very person, who administers it, with the App installed and able (A13). */
-export async function provenScope(
-  by: PersonCtx,
-  connectionId: string,
-  level: Scope['level'],
-  path: string,
-): Promise<ScopeChoice> {
-  const { forge, token } = await actAs(by, connectionId);
-  const scope = await forge.findScope({ userToken: token, level, path }).catch((error: unknown) => {
+export async function provenScope(by: PersonCtx, asked: AskedScope): Promise<ScopeChoice> {
+  const { path } = asked;
+  const scope = await seenScope(by, asked).catch((error: unknown) => {
     if (error instanceof AppError && error.code === 'not_found')
       throw refusePath(`${path} does not exist, or you may not see it.`);
     throw error;
@@ -103,7 +117,7 @@ export async function provenScope(
   return scope;
 }
 
-async function refuseEnrolled(connectionId: string, scope: ScopeChoice, exceptId?: string): Promise<void> {
+export async function refuseEnrolled(connectionId: string, scope: ScopeChoice, exceptId?: string): Promise<void> {
   const rows = await unsafeDb().enrollment.findMany({
     where: { connectionId, scopeId: { in: [scope.scopeId, scope.ownerId] }, state: { in: [...liveStates] } },
     select: { id: true, scopeId: true, path: true },
@@ -117,14 +131,20 @@ async function refuseEnrolled(connectionId: string, scope: ScopeChoice, exceptId
   );
 }
 
-/** Steps one and two of the wizard: a proven scope and a tenant become a draft. Nothing outside is written. */
+/**
+ * Steps one and two of the wizard: a proven scope and a tenant become a draft. Nothing outside is written. `ownApp` is an
+ * App of that very tenant, which must be there already.
+ */
 export async function startEnrollment(
   by: PersonCtx,
   input: StartInput,
+  ownApp: { id: string; tenantId: string } | null = null,
 ): Promise<{ tenantSlug: string; enrollmentId: string }> {
-  const scope = await provenScope(by, input.connectionId, input.level, input.path);
-  await refuseEnrolled(input.connectionId, scope);
   const existing = 'slug' in input.tenant ? await adminOf(by, input.tenant.slug) : null;
+  if (ownApp && ownApp.tenantId !== existing?.tenant.id) throw notFound('The organization’s own App');
+  const acts = { tenantId: existing?.tenant.id ?? '', githubAppId: ownApp?.id ?? null };
+  const scope = await provenScope(by, { ...input, ...acts });
+  await refuseEnrolled(input.connectionId, scope);
   return unsafeTransaction(async (tx) => {
     await refuseTooManyDrafts(tx, by);
     const tenant = existing?.tenant ?? (await createTenant(tx, by, input));
@@ -138,6 +158,7 @@ export async function startEnrollment(
         path: scope.path,
         scopeId: scope.scopeId,
         installationId: scope.installation?.id ?? null,
+        githubAppId: ownApp?.id ?? null,
         draft: { pools: [], planes: { attic: { public: false } } },
         createdById: by.person.userId,
       },
@@ -151,7 +172,7 @@ export async function startEnrollment(
   });
 }
 
-async function adminOf(by: PersonCtx, slug: string): Promise<Ctx> {
+export async function adminOf(by: PersonCtx, slug: string): Promise<Ctx> {
   const ctx = await tenantCtx(by, slug);
   if (!ctx || (ctx.role !== 'admin' && ctx.role !== 'operator'))
     throw invalidFields({ 'tenant.slug': 'You are not an admin of this tenant.' });
@@ -170,7 +191,11 @@ async function refuseTooManyDrafts(tx: UnsafeTx, by: PersonCtx): Promise<void> {
   }
 }
 
-async function createTenant(tx: UnsafeTx, by: PersonCtx, input: StartInput): Promise<{ id: string; slug: string }> {
+export async function createTenant(
+  tx: UnsafeTx,
+  by: PersonCtx,
+  input: Pick<StartInput, 'tenant'>,
+): Promise<{ id: string; slug: string }> {
   if (!('new' in input.tenant)) throw notFound('This tenant');
   const { slug, displayName, kind } = input.tenant.new;
   if (await tx.tenant.findUnique({ where: { slug }, select: { id: true } }))

@@ -8,6 +8,28 @@
  * It may touch every room below it. It never writes outside but in a reconcile pass, under a lease.
  */
 export { forgeConnectionsOf, openConnection, openForge } from './connections.ts';
+export {
+  beginConnection,
+  beginInstall,
+  beginOwnApp,
+  beginPlatformApp,
+  CreatedQuery,
+  finishApp,
+  finishInstall,
+  forgeRows,
+  InstalledQuery,
+  InstallInput,
+  manifestForm,
+  NewConnectionInput,
+  OwnKeyInput,
+  ownAppsOf,
+  ownAppStandings,
+  PlatformAppInput,
+  PlatformKeyInput,
+  replaceOwnKey,
+  replacePlatformKey,
+} from './github-app.ts';
+export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { catalog } from './catalog.ts';
 export { enrollmentDraft, listScopesOf, savePlanes, savePools, startEnrollment } from './draft.ts';
 export type { EnrollmentDraft, StartInput } from './draft.ts';
@@ -18,4 +40,4 @@ export { enrollmentView, listEnrollments, planView, tenantOverview } from './vie
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
 export { wakeOfChange } from './drift.ts';
 export { documentObjects } from './document.ts';
-export { cacheServerPlace, connectionPlace } from './places.ts';
+export { cacheServerPlace, connectionPlace, githubAppPlace } from './places.ts';

@@ -3,6 +3,11 @@ export function connectionPlace(id: string, what: 'client_secret' | 'private_key
   return `forge_connection/${id}/${what}`;
 }
 
+/** An organization's own App is a tenant's: its secrets open for that tenant's row alone. */
+export function githubAppPlace(row: { tenantId: string; id: string }, what: 'private_key' | 'webhook_secret'): string {
+  return `tenant/${row.tenantId}/github_app/${row.id}/${what}`;
+}
+
 export function cacheServerPlace(id: string): string {
   return `cache_server/${id}/signing_secret`;
 }

@@ -28,7 +28,7 @@ import { wake } from '#lib/work/index.ts';
 import { atScope } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
-import { openForge } from './connections.ts';
+import { openForgeFor } from './connections.ts';
 import {
   atticServerOf,
   enrollmentInput,
@@ -341,7 +341,7 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
 async function groupIsMissing(row: EnrollmentRow): Promise<boolean> {
   const at = atScope(row);
   if (!at) return false;
-  const forge = await openForge(row.connectionId);
+  const forge = await openForgeFor(row);
   const seen = await forge.observeScope(at);
   if (!seen.runnerGroups) return false;
   return (await forge.observeRunnerGroup({ ...at, path: seen.path, name: groupName(row) })) === null;
@@ -384,8 +384,7 @@ export async function approvePlan(ctx: Ctx, planId: string): Promise<string> {
   if (plan.state !== 'open') throw stale(`plan is ${plan.state}`);
   const spec = EnrollmentSpec.parse(plan.spec);
   // The person's own right to the scope, looked up now: an open page outlives a role.
-  if (ctx.role !== 'operator' && plan.kind !== 'withdraw')
-    await provenScope(ctx, row.connectionId, row.level, row.path);
+  if (ctx.role !== 'operator' && plan.kind !== 'withdraw') await provenScope(ctx, row);
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
   if (now?.observedHash !== plan.observedHash) {
     await ctx.db.plan.update({ where: { id: plan.id }, data: { state: 'stale' } });

@@ -7,7 +7,7 @@ import { appendSystemAudit } from '#lib/tenant/index.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
 import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
-import { openForge } from './connections.ts';
+import { openForgeFor } from './connections.ts';
 import { tenantHasBazel } from './desired.ts';
 import { enrollPhases, withdrawPhases, type PassScope, type Phase } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
@@ -34,7 +34,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     spec,
     pools: await poolsByName(),
     view: deps.view(row.tenant.clusterId),
-    forge: () => openForge(row.connectionId),
+    forge: () => openForgeFor(row),
     lease,
     clock: deps.clock,
     seen: deps.seen,

@@ -7,6 +7,7 @@ import { env } from '#lib/env.ts';
 import { appendAudit } from './audit.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
 import { formObject, typedValues } from './form.ts';
+import { errorPage } from './html.ts';
 import { log } from '#lib/log.ts';
 import { tenantCtx } from './membership.ts';
 import { may, type OperatorPermission, type TenantPermission } from './permission.ts';
@@ -374,6 +375,30 @@ export function openRoute<P>(
       },
       request,
     );
+}
+
+/**
+ * An address that a browser is sent to, by us or by a forge that sends somebody back. Who is not signed in signs in first and
+ * comes to the same address again; an error is a page in words and no JSON.
+ */
+export function personRoute(
+  door: string,
+  answer: (by: PersonCtx, request: Request) => Promise<Response>,
+): (request: Request) => Promise<Response> {
+  return async function go(request) {
+    try {
+      const by = await currentPerson();
+      if (by) return await answer(by, request);
+      const { pathname, search } = new URL(request.url);
+      const location = `/sign-in?next=${encodeURIComponent(pathname + search)}`;
+      return new Response(null, { status: 303, headers: { location, 'cache-control': 'no-store' } });
+    } catch (error) {
+      const failure = toAppError(error);
+      const id = request.headers.get('x-request-id') ?? (await requestId());
+      logFailure(failure, id, door);
+      return errorPage(shown(failure, id), errorCodes[failure.code]);
+    }
+  };
 }
 
 /** A tenant's route that answers in its own form, such as a CSV or YAML file. What is not a GET must come from our own page. */

@@ -18,10 +18,12 @@ export {
   page,
   personAction,
   personPage,
+  personRoute,
   route,
   view,
 } from './door.ts';
 export { layout, isOwnOrigin } from './door.ts';
+export { escapeHtml, htmlPage } from './html.ts';
 export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
 export { syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
 export type { ForgeStanding, TenantChoice } from './membership.ts';

@@ -1,0 +1,577 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { env } from '#lib/env.ts';
+import { AppError, invalidFields, notFound } from '#lib/errors.ts';
+import {
+  appManifest,
+  assertKeyOf,
+  githubApps,
+  installPageUrl,
+  manifestFormUrl,
+  type AppManifest,
+  type ForgeConnectionValue,
+  type NewApp,
+  type WebhookState,
+} from '#lib/forge/index.ts';
+import { appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { wake } from '#lib/work/index.ts';
+import { actAs, openConnection, openConnectionFor } from './connections.ts';
+import { adminOf, createTenant, refuseEnrolled, refusePath, startEnrollment, type StartInput } from './draft.ts';
+import { connectionIdForm, errandOf, sendOff, takeBack, type Errand } from './errands.ts';
+import { connectionPlace, githubAppPlace } from './places.ts';
+
+/*
+ * A GitHub App's life: made from a manifest, installed, given a new key. Two uses: the connection's App, which the operator
+ * makes and every tenant may use, and an App of one organization's own, whose key is worth nothing elsewhere. GitHub tells
+ * an App's secrets once, to us; they go sealed into a row in the same call, and nobody is ever shown them.
+ */
+
+const createdUrl = () => `${env().PORTAL_URL}/api/github/created`;
+const installedUrl = () => `${env().PORTAL_URL}/enroll/installed`;
+const leaveUrl = (state: string) => `/api/github/leave?${new URLSearchParams({ state }).toString()}`;
+
+// ------------------------------------------------------------------------------------------------ leaving
+
+export type ManifestForm = { action: string; manifest: AppManifest };
+
+/** The form that takes this person to GitHub, which then asks them to confirm. The state is not ended by looking at it. */
+export async function manifestForm(by: PersonCtx, state: string): Promise<ManifestForm> {
+  const errand = await errandOf(by, state);
+  if (errand.kind === 'install') throw notFound();
+  if (errand.kind === 'platform-app') {
+    requireOperator(by);
+    const { organization, create } = errand.details;
+    const baseUrl = create?.baseUrl ?? (await githubConnection(errand.connectionId)).baseUrl;
+    return {
+      action: manifestFormUrl(baseUrl, organization, state),
+      manifest: manifestOf('platform', `Flywheel ${new URL(env().PORTAL_URL).hostname}`, {
+        hookUrl: `${env().PORTAL_URL}/api/hooks/${errand.connectionId}`,
+        callbackUrls: [`${env().PORTAL_URL}/api/auth/callback/${errand.connectionId}`],
+      }),
+    };
+  }
+  const { accountLogin, githubAppId } = errand.details;
+  const { baseUrl } = await githubConnection(errand.connectionId);
+  return {
+    action: manifestFormUrl(baseUrl, accountLogin, state),
+    manifest: manifestOf('organization', `Flywheel ${accountLogin}`, {
+      hookUrl: `${env().PORTAL_URL}/api/hooks/${errand.connectionId}/${githubAppId}`,
+      callbackUrls: [],
+    }),
+  };
+}
+
+function manifestOf(
+  use: 'platform' | 'organization',
+  name: string,
+  more: { hookUrl: string; callbackUrls: string[] },
+): AppManifest {
+  const portalUrl = env().PORTAL_URL;
+  return appManifest({ use, name, portalUrl, redirectUrl: createdUrl(), setupUrl: installedUrl(), ...more });
+}
+
+function requireOperator(by: PersonCtx): void {
+  if (!by.person.isOperator) throw notFound();
+}
+
+async function githubConnection(id: string): Promise<ForgeConnectionValue> {
+  const connection = await openConnection(id);
+  if (connection.kind === 'github') return connection;
+  throw new AppError('invalid', {
+    log: `connection ${id} is ${connection.kind}`,
+    screen: { happened: 'Only GitHub has Apps.', todo: 'Enrol this scope with an access token.' },
+  });
+}
+
+// ------------------------------------------------------------------------------------------------ the platform's App
+
+/** An origin and nothing more; whether it may be reached at all is the guard's to say. */
+const BaseUrl = z.url({ protocol: /^https?$/ }).transform((url, context) => {
+  const { origin, pathname, search, hash, username } = new URL(url);
+  if (pathname === '/' && search === '' && hash === '' && username === '') return origin;
+  context.addIssue('is to be the address alone, such as https://github.example.org');
+  return z.NEVER;
+});
+const Organization = z
+  .string()
+  .trim()
+  .regex(/^([A-Za-z0-9](-?[A-Za-z0-9]){0,38})?$/, 'is no name of an organization')
+  .transform((name) => name || null);
+
+export const PlatformAppInput = z.strictObject({
+  connectionId: z.string().regex(connectionIdForm, 'lower-case letters, digits and hyphens, at most 60'),
+  organization: Organization.default(null),
+});
+
+export const NewConnectionInput = PlatformAppInput.extend({
+  name: z.string().trim().min(1, 'is missing').max(60),
+  baseUrl: BaseUrl,
+});
+
+/** Begins making the App of a connection that has none; returns where the operator goes. */
+export async function beginPlatformApp(by: PersonCtx, input: z.output<typeof PlatformAppInput>): Promise<string> {
+  const { connectionId, organization } = input;
+  const connection = await githubConnection(connectionId);
+  if (connection.app) throw hasAppAlready();
+  const details = { organization, create: null };
+  return leaveUrl(await sendOff(by, { kind: 'platform-app', connectionId, details }));
+}
+
+/** The same for a GitHub that is not entered yet: the connection comes into being with its App. */
+export async function beginConnection(by: PersonCtx, input: z.output<typeof NewConnectionInput>): Promise<string> {
+  const { connectionId, organization, name, baseUrl } = input;
+  const taken = await unsafeDb().forgeConnection.findFirst({ where: { OR: [{ id: connectionId }, { baseUrl }] } });
+  if (taken?.id === connectionId) throw invalidFields({ connectionId: 'is taken' });
+  if (taken) throw invalidFields({ baseUrl: `is entered already, as ${taken.id}` });
+  const details = { organization, create: { name, baseUrl } };
+  return leaveUrl(await sendOff(by, { kind: 'platform-app', connectionId, details }));
+}
+
+function hasAppAlready(): AppError {
+  return new AppError('conflict', {
+    log: 'the connection has an App',
+    screen: {
+      happened: 'This forge has an App already, and enrollments may rest on it.',
+      todo: 'Give it a new key instead, or change it at GitHub.',
+    },
+  });
+}
+
+// ------------------------------------------------------------------------------------------------ an organization's own
+
+/**
+ * Begins an App of the organization's own, or goes on with the one that is there. Nothing is proven yet and nothing is
+ * enrolled: GitHub lets only those make an App for an organization who may, and the scope is proven when they are back.
+ */
+export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<string> {
+  const { forge, token } = await actAs(by, start.connectionId);
+  await githubConnection(start.connectionId);
+  if (start.level !== 'organization') throw refusePath('Only an organization can have an App of its own.');
+  const scope = await forge.findScope({ userToken: token, level: start.level, path: start.path });
+  if (scope.role === 'member')
+    throw refusePath(`You do not administer ${scope.path}.`, 'Ask one of its owners to enrol it.');
+  await refuseEnrolled(start.connectionId, scope);
+  const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
+  await refuseTakenSlug(start);
+  const own = existing && (await ownAppOf(existing.tenant.id, start.connectionId, scope.scopeId));
+  if (own) return installOwn(by, own, start);
+  const { scopeId: accountId, path: accountLogin } = scope;
+  const details = { start, githubAppId: randomUUID(), accountId, accountLogin };
+  return leaveUrl(await sendOff(by, { kind: 'own-app', connectionId: start.connectionId, details }));
+}
+
+async function refuseTakenSlug({ tenant }: StartInput): Promise<void> {
+  if (!('new' in tenant)) return;
+  if (await unsafeDb().tenant.findUnique({ where: { slug: tenant.new.slug }, select: { id: true } }))
+    throw invalidFields({ 'tenant.new.slug': 'is taken; choose another' });
+}
+
+type OwnApp = { id: string; tenantId: string; connectionId: string; accountId: string; slug: string; appId: string };
+
+async function ownAppOf(tenantId: string, connectionId: string, accountId: string): Promise<OwnApp | null> {
+  const where = { tenantId_connectionId_accountId: { tenantId, connectionId, accountId } };
+  return unsafeDb().githubApp.findUnique({ where });
+}
+
+/** To GitHub's page on which an owner installs the App, and back with a state of its own. */
+async function installOwn(by: PersonCtx, own: OwnApp, start: StartInput): Promise<string> {
+  const connection = await openConnectionFor({ ...own, githubAppId: own.id });
+  const { htmlUrl } = await githubApps(connection).itself();
+  const details = { path: start.path, own: { githubAppId: own.id, start } };
+  const state = await sendOff(by, { kind: 'install', connectionId: own.connectionId, details });
+  return installPageUrl(htmlUrl, own.accountId, state);
+}
+
+// ------------------------------------------------------------------------------------------------ back with a new App
+
+/** What GitHub adds to the address that it sends the person back to. */
+export const CreatedQuery = z.object({ code: z.string().min(1).max(200), state: z.string().min(1).max(200) });
+
+/** Takes the new App in: its secrets are sealed into a row before anything else is done with them. Returns where to go. */
+export async function finishApp(by: PersonCtx, { code, state }: z.output<typeof CreatedQuery>): Promise<string> {
+  const errand = await takeBack(by, state, ['platform-app', 'own-app']);
+  return errand.kind === 'platform-app' ? finishPlatformApp(by, errand, code) : finishOwnApp(by, errand, code);
+}
+
+async function finishPlatformApp(by: PersonCtx, errand: Errand<'platform-app'>, code: string): Promise<string> {
+  requireOperator(by);
+  const { connectionId: id, details } = errand;
+  const { create } = details;
+  const connection = create
+    ? { ...emptyConnection, id, baseUrl: create.baseUrl, allowLoopback: env().FLYWHEEL_SANDBOX === '1' }
+    : await githubConnection(id);
+  const made = await githubApps(connection).convert(code);
+  const data = await sealedConnection(id, made);
+  await unsafeTransaction(async (tx) => {
+    if (create) await tx.forgeConnection.create({ data: { id, kind: 'github', ...create, ...data } });
+    else {
+      const kept = await tx.forgeConnection.updateMany({ where: { id, appId: null }, data });
+      if (kept.count !== 1) throw hasAppAlready();
+    }
+    await appendAudit(tx, by, null, {
+      action: 'forge:create-app',
+      target: `forge/${id}`,
+      after: { app: made.slug, appId: made.id, owner: made.owner.login },
+    });
+  });
+  return `/operator/forges?${new URLSearchParams({ made: id }).toString()}`;
+}
+
+const emptyConnection = { kind: 'github' as const, clientId: '', clientSecret: '' };
+
+async function sealedConnection(id: string, made: NewApp) {
+  return {
+    clientId: made.clientId,
+    sealedClientSecret: await seal(made.clientSecret, connectionPlace(id, 'client_secret')),
+    appId: made.id,
+    appSlug: made.slug,
+    sealedPrivateKey: await seal(made.privateKey, connectionPlace(id, 'private_key')),
+    sealedWebhookSecret: await seal(made.webhookSecret, connectionPlace(id, 'webhook_secret')),
+  };
+}
+
+async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, code: string): Promise<string> {
+  const { connectionId, details } = errand;
+  const { start, githubAppId: id, accountId, accountLogin } = details;
+  const made = await githubApps(await githubConnection(connectionId)).convert(code);
+  // The page at GitHub was of this organization, but a manifest can be posted to another one's, or to a person's own.
+  if (made.owner.id !== accountId) throw wrongOwner(made, accountLogin);
+  const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
+  const own = await unsafeTransaction(async (tx) => {
+    const tenant = existing?.tenant ?? (await createTenant(tx, by, start));
+    return { slug: tenant.slug, app: await keepOwnApp(tx, by, { id, tenantId: tenant.id, connectionId }, made) };
+  });
+  return installOwn(by, own.app, { ...start, path: made.owner.login, tenant: { slug: own.slug } });
+}
+
+function wrongOwner({ owner, slug }: NewApp, wanted: string): AppError {
+  return new AppError('forbidden', {
+    log: `App ${slug} belongs to ${owner.login} (${owner.id}), not to ${wanted}`,
+    screen: {
+      happened: `The App was made for ${owner.login} and not for ${wanted}.`,
+      changed: 'The portal kept nothing of it.',
+      todo: `Delete the App ${slug} at GitHub and begin again.`,
+    },
+  });
+}
+
+async function keepOwnApp(
+  tx: UnsafeTx,
+  by: PersonCtx,
+  row: { id: string; tenantId: string; connectionId: string },
+  made: NewApp,
+): Promise<OwnApp> {
+  const { tenantId, connectionId } = row;
+  const own = await tx.githubApp.create({
+    data: {
+      ...row,
+      accountId: made.owner.id,
+      accountLogin: made.owner.login,
+      appId: made.id,
+      slug: made.slug,
+      sealedPrivateKey: await seal(made.privateKey, githubAppPlace(row, 'private_key')),
+      sealedWebhookSecret: await seal(made.webhookSecret, githubAppPlace(row, 'webhook_secret')),
+      createdById: by.person.userId,
+    },
+  });
+  await appendAudit(tx, by, tenantId, {
+    action: 'github-app:create',
+    target: `github-app/${made.slug}`,
+    after: { appId: made.id, account: made.owner.login, connection: connectionId },
+  });
+  return own;
+}
+
+// ------------------------------------------------------------------------------------------------ installing
+
+export const InstallInput = z.strictObject({
+  connectionId: z.string().min(1).max(100),
+  /** What the person wants to enrol, to come back to it. */
+  path: z.string().min(1).max(400).nullable().default(null),
+});
+
+/** Begins the installation of the connection's App; returns GitHub's page for it. */
+export async function beginInstall(by: PersonCtx, input: z.output<typeof InstallInput>): Promise<string> {
+  const { connectionId, path } = input;
+  const { forge } = await actAs(by, connectionId);
+  const installUrl = new URL(await forge.installUrl());
+  const state = await sendOff(by, { kind: 'install', connectionId, details: { path, own: null } });
+  installUrl.searchParams.set('state', state);
+  return installUrl.toString();
+}
+
+export const InstalledQuery = z.object({
+  installation_id: z.string().max(30).optional(),
+  setup_action: z.string().max(30).optional(),
+  state: z.string().min(1).max(200).optional(),
+});
+
+/**
+ * Somebody comes back from GitHub's installation page. Nothing in the address is believed (A13): the state must be this
+ * person's, and the installation must be among those that GitHub shows to this very person, or be their own App's. Without a
+ * state they come from GitHub by themselves, nothing is looked up, and the wizard begins at its beginning. Returns where to go.
+ */
+export async function finishInstall(by: PersonCtx, query: z.output<typeof InstalledQuery>): Promise<string> {
+  if (query.state === undefined) return '/enroll';
+  const errand = await takeBack(by, query.state, ['install']);
+  const id = query.installation_id;
+  // A member may only ask an owner to install it; there is nothing yet to come back to.
+  if (id === undefined) return enrollUrl(errand.connectionId, errand.details.path);
+  const { own } = errand.details;
+  return own ? finishOwnInstall(by, errand.connectionId, own, id) : finishSharedInstall(by, errand, id);
+}
+
+function enrollUrl(connectionId: string, path: string | null): string {
+  return `/enroll?${new URLSearchParams({ connection: connectionId, ...(path === null ? {} : { q: path }) }).toString()}`;
+}
+
+async function finishSharedInstall(by: PersonCtx, errand: Errand<'install'>, id: string): Promise<string> {
+  const { connectionId: connection, details } = errand;
+  const { token } = await actAs(by, connection);
+  const apps = githubApps(await githubConnection(connection));
+  const installation = await apps.installationOfUser({ userToken: token, id });
+  if (!installation) throw await foreignInstallation(by, id);
+  const { accountLogin, accountType } = installation;
+  const isWanted = details.path?.split('/')[0]?.toLowerCase() === accountLogin.toLowerCase();
+  const path = isWanted && details.path !== null ? details.path : accountLogin;
+  // A person's own account is no scope; one of its repositories is.
+  if (!path.includes('/') && accountType !== 'Organization') return enrollUrl(connection, path);
+  const level = path.includes('/') ? 'repository' : 'organization';
+  return `/enroll/tenant?${new URLSearchParams({ connection, level, path }).toString()}`;
+}
+
+async function finishOwnInstall(
+  by: PersonCtx,
+  connectionId: string,
+  { githubAppId, start }: { githubAppId: string; start: StartInput },
+  id: string,
+): Promise<string> {
+  const own = await unsafeDb().githubApp.findFirst({ where: { id: githubAppId, connectionId } });
+  if (!own) throw notFound('The organization’s own App');
+  const started = await startEnrollment(by, start, own);
+  const row = await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: started.enrollmentId } });
+  // The draft rests on what GitHub told the App itself. An address that names another installation was not GitHub's.
+  if (row.installationId !== id) {
+    await unsafeDb().enrollment.deleteMany({ where: { id: row.id, state: 'draft' } });
+    throw await foreignInstallation(by, id);
+  }
+  return `/t/${started.tenantSlug}/enroll/${started.enrollmentId}/pools`;
+}
+
+async function foreignInstallation(by: PersonCtx, id: string): Promise<AppError> {
+  await appendAudit(unsafeDb(), by, null, { action: 'access:denied', target: `installation ${id}` });
+  return new AppError('forbidden', {
+    log: `installation ${id} is not shown to this person`,
+    screen: {
+      happened: 'GitHub does not show you an installation of this number.',
+      todo: 'Install the App on an account that you own, beginning in the portal.',
+    },
+  });
+}
+
+// ------------------------------------------------------------------------------------------------ a new key
+
+/** PKCS#1 as GitHub gives it, or PKCS#8. Whether it is a key at all, and whose, GitHub says. */
+const PrivateKey = z
+  .string()
+  .trim()
+  .max(20_000)
+  .regex(/^-----BEGIN (RSA )?PRIVATE KEY-----[^]+-----END (RSA )?PRIVATE KEY-----$/, 'is not a private key in PEM form')
+  .transform((pem) => `${pem.replaceAll('\r\n', '\n')}\n`);
+
+export const PlatformKeyInput = z.strictObject({ connectionId: z.string().min(1).max(100), privateKey: PrivateKey });
+export const OwnKeyInput = z.strictObject({ githubAppId: z.uuid(), privateKey: PrivateKey });
+
+/** A worker keeps an opened connection for a second, so it is woken when that is over. */
+const wakeAfterMs = 2_000;
+
+/** Puts a new key in the place of the connection's, once GitHub has answered to it; the old one works until then. */
+export async function replacePlatformKey(by: PersonCtx, input: z.output<typeof PlatformKeyInput>): Promise<void> {
+  const { connectionId: id, privateKey } = input;
+  const connection = await githubConnection(id);
+  if (!connection.app) throw notFound('The App of this forge');
+  await assertKeyOf(connection, connection.app, privateKey);
+  const sealedPrivateKey = await seal(privateKey, connectionPlace(id, 'private_key'));
+  const { id: appId } = connection.app;
+  await unsafeTransaction(async (tx) => {
+    const kept = await tx.forgeConnection.updateMany({ where: { id, appId }, data: { sealedPrivateKey } });
+    if (kept.count !== 1) throw changedMeanwhile();
+    await wakeServedBy(tx, id, null);
+    await appendAudit(tx, by, null, { action: 'forge:replace-key', target: `forge/${id}`, after: { appId } });
+  });
+}
+
+/** The same for an organization's own App. */
+export async function replaceOwnKey(ctx: Ctx, input: z.output<typeof OwnKeyInput>): Promise<void> {
+  const { githubAppId: id, privateKey } = input;
+  const own = await unsafeDb().githubApp.findFirst({ where: { id, tenantId: ctx.tenant.id } });
+  if (!own) throw notFound('This App');
+  const { appId, slug, connectionId } = own;
+  await assertKeyOf(await githubConnection(connectionId), { id: appId, slug }, privateKey);
+  const sealedPrivateKey = await seal(privateKey, githubAppPlace(own, 'private_key'));
+  await unsafeTransaction(async (tx) => {
+    const kept = await tx.githubApp.updateMany({
+      where: { id, appId, tenantId: ctx.tenant.id },
+      data: { sealedPrivateKey, keyReplacedAt: new Date() },
+    });
+    if (kept.count !== 1) throw changedMeanwhile();
+    await wakeServedBy(tx, connectionId, id);
+    await ctx.audit(tx, { action: 'github-app:replace-key', target: `github-app/${slug}`, after: { appId } });
+  });
+}
+
+/** All that carry the key: their Secret changes with it, and what hangs on its hash. */
+async function wakeServedBy(tx: UnsafeTx, connectionId: string, githubAppId: string | null): Promise<void> {
+  const rows = await tx.enrollment.findMany({
+    where: { connectionId, githubAppId, state: { in: ['active', 'withdrawing'] } },
+    select: { id: true },
+  });
+  const keys = rows.map(({ id }) => id);
+  await wake(tx, 'enrollment', keys, new Date(Date.now() + wakeAfterMs));
+}
+
+function changedMeanwhile(): AppError {
+  return new AppError('conflict', {
+    log: 'the App was replaced meanwhile',
+    screen: { happened: 'Somebody changed this App at the same time.', todo: 'Reload the page and try again.' },
+  });
+}
+
+// ------------------------------------------------------------------------------------------------ what there is
+
+export type OwnAppRow = {
+  id: string;
+  slug: string;
+  account: string;
+  forge: string;
+  enrollments: number;
+  createdAt: string;
+  keyReplacedAt: string | null;
+};
+
+/** A tenant's own Apps, without anything secret. */
+export async function ownAppsOf(ctx: Ctx): Promise<OwnAppRow[]> {
+  const rows = await ctx.db.githubApp.findMany({
+    select: { id: true, slug: true, accountLogin: true, connectionId: true, createdAt: true, keyReplacedAt: true },
+    orderBy: { slug: 'asc' },
+  });
+  const used = await ctx.db.enrollment.groupBy({
+    by: ['githubAppId'],
+    where: { githubAppId: { not: null }, state: { not: 'withdrawn' } },
+    _count: true,
+  });
+  const countOf = new Map(used.map(({ githubAppId, _count }) => [githubAppId, _count]));
+  return rows.map(({ id, slug, accountLogin, connectionId, createdAt, keyReplacedAt }) => ({
+    id,
+    slug,
+    account: accountLogin,
+    forge: connectionId,
+    enrollments: countOf.get(id) ?? 0,
+    createdAt: createdAt.toISOString(),
+    keyReplacedAt: keyReplacedAt?.toISOString() ?? null,
+  }));
+}
+
+export type ForgeRow = {
+  id: string;
+  name: string;
+  kind: string;
+  baseUrl: string;
+  app: string | null;
+  ownApps: number;
+  enrollments: number;
+  canSignIn: boolean;
+  webhook: WebhookSummary;
+};
+
+export type WebhookSummary = { tone: 'good' | 'warn' | 'bad' | 'idle'; says: string };
+
+/** The forges as an operator sees them. GitHub is asked about each webhook; one that is away says so in its row. */
+export async function forgeRows(): Promise<ForgeRow[]> {
+  const rows = await unsafeDb().forgeConnection.findMany({
+    include: { _count: { select: { enrollments: true, githubApps: true } } },
+    orderBy: { name: 'asc' },
+  });
+  return Promise.all(
+    rows.map(async ({ id, name, kind, baseUrl, appSlug, clientId, sealedWebhookSecret, _count }) => ({
+      id,
+      name,
+      kind,
+      baseUrl,
+      app: appSlug,
+      ownApps: _count.githubApps,
+      enrollments: _count.enrollments,
+      canSignIn: clientId !== '',
+      webhook: sealedWebhookSecret === null ? noSecret : kind === 'github' ? await webhookOf(id) : keptSecret,
+    })),
+  );
+}
+
+const noSecret: WebhookSummary = { tone: 'idle', says: 'None' };
+const keptSecret: WebhookSummary = { tone: 'good', says: 'Signed' };
+const askMs = 5_000;
+
+async function webhookOf(id: string): Promise<WebhookSummary> {
+  try {
+    const connection = await openConnection(id);
+    if (!connection.app) return noSecret;
+    const state = await githubApps(connection).webhookState({ signal: AbortSignal.timeout(askMs) });
+    return webhookSummary(state, `${env().PORTAL_URL}/api/hooks/${id}`);
+  } catch (error) {
+    return { tone: 'warn', says: error instanceof AppError ? error.screen.happened : 'GitHub does not answer.' };
+  }
+}
+
+/** Pure: what an operator reads of a webhook. */
+export function webhookSummary({ url, last }: WebhookState, wanted: string): WebhookSummary {
+  if (url !== wanted) return { tone: 'bad', says: url === null ? 'Switched off at GitHub' : `Goes to ${url}` };
+  if (last === null) return { tone: 'idle', says: 'Nothing sent yet' };
+  if (last.statusCode >= 200 && last.statusCode < 300) return { tone: 'good', says: 'Arrives' };
+  return { tone: 'bad', says: `Last delivery was answered ${last.statusCode || 'by nobody'}` };
+}
+
+// ------------------------------------------------------------------------------------------------ who belongs there
+
+type Standing = { ownerId: string; login: string; role: 'admin' | 'member' };
+
+/**
+ * What a person is in organizations that only an App of their own reaches, to be added to what the person's own token
+ * tells. Asked for those tenants alone that they are in already, so that a role which is lost at GitHub is lost here.
+ */
+export async function ownAppStandings(connectionId: string, told: readonly Standing[]): Promise<Standing[]> {
+  // The first is the account itself: `listMembershipScopes`.
+  const [self] = told;
+  if (!self) return [...told];
+  const known = new Set(told.map(({ ownerId }) => ownerId));
+  const identity = await unsafeDb().identity.findUnique({
+    where: { connectionId_subject: { connectionId, subject: self.ownerId } },
+    select: { userId: true },
+  });
+  if (!identity) return [...told];
+  const apps = await unsafeDb().githubApp.findMany({
+    where: { connectionId, tenant: { members: { some: { userId: identity.userId } } } },
+    include: { tenant: { select: { members: { where: { userId: identity.userId }, select: { role: true } } } } },
+  });
+  const asked = apps.filter(({ accountId }) => !known.has(accountId));
+  const person = { subject: self.ownerId, login: self.login };
+  const found = await Promise.all(
+    asked.map((own) => standingBy(own, person, own.tenant.members[0]?.role === 'admin' ? 'admin' : 'member')),
+  );
+  return [...told, ...found.flatMap((standing) => standing ?? [])];
+}
+
+/**
+ * An App that is suspended or removed can tell nobody's role: it stays as it is, so that an admin can still withdraw. To
+ * enrol or approve they would have to prove it anew.
+ */
+async function standingBy(
+  own: OwnApp,
+  person: { subject: string; login: string },
+  before: Standing['role'],
+): Promise<Standing | null> {
+  const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
+  const { role, path, installation } = await apps.ownScope({ accountId: own.accountId, person });
+  const now = installation === null || installation.suspended ? before : role;
+  return now === 'none' ? null : { ownerId: own.accountId, login: path, role: now };
+}
