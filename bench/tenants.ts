@@ -67,6 +67,7 @@ function enrollmentRow({ enrollmentId, tenantId, org }: Made) {
     level: 'organization' as const,
     path: org.login,
     scopeId: String(org.id),
+    ownerId: String(org.id),
     installationId: String(org.installationId),
     state: 'active' as const,
     generation: 1,

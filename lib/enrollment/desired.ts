@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { ControllerInput, EnrollmentInput, GithubCredentials, PoolInput } from '#lib/cluster/index.ts';
-import { open, seal, unsafeDb } from '#lib/db/index.ts';
+import { open, unsafeDb } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError } from '#lib/errors.ts';
 import { guardedFetch } from '#lib/forge/index.ts';
@@ -82,48 +81,6 @@ export async function githubCredentials(row: EnrollmentRow): Promise<GithubCrede
     });
   }
   return { appId: app.id, installationId: row.installationId, privateKey: app.privateKey };
-}
-
-// ------------------------------------------------------------------------------------------------ kept credentials
-
-function credentialPlace(row: Pick<EnrollmentRow, 'tenantId' | 'id'>, kind: string): string {
-  return `tenant/${row.tenantId}/enrollment/${row.id}/${kind}`;
-}
-
-export async function keptCredential(
-  row: EnrollmentRow,
-  kind: string,
-): Promise<{ value: string; expiresAt: Date | null; createdAt: Date } | null> {
-  const kept = await unsafeDb().credential.findUnique({ where: { enrollmentId_kind: { enrollmentId: row.id, kind } } });
-  if (!kept) return null;
-  return {
-    value: await open(kept.sealedValue, credentialPlace(row, kind)),
-    expiresAt: kept.expiresAt,
-    createdAt: kept.updatedAt,
-  };
-}
-
-export async function keepCredential(
-  row: EnrollmentRow,
-  kind: string,
-  value: string,
-  expiresAt: Date | null,
-): Promise<void> {
-  const sealedValue = await seal(value, credentialPlace(row, kind));
-  await unsafeDb().credential.upsert({
-    where: { enrollmentId_kind: { enrollmentId: row.id, kind } },
-    create: { tenantId: row.tenantId, enrollmentId: row.id, kind, sealedValue, expiresAt },
-    update: { sealedValue, expiresAt },
-  });
-}
-
-/** 256 random bits, made once and kept. */
-export async function bazelPassword(row: EnrollmentRow): Promise<string> {
-  const kept = await keptCredential(row, 'bazel-password');
-  if (kept) return kept.value;
-  const password = randomBytes(32).toString('base64url');
-  await keepCredential(row, 'bazel-password', password, null);
-  return password;
 }
 
 /** The Attic server of the tenant's cluster; null where the operator entered none. */

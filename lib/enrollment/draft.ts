@@ -12,6 +12,7 @@ import {
   Planes,
   quotaProblems,
   scaleSetNameLengthMax,
+  scopeContains,
   scopeLevels,
   TenantName,
   TenantSlug,
@@ -21,7 +22,8 @@ import {
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
-import { actAs, identityAt, openConnectionFor, type ActsBy } from './connections.ts';
+import { actAs, identityAt, openConnectionFor, openForge, type ActsBy } from './connections.ts';
+import { keepForgeToken, provenToken } from './forge-token.ts';
 import { liveStates, quotaOf, scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
 import type { Scope } from '#lib/model/index.ts';
 
@@ -32,7 +34,9 @@ const draftsMostPerPerson = 20;
 export const StartInput = z.strictObject({
   connectionId: z.string().min(1).max(100),
   level: z.enum(scopeLevels),
-  path: z.string().min(1).max(400),
+  path: z.string().max(400),
+  /** The access token that the runners are registered by, at forges where that is no App's doing. */
+  token: z.string().trim().min(8).max(1000).optional(),
   tenant: z.union([
     z.strictObject({ slug: TenantSlug }),
     z.strictObject({
@@ -55,13 +59,29 @@ export async function listScopesOf(
 
 /** Scope ids of these that are enrolled, themselves or by what they are inside of. */
 async function enrolledAmong(connectionId: string, scopes: ScopeChoice[]): Promise<string[]> {
-  const ids = scopes.flatMap((scope) => [scope.scopeId, scope.ownerId]);
-  const rows = await unsafeDb().enrollment.findMany({
-    where: { connectionId, scopeId: { in: ids }, state: { in: [...liveStates] } },
-    select: { scopeId: true },
+  const live = await liveScopes(connectionId);
+  return scopes.filter((scope) => live.some((row) => holdsScope(row, scope))).map((scope) => scope.scopeId);
+}
+
+type LiveScope = { id: string; level: Scope['level']; scopeId: string; path: string };
+
+async function liveScopes(connectionId: string): Promise<LiveScope[]> {
+  return unsafeDb().enrollment.findMany({
+    where: { connectionId, state: { in: [...liveStates] } },
+    select: { id: true, level: true, scopeId: true, path: true },
   });
-  const live = new Set(rows.map((row) => row.scopeId));
-  return scopes.filter((scope) => live.has(scope.scopeId) || live.has(scope.ownerId)).map((scope) => scope.scopeId);
+}
+
+/**
+ * Whether an enrolled scope is this one or serves it. Ids decide, and count at their own level only: a repository and an
+ * organization may have the same number. Groups nest, and of those above a parent only the paths are at hand.
+ */
+function holdsScope(enrolled: LiveScope, scope: Pick<ScopeChoice, 'level' | 'scopeId' | 'ownerId' | 'path'>): boolean {
+  if (enrolled.level === scope.level && enrolled.scopeId === scope.scopeId) return true;
+  if (enrolled.level === 'instance') return true;
+  if (enrolled.level === 'group') return scopeContains({ forge: '', ...enrolled }, { forge: '', ...scope });
+  const serves = enrolled.level === 'organization' || enrolled.level === 'account';
+  return serves && scope.level === 'repository' && enrolled.scopeId === scope.ownerId;
 }
 
 export function refusePath(message: string, todo?: string): AppError {
@@ -71,7 +91,7 @@ export function refusePath(message: string, todo?: string): AppError {
   });
 }
 
-type AskedScope = ActsBy & { level: Scope['level']; path: string };
+type AskedScope = ActsBy & { level: Scope['level']; path: string; token?: string | undefined };
 
 /**
  * An organization's own App is asked by itself: a person's token is of the connection's App, which need not be installed
@@ -79,6 +99,7 @@ type AskedScope = ActsBy & { level: Scope['level']; path: string };
  */
 async function seenScope(by: PersonCtx, asked: AskedScope): Promise<ScopeChoice & { role: ScopeRole }> {
   const { connectionId, level, path } = asked;
+  if (level === 'enterprise') return seenEnterprise(by, asked);
   if (asked.githubAppId === null) {
     const { forge, token } = await actAs(by, connectionId);
     return forge.findScope({ userToken: token, level, path });
@@ -88,6 +109,15 @@ async function seenScope(by: PersonCtx, asked: AskedScope): Promise<ScopeChoice 
   if (!app || level !== 'organization') throw notFound('The organization’s own App');
   const apps = githubApps(await openConnectionFor(asked));
   return apps.ownScope({ accountId: app.accountId, person: { subject, login } });
+}
+
+/** No App may register runners for an enterprise: an operator enters a token that may, and the token is what is asked. */
+async function seenEnterprise(by: PersonCtx, asked: AskedScope): Promise<ScopeChoice & { role: ScopeRole }> {
+  if (!by.person.isOperator) throw refusePath('Only an operator of the platform enrols an enterprise.', 'Ask them.');
+  const userToken = asked.token ?? '';
+  if (userToken === '') throw invalidFields({ token: 'is needed' }, 'An enterprise is enrolled by an access token.');
+  const forge = await openForge(asked.connectionId);
+  return forge.findScope({ userToken, level: 'enterprise', path: asked.path });
 }
 
 /** The scope as the forge shows it to this very person, who administers it, with the App installed and able (A13). */
@@ -100,6 +130,7 @@ export async function provenScope(by: PersonCtx, asked: AskedScope): Promise<Sco
   });
   if (scope.role !== 'admin')
     throw refusePath(`You do not administer ${scope.path}.`, 'Ask one of its owners to enrol it.');
+  if (scope.credential === 'token') return scope;
   const { installation } = scope;
   if (!installation)
     throw refusePath(
@@ -118,13 +149,9 @@ export async function provenScope(by: PersonCtx, asked: AskedScope): Promise<Sco
 }
 
 export async function refuseEnrolled(connectionId: string, scope: ScopeChoice, exceptId?: string): Promise<void> {
-  const rows = await unsafeDb().enrollment.findMany({
-    where: { connectionId, scopeId: { in: [scope.scopeId, scope.ownerId] }, state: { in: [...liveStates] } },
-    select: { id: true, scopeId: true, path: true },
-  });
-  const other = rows.find((row) => row.id !== exceptId);
+  const other = (await liveScopes(connectionId)).find((row) => row.id !== exceptId && holdsScope(row, scope));
   if (!other) return;
-  const same = other.scopeId === scope.scopeId;
+  const same = other.level === scope.level && other.scopeId === scope.scopeId;
   throw refusePath(
     same ? `${scope.path} is enrolled already.` : `${scope.path} is inside ${other.path}, which is enrolled already.`,
     'Its runners serve this scope too; ask an admin of that tenant.',
@@ -145,6 +172,7 @@ export async function startEnrollment(
   const acts = { tenantId: existing?.tenant.id ?? '', githubAppId: ownApp?.id ?? null };
   const scope = await provenScope(by, { ...input, ...acts });
   await refuseEnrolled(input.connectionId, scope);
+  const token = scope.credential === 'token' ? await provenToken(by, input, scope) : null;
   return unsafeTransaction(async (tx) => {
     await refuseTooManyDrafts(tx, by);
     const tenant = existing?.tenant ?? (await createTenant(tx, by, input));
@@ -157,12 +185,14 @@ export async function startEnrollment(
         level: scope.level,
         path: scope.path,
         scopeId: scope.scopeId,
+        ownerId: scope.ownerId,
         installationId: scope.installation?.id ?? null,
         githubAppId: ownApp?.id ?? null,
         draft: { pools: [], planes: { attic: { public: false } } },
         createdById: by.person.userId,
       },
     });
+    if (token) await keepForgeToken(enrollment, token, tx);
     await appendAudit(tx, by, tenant.id, {
       action: 'enrollment:start',
       target: `enrollment/${enrollment.name}`,

@@ -24,16 +24,8 @@ import type { Lease } from '#lib/work/index.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { atScope } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
-import {
-  atticServerOf,
-  bazelPassword,
-  enrollmentInput,
-  githubCredentials,
-  keepCredential,
-  keptCredential,
-  otherLiveEnrollments,
-  poolInputs,
-} from './desired.ts';
+import { bazelPassword, keepCredential, keptCredential } from './credentials.ts';
+import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, poolInputs } from './desired.ts';
 import { quotaOf, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
 
@@ -200,7 +192,7 @@ async function atticToken(scope: PassScope, signingSecret: string, name: string)
     expiresAt,
     caches: { [name]: { r: true, w: true } },
   });
-  await keepCredential(scope.row, 'attic-token', token, expiresAt);
+  await keepCredential(scope.row, 'attic-token', token, { expiresAt });
   return token;
 }
 

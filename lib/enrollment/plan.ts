@@ -27,16 +27,10 @@ import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { atScope } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
+import { keptCredential } from './credentials.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
-import {
-  atticServerOf,
-  enrollmentInput,
-  githubCredentials,
-  keptCredential,
-  otherLiveEnrollments,
-  tenantHasBazel,
-} from './desired.ts';
+import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, tenantHasBazel } from './desired.ts';
 import { checkPools, provenScope } from './draft.ts';
 import { enrollmentRow, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 

@@ -30,7 +30,7 @@ export type { ForgeStanding, TenantChoice } from './membership.ts';
 export { cookieName, currentPerson, endAllSessions, endSession, isSecurePortal } from './session.ts';
 export { authOptions, authSecret } from './sign-in.ts';
 export type { SignInForge, SignInProfile, SignInRequest } from './sign-in.ts';
-export { userToken } from './token.ts';
+export { keepPersonToken, userToken } from './token.ts';
 export type { UserTokens } from './token.ts';
 export { listAudit, listMembers, listSessions, renameTenant } from './people.ts';
 export type { AuditRow, Member, SessionRow } from './people.ts';

@@ -2,10 +2,11 @@ import { expect, test } from 'vitest';
 import { derivedRoles } from './membership.ts';
 
 const scopes = [
-  { tenantId: 'org-tenant', scopeId: '10', accountId: '10' },
-  { tenantId: 'repo-tenant', scopeId: '900', accountId: '20' },
-  { tenantId: 'two-scopes', scopeId: '10', accountId: '10' },
-  { tenantId: 'two-scopes', scopeId: '30', accountId: null },
+  { tenantId: 'org-tenant', ownerId: '10' },
+  { tenantId: 'repo-tenant', ownerId: '20' },
+  { tenantId: 'two-scopes', ownerId: '10' },
+  { tenantId: 'two-scopes', ownerId: '30' },
+  { tenantId: 'unknown-owner', ownerId: null },
 ];
 
 test('an enrolled scope gives the role that the person has on it or on its owner', () => {

@@ -43,8 +43,8 @@ export async function tenantsOf({ person }: PersonCtx): Promise<TenantChoice[]> 
 /** An account on a forge that the person belongs to, by the forge's own id of it, and as what. */
 export type ForgeStanding = { ownerId: string; login: string; role: 'admin' | 'member' };
 
-/** A scope that somebody enrolled: its own id on the forge, and that of the account which the App is installed on. */
-export type EnrolledScope = { tenantId: string; scopeId: string; accountId: string | null };
+/** A scope that somebody enrolled, by the forge's id of the account that it belongs to: an organization's its own. */
+export type EnrolledScope = { tenantId: string; ownerId: string | null };
 
 /**
  * The role that each tenant's enrolled scopes give. Ids decide and never names: whoever takes over a name that was given up
@@ -56,8 +56,8 @@ export function derivedRoles(
 ): Map<string, ForgeStanding['role']> {
   const byOwner = new Map(standings.map((standing) => [standing.ownerId, standing.role]));
   const roles = new Map<string, ForgeStanding['role']>();
-  for (const { tenantId, scopeId, accountId } of scopes) {
-    const role = byOwner.get(scopeId) ?? (accountId === null ? undefined : byOwner.get(accountId));
+  for (const { tenantId, ownerId } of scopes) {
+    const role = ownerId === null ? undefined : byOwner.get(ownerId);
     if (role === undefined || roles.get(tenantId) === 'admin') continue;
     roles.set(tenantId, role);
   }
@@ -65,20 +65,10 @@ export function derivedRoles(
 }
 
 async function enrolledScopes(tx: UnsafeTx, connectionId: string): Promise<EnrolledScope[]> {
-  const rows = await tx.enrollment.findMany({
+  return tx.enrollment.findMany({
     where: { connectionId, state: { not: 'withdrawn' } },
-    select: { tenantId: true, scopeId: true, installationId: true },
+    select: { tenantId: true, ownerId: true },
   });
-  const installations = await tx.installation.findMany({
-    where: { connectionId, removedAt: null },
-    select: { externalId: true, accountId: true },
-  });
-  const accountOf = new Map(installations.map((row) => [row.externalId, row.accountId]));
-  return rows.map(({ tenantId, scopeId, installationId }) => ({
-    tenantId,
-    scopeId,
-    accountId: installationId === null ? null : (accountOf.get(installationId) ?? null),
-  }));
 }
 
 /**

@@ -235,7 +235,9 @@ async function followForge(userId: string, forge: SignInForge, accessToken: stri
 type TokenAccount = { access_token?: string; refresh_token?: string; expires_at?: number };
 
 async function keepToken(identityId: string, forge: SignInForge, account: TokenAccount): Promise<void> {
-  if (!forge.keepsToken || !account.access_token) {
+  // The sign-in's token is dropped; what the person entered instead of it stays.
+  if (!forge.keepsToken) return;
+  if (!account.access_token) {
     await unsafeDb().identity.update({ where: { id: identityId }, data: { sealedToken: null, tokenExpiresAt: null } });
     return;
   }

@@ -63,3 +63,12 @@ async function unsealed(identityId: string, sealed: string | null): Promise<User
   if (sealed === null) throw signInAgain();
   return KeptTokens.parse(JSON.parse(await open(sealed, sealedTokenPlace(identityId))));
 }
+
+/** A token that the person entered, for forges whose sign-in leaves none; a later sign-in lets it stand. */
+export async function keepPersonToken(identityId: string, accessToken: string, expiresAt: Date | null): Promise<void> {
+  const tokens: UserTokens = { accessToken, refreshToken: null, expiresAt };
+  await unsafeDb().identity.update({
+    where: { id: identityId },
+    data: { sealedToken: await seal(JSON.stringify(tokens), sealedTokenPlace(identityId)), tokenExpiresAt: expiresAt },
+  });
+}

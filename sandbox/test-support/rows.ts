@@ -83,6 +83,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
       level: 'organization',
       path: slug,
       scopeId: slug,
+      ownerId: slug,
       state: 'active',
     },
   });

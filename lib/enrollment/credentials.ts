@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { open, seal, unsafeDb } from '#lib/db/index.ts';
+import type { EnrollmentRow } from './rows.ts';
+
+/*
+ * The secrets that an enrollment holds, one row a kind: sealed, bound to the tenant and the row, never shown again after they
+ * were entered or made. `runner:<name>` is a registration's, its value the JSON of `KeptRunner`.
+ */
+export type CredentialKind = 'forge-token' | 'attic-token' | 'bazel-password' | `runner:${string}`;
+
+type Owned = Pick<EnrollmentRow, 'tenantId' | 'id'>;
+
+export type KeptCredential = {
+  value: string;
+  owner: string | null;
+  externalId: string | null;
+  expiresAt: Date | null;
+  /** When this value was kept: the beginning of its life. */
+  since: Date;
+};
+
+function place(row: Owned, kind: CredentialKind): string {
+  return `tenant/${row.tenantId}/enrollment/${row.id}/${kind}`;
+}
+
+export async function keptCredential(row: Owned, kind: CredentialKind): Promise<KeptCredential | null> {
+  const kept = await unsafeDb().credential.findUnique({ where: { enrollmentId_kind: { enrollmentId: row.id, kind } } });
+  if (!kept) return null;
+  const { owner, externalId, expiresAt, createdAt: since } = kept;
+  return { value: await open(kept.sealedValue, place(row, kind)), owner, externalId, expiresAt, since };
+}
+
+export type CredentialFacts = { owner?: string | null; externalId?: string | null; expiresAt?: Date | null };
+
+export async function keepCredential(
+  row: Owned,
+  kind: CredentialKind,
+  value: string,
+  facts: CredentialFacts = {},
+  db: Pick<ReturnType<typeof unsafeDb>, 'credential'> = unsafeDb(),
+): Promise<void> {
+  const data = {
+    sealedValue: await seal(value, place(row, kind)),
+    owner: facts.owner ?? null,
+    externalId: facts.externalId ?? null,
+    expiresAt: facts.expiresAt ?? null,
+    createdAt: new Date(),
+  };
+  await db.credential.upsert({
+    where: { enrollmentId_kind: { enrollmentId: row.id, kind } },
+    create: { tenantId: row.tenantId, enrollmentId: row.id, kind, ...data },
+    update: data,
+  });
+}
+
+export async function dropCredential(row: Owned, kind: CredentialKind): Promise<void> {
+  await unsafeDb().credential.deleteMany({ where: { enrollmentId: row.id, kind } });
+}
+
+/** Kinds that an enrollment holds which begin so. */
+export async function credentialKinds(row: Owned, prefix: string): Promise<CredentialKind[]> {
+  const rows = await unsafeDb().credential.findMany({
+    where: { enrollmentId: row.id, kind: { startsWith: prefix } },
+    select: { kind: true },
+    orderBy: { kind: 'asc' },
+  });
+  return rows.map(({ kind }) => kind as CredentialKind);
+}
+
+const usedEveryMs = 5 * 60_000;
+
+/** Notes that it is in use; at most once in five minutes, since it is for people to read. */
+export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenExpiry?: Date | null): Promise<void> {
+  await unsafeDb().credential.updateMany({
+    where: {
+      enrollmentId: row.id,
+      kind,
+      OR: [{ usedAt: null }, { usedAt: { lt: new Date(at.getTime() - usedEveryMs) } }],
+    },
+    data: { usedAt: at, ...(seenExpiry === undefined ? {} : { expiresAt: seenExpiry }) },
+  });
+}
+
+/** 256 random bits, made once and kept. */
+export async function bazelPassword(row: Owned): Promise<string> {
+  const kept = await keptCredential(row, 'bazel-password');
+  if (kept) return kept.value;
+  const password = randomBytes(32).toString('base64url');
+  await keepCredential(row, 'bazel-password', password);
+  return password;
+}
