@@ -33,3 +33,10 @@ test('what was typed comes back by name, without files and React’s own fields'
   data.append('file', new Blob(['x']), 'x.txt');
   expect(typedValues(data)).toEqual({ slug: 'acme' });
 });
+
+test('A23: a secret that was typed is not sent back', () => {
+  const form = new FormData();
+  for (const name of ['privateKey', 'token', 'credential.token', 'secret', 'password', 'name', 'tokenName'])
+    form.append(name, 'canary');
+  expect(Object.keys(typedValues(form))).toEqual(['name', 'tokenName']);
+});

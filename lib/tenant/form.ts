@@ -41,11 +41,15 @@ function put(root: FormObject, name: string, value: string): boolean {
   return true;
 }
 
-/** What was typed, by field name, so that an error loses nothing of it. */
+/** Fields that are never sent back to the browser, whatever form they are in: they are typed again. */
+const secret = /(^|\.)(privateKey|token|secret|password)$/;
+
+/** What was typed, by field name, so that an error loses nothing of it but secrets. */
 export function typedValues(form: FormData): Record<string, string> {
   const values: Record<string, string> = {};
   for (const [name, value] of form) {
-    if (typeof value === 'string' && !name.startsWith('$ACTION') && !forbidden.has(name)) values[name] = value;
+    if (typeof value !== 'string' || name.startsWith('$ACTION') || forbidden.has(name) || secret.test(name)) continue;
+    values[name] = value;
   }
   return values;
 }

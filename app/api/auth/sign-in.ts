@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import NextAuth from 'next-auth';
 import { cookies, headers } from 'next/headers';
 import { NextRequest, NextResponse } from 'next/server';
-import { openConnection } from '#lib/enrollment/index.ts';
+import { openConnection, ownAppStandings } from '#lib/enrollment/index.ts';
 import { forgeOf } from '#lib/forge/index.ts';
 import {
   authOptions,
@@ -37,7 +37,7 @@ async function signInForge(connectionId: string): Promise<SignInForge> {
     keepsToken: signIn.keepsToken,
     exchange: (input) => signIn.exchange(input),
     fetchProfile: (accessToken) => signIn.fetchProfile(accessToken),
-    listStandings: (userToken) => listMembershipScopes({ userToken }),
+    listStandings: async (userToken) => ownAppStandings(connectionId, await listMembershipScopes({ userToken })),
   };
 }
 

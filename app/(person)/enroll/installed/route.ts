@@ -1,10 +1,15 @@
-import { NextResponse } from 'next/server';
+import { finishInstall, InstalledQuery } from '#lib/enrollment/index.ts';
 import { env } from '#lib/env.ts';
+import { notFound } from '#lib/errors.ts';
+import { personRoute } from '#lib/tenant/index.ts';
 
 /**
- * Where GitHub sends a person after they installed the App. The installation's id in the address proves nothing, since anybody
- * can write one there, so it is not read: the wizard asks the forge what this person administers.
+ * Where GitHub sends a person after they installed the App. Anybody can write such an address: what counts is the state, which
+ * is this person's and counts once, and what GitHub shows to this person.
  */
-export function GET(): Response {
-  return NextResponse.redirect(new URL('/enroll', env().PORTAL_URL), 303);
-}
+export const GET = personRoute('github-app:installed', async (by, request) => {
+  const asked = InstalledQuery.safeParse(Object.fromEntries(new URL(request.url).searchParams));
+  if (!asked.success) throw notFound();
+  const location = new URL(await finishInstall(by, asked.data), env().PORTAL_URL).toString();
+  return new Response(null, { status: 303, headers: { location, 'cache-control': 'no-store' } });
+});

@@ -1,0 +1,28 @@
+'use server';
+
+import { revalidatePath } from 'next/cache';
+import { redirect } from 'next/navigation';
+import {
+  beginConnection,
+  beginPlatformApp,
+  NewConnectionInput,
+  PlatformAppInput,
+  PlatformKeyInput,
+  replacePlatformKey,
+} from '#lib/enrollment/index.ts';
+import { operatorAction } from '#lib/tenant/index.ts';
+
+/** On to GitHub, which makes the App of a forge that has none. */
+export const createApp = operatorAction('operator:change', PlatformAppInput, async (by, input) =>
+  redirect(await beginPlatformApp(by, input)),
+);
+
+/** The same, and the forge is entered when they are back. */
+export const addGithub = operatorAction('operator:change', NewConnectionInput, async (by, input) =>
+  redirect(await beginConnection(by, input)),
+);
+
+export const replaceKey = operatorAction('operator:change', PlatformKeyInput, async (by, input) => {
+  await replacePlatformKey(by, input);
+  revalidatePath('/operator/forges');
+});

@@ -1,0 +1,104 @@
+import type { Metadata } from 'next';
+import { forgeRows, type ForgeRow } from '#lib/enrollment/index.ts';
+import { operatorPage } from '#lib/tenant/index.ts';
+import { AppForm } from '#components/forge/app-form.tsx';
+import { KeyForm } from '#components/forge/key-form.tsx';
+import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
+import { Badge, Callout } from '#components/ui/status.tsx';
+import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
+import { addGithub, createApp, replaceKey } from './actions.ts';
+
+export const metadata: Metadata = { title: 'Forges' };
+
+export default operatorPage('operator:see', async (_, { searchParams }) => {
+  const forges = await forgeRows();
+  const made = forges.find(({ id }) => id === searchParams['made']);
+  const github = forges.filter(({ kind }) => kind === 'github');
+  const withoutApp = github.filter(({ app }) => app === null);
+  return (
+    <>
+      <PageHeader title="Forges" answer={answerOf(forges, withoutApp)} />
+      {made ? (
+        <Callout tone="good" role="status" title={`${made.name} has its App: ${made.app}.`}>
+          Its key and secrets were sealed as they came. Owners may now install it.
+        </Callout>
+      ) : null}
+      <Forges forges={forges} />
+      {withoutApp.map(({ id, name }) => (
+        <Section
+          key={id}
+          title={`The App of ${name}`}
+          note="GitHub makes it in one step and tells its key to the portal alone."
+        >
+          <AppForm action={createApp} connectionId={id} />
+        </Section>
+      ))}
+      <Section
+        title="New keys"
+        note="GitHub has no way to replace a private key but by hand: generate one there, give it here, delete the old one there."
+      >
+        <div className="grid gap-4">
+          {github
+            .filter(({ app }) => app !== null)
+            .map(({ id, name, app }) => (
+              <Card key={id}>
+                <KeyForm
+                  action={replaceKey}
+                  fields={{ connectionId: id }}
+                  label={`New private key of ${app} (${name})`}
+                />
+              </Card>
+            ))}
+        </div>
+      </Section>
+      <Section title="Another GitHub" note="GitHub.com or an Enterprise Server, entered together with its App.">
+        <AppForm action={addGithub} />
+      </Section>
+    </>
+  );
+});
+
+function answerOf(forges: ForgeRow[], withoutApp: ForgeRow[]): string {
+  if (forges.length === 0) return 'No forge is entered yet, so nobody can sign in.';
+  if (withoutApp.length > 0) return `${withoutApp.map(({ name }) => name).join(', ')} has no App yet.`;
+  const quiet = forges.filter(({ webhook }) => webhook.tone === 'bad').map(({ name }) => name);
+  return quiet.length === 0 ? 'All forges are set up.' : `Webhooks of ${quiet.join(', ')} do not arrive.`;
+}
+
+function Forges({ forges }: { forges: ForgeRow[] }) {
+  if (forges.length === 0) return null;
+  return (
+    <Section title="Entered">
+      <Table label="Forges">
+        <thead>
+          <tr>
+            <Th>Forge</Th>
+            <Th>Address</Th>
+            <Th>App</Th>
+            <Th>Webhook</Th>
+            <Th>Sign-in</Th>
+            <Th numeric>Own Apps</Th>
+            <Th numeric>Enrollments</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {forges.map(({ id, name, kind, baseUrl, app, webhook, canSignIn, ownApps, enrollments }) => (
+            <Tr key={id}>
+              <Td>
+                {name} <span className="block font-mono text-sm text-ink-3">{`${kind} ${id}`}</span>
+              </Td>
+              <Td className="font-mono text-sm">{baseUrl}</Td>
+              <Td>{app ?? (kind === 'github' ? <Badge tone="warn">None</Badge> : '–')}</Td>
+              <Td>
+                <Badge tone={webhook.tone}>{webhook.says}</Badge>
+              </Td>
+              <Td>{canSignIn ? <Badge tone="good">Yes</Badge> : <Badge tone="warn">No</Badge>}</Td>
+              <Td numeric>{ownApps}</Td>
+              <Td numeric>{enrollments}</Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+    </Section>
+  );
+}
