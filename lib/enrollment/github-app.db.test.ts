@@ -1,0 +1,582 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { closeDb, open, seal, unsafeDb } from '#lib/db/index.ts';
+import { githubApps } from '#lib/forge/index.ts';
+import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
+import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
+import { seed } from '../../prisma/seed.ts';
+import { openConnection, openConnectionFor } from './connections.ts';
+import { githubCredentials } from './desired.ts';
+import { provenScope, startEnrollment, type StartInput } from './draft.ts';
+import {
+  beginConnection,
+  beginInstall,
+  beginOwnApp,
+  beginPlatformApp,
+  finishApp,
+  finishInstall,
+  forgeRows,
+  manifestForm,
+  NewConnectionInput,
+  OwnKeyInput,
+  ownAppsOf,
+  ownAppStandings,
+  PlatformKeyInput,
+  replaceOwnKey,
+  replacePlatformKey,
+  webhookSummary,
+} from './github-app.ts';
+import { connectionPlace } from './places.ts';
+import { enrollmentRow } from './rows.ts';
+
+/*
+ * An App's life against the stand-in for GitHub: the portal's functions, and between them what a browser does on GitHub's own
+ * pages. Each test has an organization of its own.
+ */
+
+const portal = 'http://portal.test';
+let database: TestDatabase;
+let github: Github;
+/** The REST calls that GitHub has answered. */
+let answers = 0;
+let mallory: PersonCtx;
+let olive: PersonCtx;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  Object.assign(process.env, {
+    DATABASE_URL: database.appUrl,
+    FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
+    FLYWHEEL_SANDBOX: '1',
+    FLYWHEEL_OPERATORS: `github:${ids.users.olive}`,
+    PORTAL_URL: portal,
+    LOG_LEVEL: 'silent',
+  });
+  github = await startGithub({ port: 0, setupUrl: `${portal}/enroll/installed`, onAnswer: () => (answers += 1) });
+  await seed({ github, attic: { url: 'https://attic.example', hs256SecretBase64: 'eA==' } });
+  mallory = await signedIn('mallory', ids.users.mallory);
+  olive = await signedIn('olive-operator', ids.users.olive, true);
+});
+afterAll(async () => {
+  await github.stop();
+  await closeDb();
+  await database.drop();
+});
+afterEach(() => vi.useRealTimers());
+
+async function signedIn(login: string, id: number, isOperator = false): Promise<PersonCtx> {
+  const where = { connectionId_subject: { connectionId: 'github', subject: String(id) } };
+  const known = await unsafeDb().identity.findUnique({ where });
+  const userId = known?.userId ?? (await unsafeDb().user.create({ data: { name: login } })).id;
+  const own = { userId, connectionId: 'github', subject: String(id), login };
+  const identity = known ?? (await unsafeDb().identity.create({ data: own }));
+  const tokens = JSON.stringify({ accessToken: github.userToken(login), refreshToken: null, expiresAt: null });
+  const sealedToken = await seal(tokens, `identity/${identity.id}/token`);
+  await unsafeDb().identity.update({ where: { id: identity.id }, data: { sealedToken } });
+  const identities = [
+    { id: identity.id, connectionId: 'github', forge: 'github' as const, subject: String(id), login },
+  ];
+  return { requestId: `test-${login}`, person: { userId, name: login, imageUrl: null, identities, isOperator } };
+}
+
+let serial = 0;
+/** An organization that mallory owns, on which no App is installed. */
+function organization(): { login: string; id: string } {
+  serial += 1;
+  const org = github.addOrg({ login: `own-${serial}`, admins: ['mallory'], members: ['sam-tinyland'] });
+  return { login: org.login, id: String(org.id) };
+}
+
+function startOf(path: string): StartInput {
+  const slug = `t-${path}`;
+  const tenant = { new: { slug, displayName: path, kind: 'organization' as const } };
+  return { connectionId: 'github', level: 'organization', path, tenant };
+}
+
+const stateOf = (address: string): string => new URL(address, portal).searchParams.get('state') ?? '';
+
+/** GitHub's page for a new App: the form that the portal made, confirmed by `as`. Returns where GitHub sends them. */
+async function createAtGithub(by: PersonCtx, address: string, as: string, owner?: string): Promise<URL> {
+  expect(address).toMatch(/^\/api\/github\/leave\?state=/);
+  const form = await manifestForm(by, stateOf(address));
+  const { pathname } = new URL(form.action);
+  const org = owner ?? /^\/organizations\/([^/]+)\//.exec(pathname)?.[1] ?? '';
+  const body = new URLSearchParams({ manifest: JSON.stringify(form.manifest), org, state: stateOf(address), as });
+  const answer = await fetch(`${github.url}/settings/apps/create`, { method: 'POST', body, redirect: 'manual' });
+  const location = answer.headers.get('location');
+  if (location === null) throw new Error(`GitHub refused: ${answer.status} ${await answer.text()}`);
+  return new URL(location);
+}
+
+const codeAndState = (back: URL) => ({
+  code: back.searchParams.get('code') ?? '',
+  state: back.searchParams.get('state') ?? '',
+});
+
+/** GitHub's installation page, with the account chosen by `as`. */
+async function installAtGithub(address: string, accountId: string, as: string): Promise<URL> {
+  const answer = await fetch(address, {
+    method: 'POST',
+    body: new URLSearchParams({ account: accountId, selection: 'all' }),
+    headers: { cookie: `sandbox_login=${as}` },
+    redirect: 'manual',
+  });
+  return new URL(answer.headers.get('location') ?? 'http://refused.test');
+}
+
+const installed = (back: URL) => ({
+  installation_id: back.searchParams.get('installation_id') ?? undefined,
+  state: back.searchParams.get('state') ?? undefined,
+});
+
+/** All of it: made, installed and come back, as mallory. */
+async function enrolOwn(): Promise<{
+  org: { login: string; id: string };
+  ctx: Ctx;
+  enrollmentId: string;
+  appId: string;
+}> {
+  const org = organization();
+  const created = await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory');
+  const page = await finishApp(mallory, codeAndState(created));
+  const address = await finishInstall(mallory, installed(await installAtGithub(page, org.id, 'mallory')));
+  const [, slug = '', enrollmentId = ''] = /^\/t\/([^/]+)\/enroll\/([^/]+)\/pools$/.exec(address) ?? [];
+  const ctx = await tenantCtx(mallory, slug);
+  const row = await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: enrollmentId } });
+  if (!ctx || !row.githubAppId) throw new Error('not enrolled');
+  return { org, ctx, enrollmentId, appId: row.githubAppId };
+}
+
+const activate = (id: string) => unsafeDb().enrollment.update({ where: { id }, data: { state: 'active' } });
+const errands = () => unsafeDb().errand.count();
+
+async function control(path: string, body: object = {}): Promise<unknown> {
+  const answer = await fetch(`${github.url}/_sandbox${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.status === 204 ? undefined : answer.json();
+}
+
+describe('an App of the organization’s own', () => {
+  test('is made, installed and enrolled by its owner, without the shared App being there', async () => {
+    const { org, ctx, enrollmentId, appId } = await enrolOwn();
+    const row = await enrollmentRow(enrollmentId);
+    expect(row).toMatchObject({ path: org.login, scopeId: org.id, state: 'draft', githubAppId: appId });
+    expect(ctx).toMatchObject({ role: 'admin', tenant: { slug: `t-${org.login}` } });
+    const own = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    expect(own).toMatchObject({ tenantId: ctx.tenant.id, accountId: org.id, createdById: mallory.person.userId });
+    const made = Object.values(github.state.apps).find((app) => String(app.id) === own.appId);
+    expect(made).toMatchObject({ ownerId: Number(org.id), webhookUrl: `${portal}/api/hooks/github/${appId}` });
+    expect(Object.keys(made?.permissions ?? {}).toSorted()).toEqual([
+      'actions',
+      'members',
+      'metadata',
+      'organization_self_hosted_runners',
+    ]);
+    // What ARC gets is this App's, and not the shared one's.
+    if (!row) throw new Error('no row');
+    expect(await githubCredentials(row)).toEqual({
+      appId: own.appId,
+      installationId: row.installationId,
+      privateKey: made?.privateKeyPem,
+    });
+    expect(await githubCredentials({ ...row, githubAppId: null })).toMatchObject({ appId: String(github.app.id) });
+    expect(await ownAppsOf(ctx)).toMatchObject([
+      { id: appId, account: org.login, enrollments: 1, keyReplacedAt: null },
+    ]);
+  });
+
+  test('A23: its secrets are nowhere in the clear, and open for that row alone', async () => {
+    const { appId, ctx } = await enrolOwn();
+    const own = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    const made = Object.values(github.state.apps).find((app) => String(app.id) === own.appId);
+    const kept = JSON.stringify([
+      own,
+      await unsafeDb().audit.findMany(),
+      await unsafeDb().errand.findMany(),
+      await unsafeDb().task.findMany(),
+      await ownAppsOf(ctx),
+    ]);
+    for (const canary of [made?.webhookSecret, made?.clientSecret, made?.privateKeyPem.split('\n')[1]])
+      expect(kept).not.toContain(canary);
+    await expect(open(own.sealedPrivateKey, connectionPlace('github', 'private_key'))).rejects.toThrow();
+    const acts = { connectionId: 'github', tenantId: own.tenantId, githubAppId: own.id };
+    expect((await openConnectionFor(acts)).app?.privateKey).toBe(made?.privateKeyPem);
+    const stranger = await unsafeDb().tenant.findUniqueOrThrow({ where: { slug: 'cmux' } });
+    await expect(openConnectionFor({ ...acts, tenantId: stranger.id })).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('goes on with the one that is there, when its enrollment was discarded', async () => {
+    const { org, ctx, enrollmentId } = await enrolOwn();
+    await unsafeDb().enrollment.delete({ where: { id: enrollmentId } });
+    const again = await beginOwnApp(mallory, { ...startOf(org.login), tenant: { slug: ctx.tenant.slug } });
+    expect(again).toContain(`${github.url}/apps/flywheel-${org.login}/installations/new`);
+    const back = await finishInstall(mallory, installed(await installAtGithub(again, org.id, 'mallory')));
+    expect(back).toMatch(/\/pools$/);
+    expect(await unsafeDb().githubApp.count({ where: { accountId: org.id } })).toBe(1);
+  });
+
+  test('is not kept where it was made for another account', async () => {
+    const wanted = organization();
+    const other = organization();
+    const address = await beginOwnApp(mallory, startOf(wanted.login));
+    const created = await createAtGithub(mallory, address, 'mallory', other.login);
+    await expect(finishApp(mallory, codeAndState(created))).rejects.toMatchObject({ code: 'forbidden' });
+    expect(
+      await unsafeDb().githubApp.count({ where: { connectionId: 'github', accountId: { in: [wanted.id, other.id] } } }),
+    ).toBe(0);
+    expect(await unsafeDb().tenant.findUnique({ where: { slug: `t-${wanted.login}` } })).toBeNull();
+  });
+
+  test('A13: is refused to whom GitHub calls a member, and a member who is sent the address enrols nothing', async () => {
+    const sam = await signedIn('sam-tinyland', ids.users.sam);
+    await expect(beginOwnApp(sam, startOf('tinyland-inc'))).rejects.toMatchObject({ code: 'invalid' });
+    // Where the shared App is not, GitHub tells nobody's role: sam begins, but cannot end.
+    const org = organization();
+    const address = await beginOwnApp(sam, startOf(org.login));
+    const form = await manifestForm(sam, stateOf(address));
+    const body = new URLSearchParams({
+      manifest: JSON.stringify(form.manifest),
+      org: org.login,
+      state: 'x',
+      as: 'sam-tinyland',
+    });
+    expect((await fetch(`${github.url}/settings/apps/create`, { method: 'POST', body })).status).toBe(403);
+    // Even with an App that an owner made for them and installed.
+    const created = await createAtGithub(sam, address, 'mallory');
+    const page = await finishApp(sam, codeAndState(created));
+    const back = await installAtGithub(page, org.id, 'mallory');
+    await expect(finishInstall(sam, installed(back))).rejects.toMatchObject({ code: 'invalid' });
+    expect(await unsafeDb().enrollment.count({ where: { scopeId: org.id } })).toBe(0);
+  });
+
+  test('A14: approving asks the App again, and an owner who is one no longer is refused', async () => {
+    const { org, enrollmentId } = await enrolOwn();
+    const row = await enrollmentRow(enrollmentId);
+    if (!row) throw new Error('no row');
+    expect(await provenScope(mallory, row)).toMatchObject({ scopeId: org.id });
+    await fetch(`${github.url}/_sandbox/orgs/${org.login}/members/mallory`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ role: 'member' }),
+    });
+    await expect(provenScope(mallory, row)).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  test('A14: a sign-in keeps, lowers and ends the role that only the own App can tell', async () => {
+    const { org, ctx } = await enrolOwn();
+    const told = [{ ownerId: String(ids.users.mallory), login: 'mallory', role: 'admin' as const }];
+    const roleNow = async () =>
+      (await ownAppStandings('github', told)).find(({ ownerId }) => ownerId === org.id)?.role ?? null;
+    expect(await roleNow()).toBe('admin');
+    const member = (method: string, role?: string) =>
+      fetch(`${github.url}/_sandbox/orgs/${org.login}/members/mallory`, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        ...(role ? { body: JSON.stringify({ role }) } : {}),
+      });
+    await member('PUT', 'member');
+    expect(await roleNow()).toBe('member');
+    await member('DELETE');
+    expect(await roleNow()).toBeNull();
+    // An App that is removed can tell nothing: the role stays as it is, and proves nothing.
+    const installation = Object.values(github.state.installations).find((each) => each.accountId === Number(org.id));
+    await control(`/installations/${installation?.id}/uninstall`);
+    expect(await roleNow()).toBe(ctx.role);
+  });
+
+  test('a tenant’s App serves no other tenant', async () => {
+    const { appId, org } = await enrolOwn();
+    const own = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    const start = { ...startOf(org.login), tenant: { slug: 't-elsewhere' } };
+    await expect(startEnrollment(mallory, start, own)).rejects.toMatchObject({ code: 'invalid' });
+    const fresh = startOf(`${org.login}-2`);
+    await expect(startEnrollment(mallory, fresh, own)).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
+describe('the install link', () => {
+  test('brings an owner back to the wizard with the scope found', async () => {
+    const org = organization();
+    const address = await beginInstall(mallory, { connectionId: 'github', path: org.login });
+    const back = installed(await installAtGithub(address, org.id, 'mallory'));
+    const query = new URLSearchParams({ connection: 'github', level: 'organization', path: org.login });
+    expect(await finishInstall(mallory, back)).toBe(`/enroll/tenant?${query.toString()}`);
+  });
+
+  test('brings back to the repository that was meant, and a person’s account to their repositories', async () => {
+    const jess = await signedIn('JessSullivan', ids.users.jess);
+    const path = 'JessSullivan/cmux';
+    const to = await beginInstall(jess, { connectionId: 'github', path });
+    const back = installed(await installAtGithub(to, String(ids.users.jess), 'JessSullivan'));
+    expect(await finishInstall(jess, back)).toContain('level=repository');
+    const other = await beginInstall(jess, { connectionId: 'github', path: null });
+    const again = installed(await installAtGithub(other, String(ids.users.jess), 'JessSullivan'));
+    expect(await finishInstall(jess, again)).toBe('/enroll?connection=github&q=JessSullivan');
+  });
+
+  test('A13: a guessed installation is refused in words, recorded, and leaves nothing', async () => {
+    const state = stateOf(await beginInstall(mallory, { connectionId: 'github', path: null }));
+    const guessed = finishInstall(mallory, { installation_id: String(ids.installations.tinyland), state });
+    await expect(guessed).rejects.toMatchObject({
+      code: 'forbidden',
+      screen: { happened: expect.stringContaining('does not show you'), changed: 'Nothing was changed.' },
+    });
+    const denied = await unsafeDb().audit.findFirst({
+      where: { target: `installation ${ids.installations.tinyland}` },
+    });
+    expect(denied).toMatchObject({ action: 'access:denied', actorId: mallory.person.userId });
+  });
+
+  test('A13: an own App’s installation that is not the one which GitHub made is refused, and its draft goes', async () => {
+    const org = organization();
+    const created = await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory');
+    const page = await finishApp(mallory, codeAndState(created));
+    const { state } = installed(await installAtGithub(page, org.id, 'mallory'));
+    const guessed = finishInstall(mallory, { installation_id: String(ids.installations.tinyland), state });
+    await expect(guessed).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await unsafeDb().enrollment.count({ where: { scopeId: org.id } })).toBe(0);
+  });
+
+  test('A11: somebody else’s state is refused, and still counts for them whom it was made for', async () => {
+    const org = organization();
+    const address = await beginInstall(mallory, { connectionId: 'github', path: org.login });
+    const back = installed(await installAtGithub(address, org.id, 'mallory'));
+    const jess = await signedIn('JessSullivan', ids.users.jess);
+    await expect(finishInstall(jess, back)).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await finishInstall(mallory, back)).toContain('/enroll/tenant');
+  });
+
+  test('a state counts once, also for two at once', async () => {
+    const org = organization();
+    const address = await beginInstall(mallory, { connectionId: 'github', path: org.login });
+    const back = installed(await installAtGithub(address, org.id, 'mallory'));
+    const both = await Promise.allSettled([finishInstall(mallory, back), finishInstall(mallory, back)]);
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    await expect(finishInstall(mallory, back)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('a state ends after an hour, and is kept as a hash alone', async () => {
+    const state = stateOf(await beginInstall(mallory, { connectionId: 'github', path: null }));
+    expect(JSON.stringify(await unsafeDb().errand.findMany())).not.toContain(state);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_001 });
+    await expect(finishInstall(mallory, { state })).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('a state of another errand does not count', async () => {
+    const state = stateOf(await beginOwnApp(mallory, startOf(organization().login)));
+    await expect(finishInstall(mallory, { state, installation_id: '1' })).rejects.toMatchObject({ code: 'forbidden' });
+    const other = stateOf(await beginInstall(mallory, { connectionId: 'github', path: null }));
+    await expect(finishApp(mallory, { state: other, code: 'x' })).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(manifestForm(mallory, other)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('without a state nothing is looked up', async () => {
+    const before = answers;
+    const found = await finishInstall(mallory, { installation_id: String(ids.installations.tinyland) });
+    expect(found).toBe('/enroll');
+    expect(answers).toBe(before);
+  });
+
+  test('who may only ask an owner comes back without an installation', async () => {
+    const state = stateOf(await beginInstall(mallory, { connectionId: 'github', path: 'acme' }));
+    expect(await finishInstall(mallory, { state })).toBe('/enroll?connection=github&q=acme');
+  });
+});
+
+describe('the operator’s App', () => {
+  const input = (more: object) =>
+    NewConnectionInput.parse({ connectionId: 'second', name: 'Second', baseUrl: 'https://x.example', ...more });
+
+  test('comes with the forge that it is for, and nobody but an operator can end what was begun', async () => {
+    const second = await startGithub({ port: 0 });
+    try {
+      const address = await beginConnection(olive, input({ baseUrl: second.url }));
+      await expect(manifestForm(mallory, stateOf(address))).rejects.toMatchObject({ code: 'forbidden' });
+      const form = await manifestForm(olive, stateOf(address));
+      expect(form).toMatchObject({
+        action: `${second.url}/settings/apps/new?state=${stateOf(address)}`,
+        manifest: {
+          public: true,
+          callback_urls: [`${portal}/api/auth/callback/second`],
+          hook_attributes: { url: `${portal}/api/hooks/second`, active: true },
+        },
+      });
+      const body = new URLSearchParams({
+        manifest: JSON.stringify(form.manifest),
+        state: stateOf(address),
+        as: 'olive-operator',
+      });
+      const answer = await fetch(`${second.url}/settings/apps/create`, { method: 'POST', body, redirect: 'manual' });
+      const back = codeAndState(new URL(answer.headers.get('location') ?? ''));
+      const demoted = { ...olive, person: { ...olive.person, isOperator: false } };
+      await expect(manifestForm(demoted, back.state)).rejects.toMatchObject({ code: 'not_found' });
+      expect(await finishApp(olive, back)).toBe('/operator/forges?made=second');
+      const made = Object.values(second.state.apps).at(-1);
+      const connection = await openConnection('second');
+      expect(connection).toMatchObject({
+        baseUrl: second.url,
+        clientId: made?.clientId,
+        clientSecret: made?.clientSecret,
+        webhookSecret: made?.webhookSecret,
+        app: { id: String(made?.id), slug: made?.slug, privateKey: made?.privateKeyPem },
+      });
+      expect(await githubApps(connection).itself()).toMatchObject({ slug: made?.slug });
+      const rows = await forgeRows();
+      expect(rows.find(({ id }) => id === 'second')).toMatchObject({
+        app: made?.slug,
+        canSignIn: true,
+        webhook: { tone: 'idle' },
+      });
+      await expect(beginPlatformApp(olive, { connectionId: 'second', organization: null })).rejects.toMatchObject({
+        code: 'conflict',
+      });
+      const audit = await unsafeDb().audit.findFirst({ where: { action: 'forge:create-app' } });
+      expect(audit).toMatchObject({ target: 'forge/second', tenantId: null });
+      expect(JSON.stringify(audit)).not.toContain(made?.clientSecret);
+    } finally {
+      await second.stop();
+    }
+  });
+
+  test('is made for a forge that people only signed in with', async () => {
+    const bare = await startGithub({ port: 0 });
+    try {
+      const sealedClientSecret = await seal('x', connectionPlace('bare', 'client_secret'));
+      const data = { id: 'bare', kind: 'github' as const, name: 'Bare', baseUrl: bare.url, clientId: 'i' };
+      await unsafeDb().forgeConnection.create({ data: { ...data, sealedClientSecret } });
+      const address = await beginPlatformApp(olive, { connectionId: 'bare', organization: 'tinyland-inc' });
+      const form = await manifestForm(olive, stateOf(address));
+      expect(form.action).toContain('/organizations/tinyland-inc/settings/apps/new');
+      const body = new URLSearchParams({
+        manifest: JSON.stringify(form.manifest),
+        org: 'tinyland-inc',
+        state: stateOf(address),
+        as: 'ada-tinyland',
+      });
+      const answer = await fetch(`${bare.url}/settings/apps/create`, { method: 'POST', body, redirect: 'manual' });
+      await finishApp(olive, codeAndState(new URL(answer.headers.get('location') ?? '')));
+      const row = await unsafeDb().forgeConnection.findUniqueOrThrow({ where: { id: 'bare' } });
+      expect(row).toMatchObject({ appId: expect.any(String), clientId: expect.stringMatching(/^Iv23/) });
+    } finally {
+      await bare.stop();
+    }
+  });
+
+  test.each([
+    [{ connectionId: 'github' }, 'connectionId'],
+    [{ baseUrl: 'the first' }, 'baseUrl'],
+  ])('%j is taken', async (change, field) => {
+    const asked = { ...input({}), ...change, ...('baseUrl' in change ? { baseUrl: github.url } : {}) };
+    await expect(beginConnection(olive, asked)).rejects.toMatchObject({
+      screen: { fields: { [field]: expect.any(String) } },
+    });
+  });
+
+  test.each([
+    { connectionId: '../x' },
+    { connectionId: 'A' },
+    { baseUrl: 'https://x.example/path' },
+    { baseUrl: 'https://u@x.example' },
+    { baseUrl: 'file:///etc' },
+    { organization: 'a/b' },
+  ])('%j is no forge', (change) => {
+    expect(
+      NewConnectionInput.safeParse({ connectionId: 'x', name: 'X', baseUrl: 'https://x.example', ...change }).success,
+    ).toBe(false);
+  });
+});
+
+describe('a new key', () => {
+  const dueOf = async (key: string) => (await unsafeDb().task.findFirst({ where: { kind: 'enrollment', key } }))?.dueAt;
+
+  test('of an own App takes the place of the old one, and wakes what it serves and nothing else', async () => {
+    const { ctx, appId, enrollmentId } = await enrolOwn();
+    const other = await enrolOwn();
+    await activate(enrollmentId);
+    await activate(other.enrollmentId);
+    const own = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    const privateKey = github.addKey(own.slug);
+    const input = OwnKeyInput.parse({ githubAppId: appId, privateKey });
+    await replaceOwnKey(ctx, input);
+    const row = await enrollmentRow(enrollmentId);
+    if (!row) throw new Error('no row');
+    expect(await githubCredentials(row)).toMatchObject({ privateKey });
+    expect(await dueOf(enrollmentId)).toBeDefined();
+    expect(await dueOf(other.enrollmentId)).toBeUndefined();
+    await control(`/apps/${own.slug}/keys/revoke-old`);
+    expect(await provenScope(mallory, row)).toBeDefined();
+    const [shown] = await ownAppsOf(ctx);
+    expect(shown?.keyReplacedAt).not.toBeNull();
+    expect(JSON.stringify(await unsafeDb().audit.findMany())).not.toContain(privateKey.split('\n')[1]);
+    // A stranger's App is absent, whatever the key.
+    await expect(replaceOwnKey(other.ctx, input)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('that is another App’s changes nothing, and nothing is woken', async () => {
+    const { ctx, appId, enrollmentId } = await enrolOwn();
+    await activate(enrollmentId);
+    const before = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    const input = OwnKeyInput.parse({ githubAppId: appId, privateKey: github.app.privateKeyPem });
+    await expect(replaceOwnKey(ctx, input)).rejects.toMatchObject({ code: 'invalid' });
+    expect(await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } })).toEqual(before);
+    expect(await dueOf(enrollmentId)).toBeUndefined();
+  });
+
+  test('of the shared App reaches all that it serves, and none with an App of its own', async () => {
+    const own = await enrolOwn();
+    await activate(own.enrollmentId);
+    const tenant = await unsafeDb().tenant.findUniqueOrThrow({ where: { slug: 'tinyland-inc' } });
+    const shared = await unsafeDb().enrollment.create({
+      data: {
+        tenantId: tenant.id,
+        name: 'shared',
+        connectionId: 'github',
+        level: 'organization',
+        path: 'tinyland-inc',
+        scopeId: String(ids.orgs.tinyland),
+        installationId: String(ids.installations.tinyland),
+        state: 'active',
+      },
+    });
+    const privateKey = github.addKey(github.app.slug);
+    await replacePlatformKey(olive, PlatformKeyInput.parse({ connectionId: 'github', privateKey }));
+    const row = await unsafeDb().forgeConnection.findUniqueOrThrow({ where: { id: 'github' } });
+    expect(await open(row.sealedPrivateKey ?? '', connectionPlace('github', 'private_key'))).toBe(privateKey);
+    // After the second for which a worker may still hold the old one.
+    expect((await dueOf(shared.id))?.getTime()).toBeGreaterThan(Date.now() + 1_000);
+    expect(await dueOf(own.enrollmentId)).toBeUndefined();
+    const foreign = github.addKey(`flywheel-${own.org.login}`);
+    const refused = replacePlatformKey(olive, PlatformKeyInput.parse({ connectionId: 'github', privateKey: foreign }));
+    await expect(refused).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  test.each([
+    '',
+    'nonsense',
+    '-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----',
+    `-----BEGIN RSA PRIVATE KEY-----${'x'.repeat(20_001)}-----END RSA PRIVATE KEY-----`,
+  ])('that is no key is refused before anybody is asked', (privateKey) => {
+    expect(PlatformKeyInput.safeParse({ connectionId: 'github', privateKey }).success).toBe(false);
+  });
+});
+
+test('what an operator reads of a webhook', () => {
+  const at = new Date();
+  const last = { at, event: 'ping', statusCode: 200 };
+  expect(webhookSummary({ url: 'u', last }, 'u').tone).toBe('good');
+  expect(webhookSummary({ url: 'u', last: null }, 'u').tone).toBe('idle');
+  expect(webhookSummary({ url: 'v', last }, 'u')).toEqual({ tone: 'bad', says: 'Goes to v' });
+  expect(webhookSummary({ url: null, last }, 'u').tone).toBe('bad');
+  expect(webhookSummary({ url: 'u', last: { ...last, statusCode: 401 } }, 'u').says).toContain('401');
+});
+
+test('an errand that ended is cleared away', async () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 7_200_000 });
+  await beginInstall(mallory, { connectionId: 'github', path: null }).catch(() => null);
+  expect(await errands()).toBeLessThanOrEqual(1);
+});
