@@ -90,39 +90,7 @@ export class Kubelet {
   }
 
   async #markRunning(pod: RunningPod): Promise<void> {
-    const startedAt = stamp();
-    const status = (container: Container) => ({
-      ...describe(container),
-      ready: true,
-      started: true,
-      state: { running: { startedAt } },
-    });
-    const inits = (pod.spec.initContainers ?? []).map((container) =>
-      container.restartPolicy === 'Always'
-        ? status(container)
-        : {
-            ...describe(container),
-            ready: true,
-            state: { terminated: { exitCode: 0, reason: 'Completed', startedAt, finishedAt: startedAt } },
-          },
-    );
-    await this.#scope.admin.patch(
-      pod,
-      {
-        status: {
-          phase: 'Running',
-          startTime: startedAt,
-          conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
-            type,
-            status: 'True',
-            lastTransitionTime: startedAt,
-          })),
-          ...(inits.length > 0 ? { initContainerStatuses: inits } : {}),
-          containerStatuses: pod.spec.containers.map(status),
-        },
-      },
-      'status',
-    );
+    await this.#scope.admin.patch(pod, { status: runningStatus(pod) }, 'status');
   }
 
   async #markEnded(pod: RunningPod, exitCode: number): Promise<void> {
@@ -148,6 +116,63 @@ export class Kubelet {
       'status',
     );
   }
+}
+
+/** The status of a pod whose containers run, as a kubelet writes it; containers that come before them have ended well. */
+export function runningStatus(pod: RunningPod, restartCount = 0): Record<string, unknown> {
+  const startedAt = pod.status?.startTime ?? stamp();
+  const status = (container: Container) => ({
+    ...describe(container),
+    restartCount,
+    ready: true,
+    started: true,
+    state: { running: { startedAt: stamp() } },
+  });
+  const inits = (pod.spec.initContainers ?? []).map((container) =>
+    container.restartPolicy === 'Always'
+      ? status(container)
+      : {
+          ...describe(container),
+          ready: true,
+          state: { terminated: { exitCode: 0, reason: 'Completed', startedAt, finishedAt: startedAt } },
+        },
+  );
+  return {
+    phase: 'Running',
+    startTime: startedAt,
+    conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
+      type,
+      status: 'True',
+      lastTransitionTime: stamp(),
+    })),
+    ...(inits.length > 0 ? { initContainerStatuses: inits } : {}),
+    containerStatuses: pod.spec.containers.map(status),
+  };
+}
+
+/** The status of a pod whose containers have ended and are to be started again, but not yet. */
+export function waitingStatus(pod: RunningPod, restartCount: number, exitCode: number): Record<string, unknown> {
+  const finishedAt = stamp();
+  const startedAt = pod.status?.startTime ?? finishedAt;
+  return {
+    phase: 'Running',
+    conditions: ['ContainersReady', 'Ready'].map((type) => ({
+      type,
+      status: 'False',
+      reason: 'ContainersNotReady',
+      lastTransitionTime: finishedAt,
+    })),
+    containerStatuses: pod.spec.containers.map((container) => ({
+      ...describe(container),
+      restartCount,
+      ready: false,
+      started: false,
+      state: { waiting: { reason: 'CrashLoopBackOff' } },
+      lastState: {
+        terminated: { exitCode, reason: exitCode === 0 ? 'Completed' : 'Error', startedAt, finishedAt },
+      },
+    })),
+  };
 }
 
 function describe(container: Container) {

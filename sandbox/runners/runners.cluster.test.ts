@@ -1,0 +1,363 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { KubeConfig } from '@kubernetes/client-node';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import {
+  ClusterView,
+  enrollmentObjects,
+  ensureObjects,
+  runnerNamesOf,
+  type ClusterClient,
+  type EnrollmentInput,
+  type PoolInput,
+  type Registration,
+} from '#lib/cluster/index.ts';
+import { Kube, type Obj, pathOf } from '#sandbox/arc/kube.ts';
+import { type Gitlab, startGitlab } from '#sandbox/gitlab/index.ts';
+import { clusterClient } from '#sandbox/test-support/cluster.ts';
+import { testCluster } from '#sandbox/test-support/index.ts';
+import { startRunners, type Runners } from './index.ts';
+
+// Two cores may be shared with a build.
+vi.setConfig({ testTimeout: 90_000 });
+
+const tag = randomBytes(3).toString('hex');
+const errors: string[] = [];
+let client: ClusterClient;
+let kube: Kube;
+let runners: Runners;
+
+beforeAll(async () => {
+  const { kubeconfigPath, portalKubeconfigPath } = await testCluster();
+  client = clusterClient(portalKubeconfigPath);
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath);
+  kube = new Kube(config);
+  runners = await startRunners({
+    kubeconfig: kubeconfigPath,
+    jobSeconds: 1,
+    waitScale: 0.05,
+    plays: (namespace) => namespace.includes(tag),
+    onError: (kind, key, error) => errors.push(`${kind} ${key}: ${String(error)}`),
+  });
+}, 180_000);
+afterAll(() => runners?.stop());
+
+// ------------------------------------------------------------------------------------------------ what is enrolled
+
+const image = 'ghcr.io/actions/actions-runner:2.333.0';
+const pool: PoolInput['pool'] = {
+  name: 'nix',
+  description: '',
+  cpu: '4',
+  memory: '8Gi',
+  storage: '20Gi',
+  image,
+  securityClass: 'restricted',
+};
+
+function enrolled(slug: string, registration: Registration, maxRunners = 2, cpu = '16'): EnrollmentInput {
+  return {
+    tenant: { slug, quota: { cpu, memory: '32Gi', runners: 8 }, hasBazel: false, managers: 1 },
+    name: slug,
+    registration,
+    pools: [{ pool, scaleSetName: `${slug}-nix`, minRunners: 0, maxRunners }],
+    cacheEnv: { ATTIC_TOKEN: 'token' },
+  };
+}
+
+/** With the portal's own rights: it can grant what GitLab's managers need, or this fails. */
+async function apply(input: EnrollmentInput): Promise<void> {
+  await ensureObjects(new ClusterView(client), enrollmentObjects(input), () => Promise.resolve());
+}
+
+type Pod = Obj & {
+  spec: { containers: { name: string; resources: { limits: Record<string, string> } }[] };
+  status?: { phase?: string; containerStatuses?: { ready: boolean; restartCount: number }[] };
+};
+
+async function podsOf(slug: string, labelSelector = ''): Promise<Pod[]> {
+  const path = `${pathOf('Pod', `runners-${slug}`)}?${new URLSearchParams({ labelSelector }).toString()}`;
+  return (await kube.call<{ items: Pod[] }>({ method: 'GET', path })).items;
+}
+const jobPods = (slug: string) => podsOf(slug, 'job.runner.gitlab.com/pod');
+
+async function available(slug: string, name: string): Promise<number> {
+  const deployment = await kube.get<Obj & { status?: { availableReplicas?: number } }>(
+    'Deployment',
+    `runners-${slug}`,
+    name,
+  );
+  return deployment?.status?.availableReplicas ?? 0;
+}
+
+const patiently = { timeout: 60_000, interval: 100 };
+
+// ------------------------------------------------------------------------------------------------ GitLab
+
+describe('GitLab’s manager', () => {
+  let gitlab: Gitlab;
+  beforeAll(async () => {
+    gitlab = await startGitlab({ port: 0 });
+  });
+  afterAll(() => gitlab?.stop());
+
+  /** As the portal registers it: a runner of the group, with the label as its tag. */
+  async function registered(slug: string): Promise<Registration> {
+    const groups = (await rest('GET', '/groups?search=tinyland')) as { id: number; full_path: string }[];
+    const [name = ''] = runnerNamesOf('gitlab', { scaleSetName: `${slug}-nix`, maxRunners: 2 });
+    const made = (await rest('POST', '/user/runners', {
+      runner_type: 'group_type',
+      group_id: groups.find(({ full_path }) => full_path === 'tinyland')?.id,
+      description: name,
+      tag_list: [`${slug}-nix`],
+    })) as { token: string };
+    return { kind: 'gitlab', url: gitlab.url, runners: { [name]: { token: made.token } } };
+  }
+
+  async function rest(method: string, path: string, body?: object): Promise<unknown> {
+    const token = gitlab.accessToken({ path: 'tinyland', scopes: ['api'] });
+    const answer = await fetch(`${gitlab.apiUrl}${path}`, {
+      method,
+      headers: { 'private-token': token, 'content-type': 'application/json' },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    expect(answer.ok, `${method} ${path}: ${answer.status}`).toBe(true);
+    return answer.json();
+  }
+
+  const queue = (slug: string, durationSeconds: number, status: 'success' | 'failed' = 'success') =>
+    gitlab.queueJob({ project: 'tinyland/lab/kernels', tags: [`${slug}-nix`], durationSeconds, status });
+  const statuses = (jobs: { id: number }[]) => jobs.map(({ id }) => gitlab.state.jobs[id]?.status);
+
+  test('takes jobs as it has room, gives each a pod of the pool’s size, and takes it away again', async () => {
+    const slug = `gl-${tag}`;
+    await apply(enrolled(slug, await registered(slug)));
+    await expect.poll(() => available(slug, `${slug}-nix-gitlab`), patiently).toBe(1);
+    const jobs = [queue(slug, 2), queue(slug, 2), queue(slug, 1, 'failed')];
+    await expect.poll(async () => (await jobPods(slug)).length, patiently).toBe(2);
+    // A third would be more than the pool's maximum.
+    expect(statuses(jobs)).toEqual(['running', 'running', 'pending']);
+    const [pod] = await jobPods(slug);
+    const size = (pod?.spec.containers ?? []).map(({ resources }) => resources.limits['cpu']);
+    expect(size).toEqual(['3500m', '500m']);
+    expect(pod?.metadata.labels).toMatchObject({ 'flywheel.dev/enrollment': slug, 'flywheel.dev/pool': 'nix' });
+    await expect.poll(() => statuses(jobs), patiently).toEqual(['success', 'success', 'failed']);
+    await expect.poll(async () => (await jobPods(slug)).length, patiently).toBe(0);
+    expect(gitlab.state.jobs[jobs[0]?.id ?? 0]?.trace).toContain('Using Kubernetes executor');
+    expect(errors.filter((error) => error.includes(slug))).toEqual([]);
+  });
+
+  test('F24: waits for room in the quota, and the job runs when there is some', async () => {
+    const slug = `gq-${tag}`;
+    await apply(enrolled(slug, await registered(slug), 2, '4'));
+    await expect.poll(() => available(slug, `${slug}-nix-gitlab`), patiently).toBe(1);
+    const jobs = [queue(slug, 3), queue(slug, 1)];
+    await expect.poll(() => statuses(jobs), patiently).toEqual(['running', 'running']);
+    await expect.poll(async () => (await jobPods(slug)).length, patiently).toBe(1);
+    await expect.poll(() => statuses(jobs), patiently).toEqual(['success', 'success']);
+  });
+
+  test('is nothing without its Role: the job fails and says so', async () => {
+    const slug = `gr-${tag}`;
+    await apply(enrolled(slug, await registered(slug)));
+    await expect.poll(() => available(slug, `${slug}-nix-gitlab`), patiently).toBe(1);
+    await kube.delete({ kind: 'Role', metadata: { name: `${slug}-nix-gitlab`, namespace: `runners-${slug}` } });
+    const job = queue(slug, 1);
+    await expect.poll(() => statuses([job]), patiently).toEqual(['failed']);
+    expect(gitlab.state.jobs[job.id]?.trace).toContain('cannot create resource "pods"');
+  });
+
+  test('A19: a job’s account may nothing, and a manager only what its jobs need', async () => {
+    const slug = `gs-${tag}`;
+    await apply(enrolled(slug, await registered(slug)));
+    const may = async (
+      account: string,
+      verb: string,
+      resource: string,
+      subresource = '',
+      namespace = `runners-${slug}`,
+    ) => {
+      const review = await kube
+        .as(`system:serviceaccount:runners-${slug}:${account}`)
+        .call<{ status: { allowed: boolean } }>({
+          method: 'POST',
+          path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+          body: {
+            apiVersion: 'authorization.k8s.io/v1',
+            kind: 'SelfSubjectAccessReview',
+            spec: { resourceAttributes: { namespace, verb, resource, subresource } },
+          },
+        });
+      return review.status.allowed;
+    };
+    const [manager, jobs] = [`${slug}-nix-gitlab`, `${slug}-nix-gitlab-job`];
+    const asked: [string, string, string, string?, string?][] = [
+      [manager, 'create', 'pods'],
+      [manager, 'create', 'pods', 'exec'],
+      [manager, 'list', 'secrets'],
+      [manager, 'create', 'serviceaccounts'],
+      [manager, 'get', 'secrets', '', 'kube-system'],
+      [jobs, 'get', 'pods'],
+      [jobs, 'get', 'secrets'],
+      [jobs, 'create', 'pods', 'exec'],
+    ];
+    const allowed = await Promise.all(asked.map((each) => may(...each)));
+    expect(allowed).toEqual([true, true, false, false, false, false, false, false]);
+  });
+
+  test('a new token makes a new manager, and a job that runs goes on to its end', async () => {
+    const slug = `gt-${tag}`;
+    const before = await registered(slug);
+    await apply(enrolled(slug, before));
+    await expect.poll(() => available(slug, `${slug}-nix-gitlab`), patiently).toBe(1);
+    const job = queue(slug, 4);
+    await expect.poll(() => statuses([job]), patiently).toEqual(['running']);
+    const [former] = await podsOf(slug, 'app.kubernetes.io/name=gitlab-runner');
+    await apply(enrolled(slug, await registered(slug)));
+    await expect
+      .poll(
+        async () => (await podsOf(slug, 'app.kubernetes.io/name=gitlab-runner')).map(({ metadata }) => metadata.uid),
+        patiently,
+      )
+      .not.toContain(former?.metadata.uid);
+    await expect.poll(() => statuses([job]), patiently).toEqual(['success']);
+    const next = queue(slug, 1);
+    await expect.poll(() => statuses([next]), patiently).toEqual(['success']);
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ Forgejo
+
+type Told = { procedure: string; uuid: string; message: Record<string, unknown> };
+
+/** The runner's side of Forgejo's Actions: known runners, tasks to be had, and all that was said. */
+class FakeForgejo {
+  readonly known = new Map<string, string>();
+  readonly tasks: { id: string; workflow: string }[] = [];
+  readonly told: Told[] = [];
+  /** What Forgejo 15 does with an ephemeral runner: it is forgotten when its task has ended. */
+  ephemeral = true;
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer((asked, answer) => {
+      const chunks: Buffer[] = [];
+      asked.on('data', (chunk: Buffer) => chunks.push(chunk));
+      asked.on('end', () => {
+        const uuid = String(asked.headers['x-runner-uuid']);
+        const isKnown = this.known.get(uuid) === asked.headers['x-runner-token'];
+        const procedure = asked.url?.replace('/api/actions/runner.v1.RunnerService/', '') ?? '';
+        const message = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
+        this.told.push({ procedure, uuid, message });
+        const body = isKnown ? this.#answer(procedure, uuid, message) : { code: 'unauthenticated' };
+        answer.writeHead(isKnown ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      });
+    });
+  }
+
+  async start(): Promise<string> {
+    await new Promise<void>((listening) => this.#server.listen(0, '127.0.0.1', listening));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  results(): unknown[] {
+    return this.told.flatMap(({ procedure, message }) => {
+      const state = message['state'] as { id: string; result?: string } | undefined;
+      return procedure === 'UpdateTask' && state?.result ? [[state.id, state.result]] : [];
+    });
+  }
+
+  #answer(procedure: string, uuid: string, message: Record<string, unknown>): unknown {
+    if (procedure === 'FetchTask') {
+      const task = this.tasks.shift();
+      return {
+        tasksVersion: '1',
+        task: task && { id: task.id, workflowPayload: Buffer.from(task.workflow).toString('base64') },
+      };
+    }
+    if (procedure === 'UpdateTask') {
+      const state = message['state'] as { result?: string };
+      if (state.result && this.ephemeral) this.known.delete(uuid);
+      return { state };
+    }
+    return procedure === 'Declare' ? { runner: { name: 'runner', version: '', labels: [] } } : { ackIndex: '1' };
+  }
+}
+
+describe('Forgejo’s runners', () => {
+  const forgejo = new FakeForgejo();
+  let url: string;
+  beforeAll(async () => {
+    url = await forgejo.start();
+  });
+  afterAll(() => forgejo.stop());
+
+  function registered(slug: string, generation: number, ephemeral = true): Registration {
+    const names = runnerNamesOf('forgejo', { scaleSetName: `${slug}-nix`, maxRunners: 2 });
+    const secrets = names.map(
+      (name) => [name, { uuid: `${name}/${generation}`, token: `${generation}`.repeat(40) }] as const,
+    );
+    for (const [, { uuid, token }] of secrets) forgejo.known.set(uuid, token);
+    return { kind: 'forgejo', url, runners: Object.fromEntries(secrets), ephemeral };
+  }
+
+  const ready = async (slug: string) =>
+    Promise.all([1, 2].map((index) => available(slug, `${slug}-nix-${index}-forgejo`)));
+
+  test('declare their label, run a task each, and are made anew with a new registration', async () => {
+    const slug = `fj-${tag}`;
+    await apply(enrolled(slug, registered(slug, 1)));
+    await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
+    const declared = forgejo.told.filter(({ procedure }) => procedure === 'Declare');
+    expect(declared.map(({ message }) => message['labels'])).toEqual([[`${slug}-nix`], [`${slug}-nix`]]);
+    forgejo.tasks.push({ id: '11', workflow: 'run: sleep 1' }, { id: '12', workflow: 'run: exit 1' });
+    await expect
+      .poll(() => forgejo.results().toSorted(), patiently)
+      .toEqual([
+        ['11', 'RESULT_SUCCESS'],
+        ['12', 'RESULT_FAILURE'],
+      ]);
+    // The server knows them no more: they start in vain, and none is ready.
+    await expect.poll(() => ready(slug), patiently).toEqual([0, 0]);
+    await apply(enrolled(slug, registered(slug, 2)));
+    await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
+    forgejo.tasks.push({ id: '13', workflow: 'run: true' });
+    await expect.poll(() => forgejo.results().length, patiently).toBe(3);
+  });
+
+  test('go on as a daemon where the server does not forget them', async () => {
+    const slug = `fd-${tag}`;
+    forgejo.ephemeral = false;
+    await apply(enrolled(slug, registered(slug, 1, false)));
+    await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
+    const before = forgejo.results().length;
+    for (const id of ['21', '22', '23', '24']) forgejo.tasks.push({ id, workflow: 'run: true' });
+    await expect.poll(() => forgejo.results().length, patiently).toBe(before + 4);
+    expect(await ready(slug)).toEqual([1, 1]);
+    const pods = await podsOf(slug);
+    expect(pods.map(({ status }) => status?.containerStatuses?.[0]?.restartCount)).toEqual([0, 0]);
+  });
+
+  test('do not start without their Secret', async () => {
+    const slug = `fs-${tag}`;
+    const objects = enrollmentObjects(enrolled(slug, registered(slug, 1)));
+    const isConfig = ({ kind, metadata }: (typeof objects)[number]) =>
+      kind === 'Secret' && metadata.name === `${slug}-nix-1-forgejo`;
+    const allowed = () => Promise.resolve();
+    await ensureObjects(
+      new ClusterView(client),
+      objects.filter((object) => !isConfig(object)),
+      allowed,
+    );
+    await expect.poll(() => ready(slug), patiently).toEqual([0, 1]);
+    await ensureObjects(new ClusterView(client), objects.filter(isConfig), allowed);
+    await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
+  });
+});
