@@ -450,6 +450,7 @@ function environment(source: Source): string[] {
 const unsafeUsers: Record<string, string> = {
   'lib/billing/month-to-date.ts': 'rates belong to no tenant',
   'lib/delivery/accept.ts': 'a webhook comes before its tenant is known',
+  'lib/delivery/own-app.ts': 'a webhook comes before its tenant is known',
   'lib/enrollment/catalog.ts': 'the catalog of pools belongs to no tenant',
   'lib/enrollment/connections.ts': 'forge connections belong to no tenant; their secrets are for the system alone',
   'lib/enrollment/desired.ts': 'a worker acts for all tenants; credentials are for the system alone',

@@ -3,15 +3,25 @@ import type { WorkflowJob } from '../forge/index.ts';
 import { type JobReading, mergeJob } from './job-state.ts';
 import { servesRepository } from './serves.ts';
 
-/** Takes a job's reading into its row. A job that runs elsewhere (another's runners, GitHub's own) is none of ours. */
-export async function recordJob(tx: UnsafeTx, connectionId: string, job: WorkflowJob): Promise<void> {
-  const pool = await poolOf(tx, connectionId, job);
+/**
+ * Takes a job's reading into its row. A job that runs elsewhere (another's runners, GitHub's own) is none of ours. Where an
+ * organization's own App told of it, `githubAppId`, only what that App serves is, and the job's id is that App's word for
+ * it: it can neither change nor foresee a row that anybody else told of.
+ */
+export async function recordJob(
+  tx: UnsafeTx,
+  connectionId: string,
+  job: WorkflowJob,
+  githubAppId: string | null = null,
+): Promise<void> {
+  const pool = await poolOf(tx, { connectionId, githubAppId }, job);
   if (!pool) return;
-  const key = { connectionId, externalId: job.externalId };
+  const externalId = githubAppId === null ? job.externalId : `${githubAppId}:${job.externalId}`;
+  const key = { connectionId, externalId };
   const reading = readingOf(job);
   const inserted = await tx.job.createMany({ data: [{ ...key, ...pool, ...reading }], skipDuplicates: true });
   if (inserted.count === 1) return;
-  const known = await lockJob(tx, connectionId, job.externalId);
+  const known = await lockJob(tx, connectionId, externalId);
   await tx.job.update({ where: { connectionId_externalId: key }, data: mergeJob(known, reading) });
 }
 
@@ -21,9 +31,13 @@ type Pool = { tenantId: string; enrollmentId: string; scaleSetName: string };
  * The pool that the job's labels name, if its enrollment is of this connection and of this very repository or its owner.
  * Anybody may write any label into a workflow: without the second half, that would be a job on another tenant's bill.
  */
-async function poolOf(tx: UnsafeTx, connectionId: string, job: WorkflowJob): Promise<Pool | undefined> {
+async function poolOf(
+  tx: UnsafeTx,
+  enrollment: { connectionId: string; githubAppId: string | null },
+  job: WorkflowJob,
+): Promise<Pool | undefined> {
   const named = await tx.enrollmentPool.findMany({
-    where: { scaleSetName: { in: job.labels }, enrollment: { connectionId } },
+    where: { scaleSetName: { in: job.labels }, enrollment },
     select: {
       tenantId: true,
       enrollmentId: true,
@@ -32,7 +46,7 @@ async function poolOf(tx: UnsafeTx, connectionId: string, job: WorkflowJob): Pro
     },
     orderBy: { scaleSetName: 'asc' },
   });
-  const found = named.find(({ enrollment }) => servesRepository(enrollment, job));
+  const found = named.find((each) => servesRepository(each.enrollment, job));
   return found && { tenantId: found.tenantId, enrollmentId: found.enrollmentId, scaleSetName: found.scaleSetName };
 }
 

@@ -1,4 +1,4 @@
-import type { UnsafeTx } from '../db/index.ts';
+import type { Prisma, UnsafeTx } from '../db/index.ts';
 import type { InstallationEvent, Webhook } from '../forge/index.ts';
 import { wake } from '../work/index.ts';
 
@@ -49,6 +49,11 @@ export async function recordInstallation(tx: UnsafeTx, connectionId: string, eve
   });
 }
 
+/** What was seen of these installations counts no longer: the reconciler looks at them anew. */
+export async function touchInstallations(tx: UnsafeTx, where: Prisma.InstallationWhereInput): Promise<void> {
+  await tx.installation.updateMany({ where, data: { observedAt: new Date() } });
+}
+
 /** Asks for a look at every live enrollment of this installation or account: by id, and not by what it was called. */
 export async function wakeEnrollmentsOf(
   tx: UnsafeTx,
@@ -61,6 +66,13 @@ export async function wakeEnrollmentsOf(
     ...(accountId === null ? [] : [{ scopeId: accountId }]),
   ];
   if (any.length === 0) return;
+  await touchInstallations(tx, {
+    connectionId,
+    OR: [
+      ...(installationId === null ? [] : [{ externalId: installationId }]),
+      ...(accountId === null ? [] : [{ accountId }]),
+    ],
+  });
   const live = await tx.enrollment.findMany({
     where: { connectionId, state: { in: ['active', 'withdrawing'] }, OR: any },
     select: { id: true },
