@@ -46,7 +46,11 @@ function selfOf(client: Client, input: AsUser): Promise<User> {
 }
 
 /** Role from above included: an Owner of a group is one of every group in it. */
-function groupsWith(client: Client, input: AsUser, minAccessLevel: 10 | 50): Promise<Group[]> {
+function groupsWith(
+  client: Client,
+  input: AsUser,
+  minAccessLevel: typeof access.guest | typeof access.owner,
+): Promise<Group[]> {
   const ask = askAs(input, 'your groups');
   return client.all(Group, ask, (api, options) =>
     api.groups.all({ minAccessLevel, orderBy: 'id', sort: 'asc', pagination: 'offset', ...options }),
