@@ -1,9 +1,23 @@
-import type { AtScope } from '#lib/forge/index.ts';
+import { env } from '#lib/env.ts';
+import type { AtScope, ScopeCredential } from '#lib/forge/index.ts';
+import { keptCredential } from './credentials.ts';
 import type { EnrollmentRow } from './rows.ts';
 
-/** The enrolled scope and the power over it, as the forge's port wants them; null where the App is not installed there. */
-export function atScope(row: EnrollmentRow, signal?: AbortSignal): AtScope | null {
-  const { installationId, level, scopeId, path } = row;
-  if (installationId === null) return null;
-  return { credential: { kind: 'installation', installationId }, level, scopeId, path, signal };
+/** What the enrollment acts by at its forge: an App's installation, or the access token that was entered; null without either. */
+async function credentialOf(row: EnrollmentRow): Promise<ScopeCredential | null> {
+  if (row.installationId !== null) return { kind: 'installation', installationId: row.installationId };
+  const token = await keptCredential(row, 'forge-token');
+  return token && { kind: 'token', token: token.value };
+}
+
+/** The enrolled scope and the power over it, as the forge's port wants them; null where that power is missing. */
+export async function atScope(row: EnrollmentRow, signal?: AbortSignal): Promise<AtScope | null> {
+  const credential = await credentialOf(row);
+  const { level, scopeId, path } = row;
+  return credential && { credential, level, scopeId, path, signal };
+}
+
+/** Where the scope's forge sends its events. */
+export function webhookUrl({ connectionId }: Pick<EnrollmentRow, 'connectionId'>): string {
+  return `${env().PORTAL_URL}/api/hooks/${connectionId}`;
 }

@@ -1,9 +1,7 @@
-import type { GithubCredentials } from '#lib/cluster/index.ts';
 import { namespacesOf } from '#lib/model/index.ts';
 
 /** What an enrollment needs to know of its secrets before its objects can be built. */
 export type Secrets = {
-  credentials: GithubCredentials;
   attic?: { server: string; view: string; token: string; substituterUrl: string; publicKey: string } | undefined;
   bazel?: { user: string; password: string } | undefined;
 };

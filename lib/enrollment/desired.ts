@@ -1,14 +1,21 @@
-import type { ControllerInput, EnrollmentInput, GithubCredentials, PoolInput } from '#lib/cluster/index.ts';
+import {
+  managersOf,
+  type EnrollmentInput,
+  type GithubCredentials,
+  type PoolInput,
+  type Registration,
+} from '#lib/cluster/index.ts';
 import { open, unsafeDb } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError } from '#lib/errors.ts';
 import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
-import { isReady, labelOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import { EnrollmentSpec, isReady, labelOf, type Pool } from '#lib/model/index.ts';
 import { cacheEnv, type Secrets } from './cache-env.ts';
 import { openConnectionFor } from './connections.ts';
+import { keptCredential } from './credentials.ts';
 import { cacheServerPlace } from './places.ts';
-import { liveStates, quotaOf, scopeOf, type EnrollmentRow } from './rows.ts';
+import { liveStates, quotaOf, type EnrollmentRow } from './rows.ts';
 
 /** Chosen pools with what they are: a pool that lost its resources since is left out, and said by the caller. */
 export function poolInputs(row: EnrollmentRow, spec: EnrollmentSpec, pools: ReadonlyMap<string, Pool>): PoolInput[] {
@@ -29,39 +36,44 @@ export function poolInputs(row: EnrollmentRow, spec: EnrollmentSpec, pools: Read
 export function enrollmentInput(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
-  known: { pools: ReadonlyMap<string, Pool>; controller: ControllerInput; secrets: Secrets; tenantHasBazel: boolean },
+  known: {
+    pools: ReadonlyMap<string, Pool>;
+    registration: Registration;
+    secrets: Secrets;
+    tenantHasBazel: boolean;
+    managers: number;
+  },
 ): EnrollmentInput {
+  const { registration, secrets, managers } = known;
   return {
-    tenant: { slug: row.tenant.slug, quota: quotaOf(row.tenant), hasBazel: known.tenantHasBazel },
+    tenant: { slug: row.tenant.slug, quota: quotaOf(row.tenant), hasBazel: known.tenantHasBazel, managers },
     name: row.name,
-    registration: {
-      kind: 'github',
-      configUrl: scopeUrl(scopeOf(row)),
-      runnerGroup: row.runnerGroup ?? undefined,
-      credentials: known.secrets.credentials,
-      controller: known.controller,
-    },
+    registration,
     pools: poolInputs(row, spec, known.pools),
-    cacheEnv: cacheEnv(row.tenant.slug, known.secrets),
-    bazel:
-      spec.planes.bazel && known.secrets.bazel
-        ? { sizeGib: spec.planes.bazel.sizeGib, ...known.secrets.bazel }
-        : undefined,
+    cacheEnv: cacheEnv(row.tenant.slug, secrets),
+    bazel: spec.planes.bazel && secrets.bazel ? { sizeGib: spec.planes.bazel.sizeGib, ...secrets.bazel } : undefined,
   };
 }
 
-/** Whether any live enrollment of the tenant has the Bazel plane: its runners' namespace then lets them through. */
-export async function tenantHasBazel(row: EnrollmentRow, spec: EnrollmentSpec | null): Promise<boolean> {
-  if (spec?.planes.bazel) return true;
-  const others = await unsafeDb().enrollment.count({
-    where: {
-      tenantId: row.tenantId,
-      id: { not: row.id },
-      state: 'active',
-      spec: { path: ['planes', 'bazel'], not: 'null' },
-    },
+export type SharedByTenant = { hasBazel: boolean; managers: number };
+
+/**
+ * What the tenant's namespace must hold for all of its live enrollments together: whether any has the Bazel plane, so that
+ * runners are let through to it, and how many managers stand beside the runners.
+ */
+export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | null): Promise<SharedByTenant> {
+  const others = await unsafeDb().enrollment.findMany({
+    where: { tenantId: row.tenantId, id: { not: row.id }, state: 'active' },
+    select: { spec: true, connection: { select: { kind: true } } },
   });
-  return others > 0;
+  const all = [
+    ...(spec ? [{ kind: row.connection.kind, spec }] : []),
+    ...others.map((other) => ({ kind: other.connection.kind, spec: EnrollmentSpec.parse(other.spec) })),
+  ];
+  return {
+    hasBazel: all.some((each) => each.spec.planes.bazel !== undefined),
+    managers: all.reduce((sum, each) => sum + managersOf(each.kind, each.spec.pools), 0),
+  };
 }
 
 /** How many other enrollments still use the tenant's namespace and view. */
@@ -71,8 +83,13 @@ export async function otherLiveEnrollments(row: EnrollmentRow): Promise<number> 
   });
 }
 
-/** The credentials that ARC wants beside the runner set: of the organization's own App where it has one. */
+/**
+ * The credentials that ARC wants beside the runner set: of the organization's own App where it has one, and for an enterprise,
+ * where no App may act, the token that an operator entered.
+ */
 export async function githubCredentials(row: EnrollmentRow): Promise<GithubCredentials> {
+  const token = row.level === 'enterprise' ? await keptCredential(row, 'forge-token') : null;
+  if (token) return { token: token.value };
   const { app } = await openConnectionFor(row);
   if (!app || !row.installationId) {
     throw new AppError('forbidden', {

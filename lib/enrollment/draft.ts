@@ -11,6 +11,7 @@ import {
   PoolChoice,
   Planes,
   quotaProblems,
+  runnersProblems,
   scaleSetNameLengthMax,
   scopeContains,
   scopeLevels,
@@ -368,6 +369,8 @@ export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice
   });
   for (const { scaleSetName } of taken)
     fields[`pools.${labels.get(scaleSetName)}`] = `its label ${scaleSetName} is in use by another enrollment`;
+  for (const { pool, field, message } of runnersProblems(row.connection.kind, pools))
+    fields[`pools.${pool}.${field}`] ??= message;
   for (const [path, message] of Object.entries(
     quotaFields(pools, await otherPoolsOf(ctx, row.id), known, quotaOf(row.tenant)),
   ))

@@ -31,11 +31,11 @@ export {
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { catalog } from './catalog.ts';
+export { enterPersonToken, PersonTokenInput, replaceForgeToken, ReplaceTokenInput } from './forge-token.ts';
 export { enrollmentDraft, listScopesOf, savePlanes, savePools, startEnrollment } from './draft.ts';
 export type { EnrollmentDraft, StartInput } from './draft.ts';
 export { approvePlan, discardDraft, makePlan } from './plan.ts';
 export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
-export { phaseLabels } from './phases.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
 export { wakeOfChange } from './drift.ts';

@@ -18,21 +18,23 @@ import {
   type KubernetesObject,
   type ObjectChange,
   type Observed,
+  type Registration,
 } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { runnerGroupPrefix } from '#lib/forge/index.ts';
-import { atticViewName, EnrollmentSpec, labelOf, namespacesOf } from '#lib/model/index.ts';
+import { atticViewName, EnrollmentSpec, labelOf, namespacesOf, scopeUrl } from '#lib/model/index.ts';
 import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
-import { atScope } from './at-scope.ts';
+import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { keptCredential } from './credentials.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
-import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, tenantHasBazel } from './desired.ts';
+import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { checkPools, provenScope } from './draft.ts';
-import { enrollmentRow, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { plannedRegistration, wantedRunners } from './registration.ts';
+import { enrollmentRow, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
 /** One thing that would change, and where. `=` is kept for the stamp and not shown. */
 export const PlanChange = z.object({
@@ -185,10 +187,8 @@ async function plannedInput(
     namespace: cluster.controllerNamespace,
     serviceAccount: cluster.controllerServiceAccount,
   };
-  const planned = 'made when applied';
   const attic = spec.planes.attic ? await keptAttic(row) : undefined;
   const secrets: Secrets = {
-    credentials: await githubCredentials(row),
     ...(spec.planes.attic
       ? {
           attic: attic ?? {
@@ -204,14 +204,25 @@ async function plannedInput(
       ? { bazel: { user: bazelUser, password: (await keptCredential(row, 'bazel-password'))?.value ?? planned } }
       : {}),
   };
-  const planRow =
-    row.runnerGroup === null && row.level === 'organization' ? { ...row, runnerGroup: groupName(row) } : row;
-  return enrollmentInput(planRow, spec, {
-    pools: await poolsByName(),
-    controller: controller ?? fallback,
-    secrets,
-    tenantHasBazel: await tenantHasBazel(row, spec),
-  });
+  const pools = await poolsByName();
+  const { hasBazel: tenantHasBazel, managers } = await sharedByTenant(row, spec);
+  const registration =
+    row.connection.kind === 'github'
+      ? await plannedGithub(row, controller ?? fallback)
+      : await plannedRegistration(row, wantedRunners(row, spec, pools), planned);
+  return enrollmentInput(row, spec, { pools, registration, secrets, tenantHasBazel, managers });
+}
+
+const planned = 'made when applied';
+
+async function plannedGithub(row: EnrollmentRow, controller: ControllerInput): Promise<Registration> {
+  const runnerGroup = row.runnerGroup ?? (mayHaveGroups(row) ? groupName(row) : undefined);
+  const credentials = await githubCredentials(row);
+  return { kind: 'github', configUrl: scopeUrl(scopeOf(row)), runnerGroup, credentials, controller };
+}
+
+function mayHaveGroups({ connection, level }: EnrollmentRow): boolean {
+  return connection.kind === 'github' && (level === 'organization' || level === 'enterprise');
 }
 
 async function keptAttic(row: EnrollmentRow): Promise<Secrets['attic']> {
@@ -236,6 +247,8 @@ export function groupName(row: EnrollmentRow): string {
 
 const removable = [
   { kind: 'AutoscalingRunnerSet', apiVersion: 'actions.github.com/v1alpha1' },
+  { kind: 'Deployment', apiVersion: 'apps/v1' },
+  { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1' },
   { kind: 'RoleBinding', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'ServiceAccount', apiVersion: 'v1' },
@@ -316,13 +329,17 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
   const changes: PlanChange[] = [];
   const add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) =>
     changes.push({ where: 'forge', op, kind: what, name, namespace: row.path, fields });
-  if (row.level === 'organization') {
+  if (mayHaveGroups(row)) {
     const fields = [
       { path: 'visibility', after: 'all repositories' },
       { path: 'allowsPublicRepositories', after: 'false' },
     ];
     if (kind === 'withdraw' && row.runnerGroup !== null) add('-', 'RunnerGroup', row.runnerGroup, []);
     if (kind !== 'withdraw' && (await groupIsMissing(row))) add('+', 'RunnerGroup', groupName(row), fields);
+  }
+  if (row.connection.kind !== 'github') {
+    await runnerChanges(row, kind, spec, add);
+    return changes;
   }
   for (const label of after)
     if (!before.has(label)) add('+', 'RunnerScaleSet', label, [{ path: 'runs-on', after: label }]);
@@ -331,9 +348,26 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
   return changes;
 }
 
+type Add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) => void;
+
+/** The registrations that we make ourselves, and the hook by which the scope tells of its jobs. */
+async function runnerChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec, add: Add): Promise<void> {
+  const pools = await poolsByName();
+  const key = row.connection.kind === 'gitlab' ? 'tags' : 'labels';
+  const former = specOf(row);
+  const before = new Map(former ? wantedRunners(row, former, pools).map(({ name, label }) => [name, label]) : []);
+  const now = kind === 'withdraw' ? [] : wantedRunners(row, spec, pools);
+  const after = new Map(now.map(({ name, label }) => [name, label]));
+  for (const [name, label] of after) if (!before.has(name)) add('+', 'Runner', name, [{ path: key, after: label }]);
+  for (const [name, label] of before) if (!after.has(name)) add('-', 'Runner', name, [{ path: key, before: label }]);
+  const hook = [{ path: 'events', after: 'jobs' }];
+  if (kind === 'enroll' && row.level !== 'instance') add('+', 'Webhook', webhookUrl(row), hook);
+  if (kind === 'withdraw' && row.level !== 'instance') add('-', 'Webhook', webhookUrl(row), []);
+}
+
 /** False also where the organization has no groups of its own: its Default group then serves. */
 async function groupIsMissing(row: EnrollmentRow): Promise<boolean> {
-  const at = atScope(row);
+  const at = await atScope(row);
   if (!at) return false;
   const forge = await openForgeFor(row);
   const seen = await forge.observeScope(at);

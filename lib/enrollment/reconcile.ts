@@ -5,12 +5,15 @@ import { AppError } from '#lib/errors.ts';
 import type { Condition } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
+import { atScope } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
-import { tenantHasBazel } from './desired.ts';
-import { enrollPhases, withdrawPhases, type PassScope, type Phase } from './phases.ts';
+import { sharedByTenant } from './desired.ts';
+import type { PassScope, Phase } from './pass.ts';
+import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
+import { withdrawPhases } from './withdraw-phases.ts';
 
 export type ReconcileDeps = {
   clock: Clock;
@@ -21,6 +24,8 @@ export type ReconcileDeps = {
 
 const lookAgainMs = 10 * 60_000;
 const waitMs = 10_000;
+/** A process that is up comes to its forge within seconds, and nothing tells us when. */
+const waitForRunnerMs = 2_000;
 const waitForPersonMs = 60_000;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
@@ -29,6 +34,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
   const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
+  const shared = once(() => sharedByTenant(row, spec));
   const scope: PassScope = {
     row,
     spec,
@@ -39,7 +45,9 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     clock: deps.clock,
     seen: deps.seen,
     attic: undefined,
-    hasBazel: once(() => tenantHasBazel(row, spec)),
+    at: () => atScope(row, lease.signal),
+    hasBazel: async () => (await shared()).hasBazel,
+    managers: async () => (await shared()).managers,
   };
   const { found, error } = await runPhases(phases, scope);
   const ready = readyOf(found);
@@ -52,9 +60,14 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
   return {
     kind: 'wait',
-    againMs: ready.waitingFor === 'admin' || ready.waitingFor === 'operator' ? waitForPersonMs : waitMs,
+    againMs: waitOf(ready),
     waitingFor: ready.waitingFor,
   };
+}
+
+function waitOf({ reason, waitingFor }: PhaseResult): number {
+  if (reason === 'RunnerOffline') return waitForRunnerMs;
+  return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
 }
 
 function once<T>(ask: () => Promise<T>): () => Promise<T> {

@@ -16,9 +16,10 @@ import type { Ctx } from '#lib/tenant/index.ts';
 import { livePools, type LivePool } from '#lib/usage/index.ts';
 import { poolsByName } from './catalog.ts';
 import { parsedConditions } from './conditions.ts';
-import { enrollPhases, withdrawPhases } from './phases.ts';
+import { enrollPhases } from './phases.ts';
 import { PlanChange } from './plan.ts';
 import { scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { withdrawPhases } from './withdraw-phases.ts';
 
 export type PhaseView = {
   type: string;

@@ -1,0 +1,95 @@
+import type { ClusterView, Observed } from '#lib/cluster/index.ts';
+import { appliedHash, enrollmentLabel } from '#lib/cluster/index.ts';
+import type { Clock } from '#lib/clock.ts';
+import type { AtScope, Forge } from '#lib/forge/index.ts';
+import { namespacesOf, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import type { Lease } from '#lib/work/index.ts';
+import type { Secrets } from './cache-env.ts';
+import type { PhaseResult } from './conditions.ts';
+import type { EnrollmentRow } from './rows.ts';
+
+/* What the phases of one pass share. */
+
+/** What the phases of one pass read and write. Nothing of it outlives the pass. */
+export type PassScope = {
+  row: EnrollmentRow;
+  spec: EnrollmentSpec;
+  pools: ReadonlyMap<string, Pool>;
+  view: ClusterView;
+  forge: () => Promise<Forge>;
+  /** The scope and the power over it, opened once a pass; null where that power is missing. */
+  at: () => Promise<AtScope | null>;
+  lease: Lease;
+  clock: Clock;
+  /** When the forge and the caches were last seen to be as they should; a restart looks again. */
+  seen: Map<string, number>;
+  attic: Secrets['attic'];
+  /** Whether the tenant has the Bazel plane at all; asked once a pass. */
+  hasBazel: () => Promise<boolean>;
+  /** Pods of the tenant that run nobody's job, over all its enrollments; asked once a pass. */
+  managers: () => Promise<number>;
+};
+
+export type Phase = {
+  type: string;
+  label: string;
+  /** Phases that must be True first; else this one is not looked at. */
+  needs: readonly string[];
+  run: (scope: PassScope) => Promise<PhaseResult>;
+};
+
+const lookAgainMs = 5 * 60_000;
+const viewWaitMs = 5_000;
+
+export const ok = (message: string): PhaseResult => ({
+  status: 'True',
+  reason: 'AsWanted',
+  message,
+  waitingFor: 'nobody',
+});
+
+export const wait = (reason: string, message: string, waitingFor: PhaseResult['waitingFor']): PhaseResult => ({
+  status: 'False',
+  reason,
+  message,
+  waitingFor,
+});
+
+/** Whether an outside thing was looked at lately: a pass that changes nothing then sends nothing. */
+export function isFresh(scope: PassScope, what: string, since?: Date | null): boolean {
+  const at = scope.seen.get(`${scope.row.id}/${what}`);
+  if (at === undefined) return false;
+  const nowMs = scope.clock.now().getTime();
+  return nowMs - at < lookAgainMs && (since === null || since === undefined || since.getTime() <= at);
+}
+
+export function markSeen(scope: PassScope, what: string): void {
+  scope.seen.set(`${scope.row.id}/${what}`, scope.clock.now().getTime());
+}
+
+export async function clusterKnown({ view, lease }: PassScope): Promise<PhaseResult | null> {
+  if (await view.whenSynced(viewWaitMs, lease.signal)) return null;
+  return wait('ClusterAway', 'The cluster does not answer yet; this goes on by itself when it does.', 'cluster');
+}
+
+type OwnKind =
+  | 'AutoscalingRunnerSet'
+  | 'Deployment'
+  | 'Secret'
+  | 'NetworkPolicy'
+  | 'Role'
+  | 'RoleBinding'
+  | 'ServiceAccount';
+
+/** What this enrollment applied itself in the runners' namespace. */
+export function own(scope: PassScope, kind: OwnKind, matches: (object: Observed) => boolean): Observed[] {
+  const { runners } = namespacesOf(scope.row.tenant.slug);
+  // ARC hands labels on to what it makes; the annotation says what we applied ourselves.
+  return [...scope.view.all(kind)].filter(
+    (object) =>
+      object.metadata.namespace === runners &&
+      appliedHash(object) !== undefined &&
+      object.metadata.labels?.[enrollmentLabel] === scope.row.name &&
+      matches(object),
+  );
+}

@@ -1,0 +1,201 @@
+import { z } from 'zod';
+import { findController, runnerNamesOf, type ControllerInput, type Registration } from '#lib/cluster/index.ts';
+import { unsafeDb } from '#lib/db/index.ts';
+import type { AtScope, Forge, RunnerSecret } from '#lib/forge/index.ts';
+import { labelOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import type { PhaseResult } from './conditions.ts';
+import { credentialKinds, dropCredential, keepCredential, keptCredential, type KeptCredential } from './credentials.ts';
+import { githubCredentials, poolInputs } from './desired.ts';
+import { isFresh, markSeen, wait, type PassScope } from './pass.ts';
+import { scopeOf, type EnrollmentRow } from './rows.ts';
+
+/*
+ * How an enrollment's runners come to be known at their forge: GitHub's by ARC, which wants the App's key or a token beside
+ * the runner set; GitLab's and Forgejo's by us, one registration a runner, whose secret the forge shows once.
+ */
+
+const KeptRunner = z.object({ token: z.string(), uuid: z.string().nullable() });
+
+const runnerKind = (name: string) => `runner:${name}` as const;
+
+/** What the pools' objects are rendered with, or what has to happen first. */
+export async function registrationOf(scope: PassScope): Promise<Registration | PhaseResult> {
+  const { row } = scope;
+  const { kind, baseUrl } = row.connection;
+  if (kind === 'github') return githubRegistration(scope);
+  const at = await scope.at();
+  if (!at) return wait('TokenMissing', 'An access token for the runners is missing.', 'admin');
+  const runners = await registeredRunners(scope, await scope.forge(), at);
+  if (kind === 'gitlab') return { kind, url: baseUrl, runners };
+  const withUuid = Object.entries(runners).map(([name, { token, uuid }]) => [name, { token, uuid: uuid ?? '' }]);
+  return { kind, url: baseUrl, runners: Object.fromEntries(withUuid), ephemeral: false };
+}
+
+async function githubRegistration(scope: PassScope): Promise<Registration | PhaseResult> {
+  const { row } = scope;
+  const controller = await controllerOf(scope);
+  if (!controller)
+    return wait('NoController', 'Actions Runner Controller is not installed in the cluster.', 'operator');
+  return {
+    kind: 'github',
+    configUrl: scopeUrl(scopeOf(row)),
+    runnerGroup: row.runnerGroup ?? undefined,
+    credentials: await githubCredentials(row),
+    controller,
+  };
+}
+
+const controllers = new Map<string, { found: ControllerInput | null; atMs: number }>();
+const controllerMs = 60_000;
+
+/** Found once a minute a cluster, and written down for plans that are made while the cluster is away. */
+async function controllerOf({ view, row, clock }: PassScope): Promise<ControllerInput | null> {
+  const known = controllers.get(view.client.id);
+  if (known?.found && clock.monotonicMs() - known.atMs < controllerMs) return known.found;
+  const found = await findController(view.client);
+  controllers.set(view.client.id, { found, atMs: clock.monotonicMs() });
+  if (found) {
+    const data = {
+      controllerVersion: found.version,
+      controllerNamespace: found.namespace,
+      controllerServiceAccount: found.serviceAccount,
+      reachableAt: clock.now(),
+    };
+    await unsafeDb().cluster.updateMany({ where: { id: row.tenant.clusterId }, data });
+  }
+  return found;
+}
+
+// ------------------------------------------------------------------------------------------------ registered by us
+
+export type WantedRunner = { name: string; label: string };
+
+/** The runners that the spec asks us to register, by name and label. */
+export function wantedRunners(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec,
+  pools: ReadonlyMap<string, Pool>,
+): WantedRunner[] {
+  return poolInputs(row, spec, pools).flatMap((choice) =>
+    runnerNamesOf(row.connection.kind, choice).map((name) => ({ name, label: choice.scaleSetName })),
+  );
+}
+
+type Registered = Record<string, { token: string; uuid: string | null }>;
+
+async function registeredRunners(scope: PassScope, forge: Forge, at: AtScope): Promise<Registered> {
+  const { row, spec } = scope;
+  const fresh = isFresh(scope, 'runners');
+  const registered: Registered = {};
+  for (const wanted of wantedRunners(row, spec, scope.pools)) {
+    registered[wanted.name] = await registeredRunner(scope, forge, at, wanted, fresh);
+  }
+  markSeen(scope, 'runners');
+  return registered;
+}
+
+/** The secret that we hold, looked after: it is there, its labels are right, and it does not end soon. */
+async function registeredRunner(
+  scope: PassScope,
+  forge: Forge,
+  at: AtScope,
+  { name, label }: WantedRunner,
+  fresh: boolean,
+): Promise<z.infer<typeof KeptRunner>> {
+  const { runners } = forge;
+  if (!runners) throw new Error(`${forge.kind} registers no runners by the portal`);
+  const kept = await keptCredential(scope.row, runnerKind(name));
+  const ends = kept !== null && endsSoon(kept, scope.clock.now());
+  if (kept && fresh && !ends) return KeptRunner.parse(JSON.parse(kept.value));
+  await scope.lease.check();
+  const ensured = await runners.ensure({ ...at, name, labels: [label], known: kept?.externalId ?? null });
+  const { id } = ensured.runner;
+  if (ensured.secret) return keepRunner(scope.row, name, id, ensured.secret);
+  if (ends) return keepRunner(scope.row, name, id, await runners.rotate({ ...at, id }));
+  if (kept) return KeptRunner.parse(JSON.parse(kept.value));
+  throw new Error(`${forge.kind} gave no secret for ${name}`);
+}
+
+/** In the last quarter of its life, as the forge's own runners do it. */
+function endsSoon({ expiresAt, since }: KeptCredential, now: Date): boolean {
+  if (expiresAt === null) return false;
+  return expiresAt.getTime() - now.getTime() < (expiresAt.getTime() - since.getTime()) / 4;
+}
+
+async function keepRunner(
+  row: EnrollmentRow,
+  name: string,
+  id: string,
+  { token, uuid, expiresAt }: RunnerSecret,
+): Promise<z.infer<typeof KeptRunner>> {
+  const value = { token, uuid };
+  await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt });
+  return value;
+}
+
+/** For a plan: the secrets that there are, and `planned` for those that will be. Nothing is asked of the forge. */
+export async function plannedRegistration(
+  row: EnrollmentRow,
+  wanted: readonly WantedRunner[],
+  planned: string,
+): Promise<Registration> {
+  const { kind, baseUrl: url } = row.connection;
+  const runners: Record<string, { token: string; uuid: string }> = {};
+  for (const { name } of wanted) {
+    const kept = await keptCredential(row, runnerKind(name));
+    const value = kept ? KeptRunner.parse(JSON.parse(kept.value)) : { token: planned, uuid: planned };
+    runners[name] = { token: value.token, uuid: value.uuid ?? planned };
+  }
+  return kind === 'gitlab' ? { kind, url, runners } : { kind: 'forgejo', url, runners, ephemeral: false };
+}
+
+/** Whether every wanted runner has reached the forge; null where all have. */
+export async function runnersOffline(scope: PassScope): Promise<PhaseResult | null> {
+  if (isFresh(scope, 'online')) return null;
+  const { runners } = await scope.forge();
+  const at = await scope.at();
+  if (!runners || !at) return null;
+  const online = new Set((await runners.list(at)).flatMap((each) => (each.status === 'online' ? [each.name] : [])));
+  const missing = wantedRunners(scope.row, scope.spec, scope.pools).find(({ name }) => !online.has(name));
+  if (missing)
+    return wait('RunnerOffline', `${missing.name} has not yet reached ${scope.row.connection.name}.`, 'cluster');
+  markSeen(scope, 'online');
+  return null;
+}
+
+/** Registrations that are no longer wanted, at the forge and here. Called when the processes that held them are gone. */
+export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
+  const kinds = await credentialKinds(scope.row, runnerKind(''));
+  for (const kind of kinds) {
+    if (wanted.has(kind.slice(runnerKind('').length))) continue;
+    const kept = await keptCredential(scope.row, kind);
+    await removeRunner(scope, kept?.externalId ?? null);
+    await dropCredential(scope.row, kind);
+  }
+}
+
+async function removeRunner(scope: PassScope, id: string | null): Promise<void> {
+  const { runners } = await scope.forge();
+  const at = await scope.at();
+  if (!runners || !at || id === null) return;
+  await scope.lease.check();
+  await runners.remove({ ...at, id });
+}
+
+/** All of them, those included whose secret was lost with an answer before we could write it down. */
+export async function dropAllRunners(scope: PassScope): Promise<number> {
+  const { row } = scope;
+  const { runners } = await scope.forge();
+  const at = await scope.at();
+  if (!runners || !at) return 0;
+  const names = row.pools.map((pool) => labelOf(row.tenant, pool.poolName));
+  const ours = (await runners.list(at)).filter(({ name }) => names.some((label) => isOfLabel(name, label)));
+  for (const { id } of ours) await removeRunner(scope, id);
+  await dropRunners(scope, new Set());
+  return ours.length;
+}
+
+function isOfLabel(name: string, label: string): boolean {
+  const own = `flywheel-${label}`;
+  return name === own || (name.startsWith(`${own}-`) && /^\d+$/.test(name.slice(own.length + 1)));
+}

@@ -1,0 +1,59 @@
+import { deleteObject, type Observed } from '#lib/cluster/index.ts';
+import type { PhaseResult } from './conditions.ts';
+import { own, wait, type PassScope } from './pass.ts';
+
+/* Taking objects away: asked for once, waited for, in the order that does not wedge. */
+
+const cleanupProtection = 'actions.github.com/cleanup-protection';
+
+export async function remove(scope: PassScope, object: Observed): Promise<void> {
+  if (
+    object.metadata.deletionTimestamp !== undefined &&
+    !(object.metadata.finalizers ?? []).includes(cleanupProtection)
+  )
+    return;
+  await scope.lease.check();
+  await deleteObject(scope.view.client, object, scope.row.tenant.slug);
+}
+
+export function stuck(what: string, object: Observed): PhaseResult {
+  const finalizers = object.metadata.finalizers ?? [];
+  const held = finalizers.length > 0 ? ` It is held by ${finalizers.join(', ')}.` : '';
+  return wait('Removing', `${what} ${object.metadata.name} is being removed.${held}`, 'cluster');
+}
+
+const processes = ['AutoscalingRunnerSet', 'Deployment'] as const;
+const around = ['RoleBinding', 'Role', 'ServiceAccount', 'NetworkPolicy'] as const;
+
+/**
+ * ARC needs the Secret and its manager Role to deregister a set, so those stay until the set is gone; GitLab's manager and
+ * Forgejo's runner let their job end first, with the rights that they have.
+ */
+export async function removePools(
+  scope: PassScope,
+  matches: (object: Observed) => boolean,
+): Promise<PhaseResult | null> {
+  const running = processes.flatMap((kind) => own(scope, kind, matches));
+  for (const object of running) await remove(scope, object);
+  if (running[0]) return stuck(named[running[0].kind] ?? running[0].kind, running[0]);
+  for (const kind of around) for (const object of own(scope, kind, matches)) await removeProtected(scope, object);
+  const left = around.flatMap((kind) => own(scope, kind, matches));
+  return left[0] ? stuck(left[0].kind, left[0]) : null;
+}
+
+const named: Record<string, string> = { AutoscalingRunnerSet: 'Runner set', Deployment: 'Runner' };
+
+/** ARC takes its finalizer off what a set names; where ARC never saw the set, the finalizer is ours alone and we do. */
+async function removeProtected(scope: PassScope, object: Observed): Promise<void> {
+  if ((object.metadata.finalizers ?? []).includes(cleanupProtection)) {
+    await scope.lease.check();
+    await dropFinalizer(scope, object);
+  }
+  await remove(scope, object);
+}
+
+async function dropFinalizer(scope: PassScope, object: Observed): Promise<void> {
+  const { uid, resourceVersion } = object.metadata;
+  const finalizers = (object.metadata.finalizers ?? []).filter((each) => each !== cleanupProtection);
+  await scope.view.client.mergePatch(object, { metadata: { uid, resourceVersion, finalizers } });
+}
