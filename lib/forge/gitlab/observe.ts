@@ -60,8 +60,7 @@ async function findOwnToken(client: Client, ask: Ask): Promise<AccessToken | 'en
     return status === 401 || status === 404;
   };
   const found = await client.find(AccessToken, { ...ask, absent }, (api) => api.tokens.show());
-  if (found) return found.active ? found : 'ended';
-  return status === 404 ? 'unknown' : 'ended';
+  return found ?? (status === 404 ? 'unknown' : 'ended');
 }
 
 type Place = { path: string; ciDisabled: boolean };

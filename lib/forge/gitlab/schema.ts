@@ -52,7 +52,6 @@ const EndDay = z.iso.date().transform((day) => new Date(`${day}T00:00:00Z`));
 export const AccessToken = z.object({
   user_id: Id,
   scopes: z.array(z.string()),
-  active: z.boolean().catch(true),
   expires_at: EndDay.nullish(),
 });
 export type AccessToken = z.infer<typeof AccessToken>;
