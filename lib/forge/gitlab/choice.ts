@@ -1,4 +1,3 @@
-import { AccessLevel } from '@gitbeaker/rest';
 import type { ScopeLevel } from '../../model/index.ts';
 import type { ScopeChoice, ScopeRole, TokenAdvice } from '../port.ts';
 import { levelError } from './errors.ts';
@@ -7,11 +6,7 @@ import type { Group, Member, Project } from './schema.ts';
 /** GitLab's answers as the port's words. Pure: values in, values out. */
 
 /** https://docs.gitlab.com/api/access_requests/#valid-access-levels */
-export const access = {
-  guest: AccessLevel.GUEST,
-  maintainer: AccessLevel.MAINTAINER,
-  owner: AccessLevel.OWNER,
-} as const;
+export const access = { guest: 10, maintainer: 40, owner: 50 } as const;
 
 /** GitLab's only one has no id of its own. */
 export const instanceId = 'instance';

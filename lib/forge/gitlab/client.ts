@@ -1,15 +1,4 @@
-import {
-  GroupHooks,
-  GroupMembers,
-  Groups,
-  Metadata,
-  PersonalAccessTokens,
-  ProjectHooks,
-  ProjectMembers,
-  Projects,
-  Runners,
-  Users,
-} from '@gitbeaker/rest';
+import type { Users } from '@gitbeaker/rest';
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import { type GuardedFetch, guardedFetch } from '../guard.ts';
@@ -60,7 +49,7 @@ export type Client = {
   ): Promise<z.output<T>[]>;
 };
 
-export type Api = ReturnType<typeof apiOf>;
+export type Api = Awaited<ReturnType<typeof apiOf>>;
 
 export const pageSize = 100;
 /** 10,000 of anything is more than a person or a group has; a forge that gives more gives pages without end. */
@@ -70,19 +59,24 @@ type Options = NonNullable<ConstructorParameters<typeof Users>[0]>;
 type RequesterFn = NonNullable<Options['requesterFn']>;
 type Requester = ReturnType<RequesterFn>;
 
-/** GitBeaker's resources, made anew for each call: the token and the caller's signal are then nobody else's. */
-function apiOf(host: string, token: string, requesterFn: RequesterFn) {
+/**
+ * GitBeaker's resources, made anew for each call: the token and the caller's signal are then nobody else's. It is loaded
+ * with the first one: a process that talks to no GitLab does without its 20 MB.
+ */
+async function apiOf(host: string, token: string, requesterFn: RequesterFn) {
+  const gitbeaker = await import('@gitbeaker/rest');
   // No time-out of GitBeaker's: the guard's holds for the whole answer, and ends the connection.
   const options = { host, oauthToken: token, requesterFn, queryTimeout: null };
   return {
-    users: new Users(options),
-    groups: new Groups(options),
-    projects: new Projects(options),
-    members: { group: new GroupMembers(options), project: new ProjectMembers(options) },
-    hooks: { group: new GroupHooks(options), project: new ProjectHooks(options) },
-    runners: new Runners(options),
-    tokens: new PersonalAccessTokens(options),
-    metadata: new Metadata(options),
+    users: new gitbeaker.Users(options),
+    groups: new gitbeaker.Groups(options),
+    projects: new gitbeaker.Projects(options),
+    members: { group: new gitbeaker.GroupMembers(options), project: new gitbeaker.ProjectMembers(options) },
+    hooks: { group: new gitbeaker.GroupHooks(options), project: new gitbeaker.ProjectHooks(options) },
+    runners: new gitbeaker.Runners(options),
+    tokens: new gitbeaker.PersonalAccessTokens(options),
+    metadata: new gitbeaker.Metadata(options),
+    levels: gitbeaker.AccessLevel,
   };
 }
 
@@ -93,7 +87,7 @@ export function gitlabClient(connection: ForgeConnectionValue): Client {
   async function find<T extends z.ZodType>(schema: T, ask: Ask, request: (api: Api) => Promise<unknown>) {
     let data: unknown;
     try {
-      data = await request(apiOf(baseUrl, ask.as.token, requesterOf(fetch, ask.signal)));
+      data = await request(await apiOf(baseUrl, ask.as.token, requesterOf(fetch, ask.signal)));
     } catch (error) {
       ask.signal?.throwIfAborted();
       const refusal = refusalOf(error);

@@ -1,15 +1,6 @@
 import type { ScopeLevel } from '../../model/index.ts';
 import type { AsUser, MembershipScope, ScopeChoice, ScopeRole } from '../port.ts';
-import {
-  access,
-  gitlabLevel,
-  groupChoice,
-  instanceChoice,
-  instanceId,
-  projectChoice,
-  roleNeeded,
-  roleOf,
-} from './choice.ts';
+import { gitlabLevel, groupChoice, instanceChoice, instanceId, projectChoice, roleNeeded, roleOf } from './choice.ts';
 import type { Ask, Client } from './client.ts';
 import { notFoundError, type Refusal } from './errors.ts';
 import { Group, Member, Project, User } from './schema.ts';
@@ -53,15 +44,15 @@ function groupsWith(
 ): Promise<Group[]> {
   const ask = askAs(input, 'your groups');
   return client.all(Group, ask, (api, options) =>
-    api.groups.all({ minAccessLevel, orderBy: 'id', sort: 'asc', pagination: 'offset', ...options }),
+    api.groups.all({ minAccessLevel: api.levels[least], orderBy: 'id', sort: 'asc', pagination: 'offset', ...options }),
   );
 }
 
 /** A person's own namespace stands for them, since it is what owns their projects. */
 async function listMemberships(client: Client, input: AsUser): Promise<MembershipScope[]> {
   const self = await selfOf(client, input);
-  const owned = new Set((await groupsWith(client, input, access.owner)).map((group) => group.id));
-  const groups = await groupsWith(client, input, access.guest);
+  const owned = new Set((await groupsWith(client, input, 'OWNER')).map((group) => group.id));
+  const groups = await groupsWith(client, input, 'GUEST');
   const own: MembershipScope = { ownerId: self.namespace_id ?? `user-${self.id}`, login: self.username, role: 'admin' };
   const instance: MembershipScope[] = self.is_admin
     ? [{ ownerId: instanceId, login: new URL(client.baseUrl).host, role: 'admin' }]
@@ -107,7 +98,7 @@ async function choicesAt(client: Client, input: AsUser, { of, page }: Cursor) {
   if (of === 'groups') {
     const got = await client.page(Group, askAs(input, 'your groups'), page, (api, options) =>
       api.groups.all({
-        minAccessLevel: access.owner,
+        minAccessLevel: api.levels.OWNER,
         orderBy: 'id',
         sort: 'asc',
         pagination: 'offset',
@@ -120,7 +111,7 @@ async function choicesAt(client: Client, input: AsUser, { of, page }: Cursor) {
   const got = await client.page(Project, askAs(input, 'your projects'), page, (api, options) =>
     api.projects.all({
       membership: true,
-      minAccessLevel: access.maintainer,
+      minAccessLevel: api.levels.MAINTAINER,
       archived: false,
       orderBy: 'id',
       sort: 'asc',
