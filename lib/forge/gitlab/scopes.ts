@@ -37,11 +37,7 @@ function selfOf(client: Client, input: AsUser): Promise<User> {
 }
 
 /** Role from above included: an Owner of a group is one of every group in it. */
-function groupsWith(
-  client: Client,
-  input: AsUser,
-  minAccessLevel: typeof access.guest | typeof access.owner,
-): Promise<Group[]> {
+function groupsWith(client: Client, input: AsUser, least: 'GUEST' | 'OWNER'): Promise<Group[]> {
   const ask = askAs(input, 'your groups');
   return client.all(Group, ask, (api, options) =>
     api.groups.all({ minAccessLevel: api.levels[least], orderBy: 'id', sort: 'asc', pagination: 'offset', ...options }),
