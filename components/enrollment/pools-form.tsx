@@ -35,6 +35,10 @@ type Props = {
   /** What the tenant's other enrollments may use out of the same quota. */
   others: Amount;
   currency: string;
+  /** The word before the label in a job's file. */
+  labelKey: string;
+  /** Whether runners can wait before there is a job. */
+  mayKeepWarm: boolean;
   canEdit: boolean;
 };
 
@@ -43,7 +47,8 @@ type Choice = { chosen: boolean; min: string; max: string };
 const hoursPerMonth = 730;
 
 /** Step three: pools and how many runners each may have, with the quota in sight. */
-export function PoolsForm({ action, enrollmentId, pools, quota, others, currency, canEdit }: Props) {
+export function PoolsForm(props: Props) {
+  const { action, enrollmentId, pools, quota, others, currency, canEdit } = props;
   const form = useActionForm(action);
   const [choices, setChoices] = useState(() => Object.fromEntries(pools.map((pool) => [pool.name, firstChoice(pool)])));
   const change = (name: string, part: Partial<Choice>) =>
@@ -64,6 +69,8 @@ export function PoolsForm({ action, enrollmentId, pools, quota, others, currency
             change={(part) => change(pool.name, part)}
             form={form}
             currency={currency}
+            labelKey={props.labelKey}
+            mayKeepWarm={props.mayKeepWarm}
           />
         ))}
       </div>
@@ -167,9 +174,11 @@ type CardProps = {
   change: (part: Partial<Choice>) => void;
   form: ActionForm;
   currency: string;
+  labelKey: string;
+  mayKeepWarm: boolean;
 };
 
-function PoolCard({ pool, choice, change, form, currency }: CardProps) {
+function PoolCard({ pool, choice, change, form, currency, labelKey, mayKeepWarm }: CardProps) {
   const field = `pools.${pool.name}`;
   const error = form.errorAt(field);
   return (
@@ -203,7 +212,10 @@ function PoolCard({ pool, choice, change, form, currency }: CardProps) {
           {pool.description}.{' '}
           {pool.ready ? (
             <>
-              Workflows say <code className="font-mono text-sm">runs-on: {pool.label}</code>
+              Workflows say{' '}
+              <code className="font-mono text-sm">
+                {labelKey}: {pool.label}
+              </code>
             </>
           ) : (
             'The operator has not given it resources, so it cannot be chosen.'
@@ -211,7 +223,7 @@ function PoolCard({ pool, choice, change, form, currency }: CardProps) {
         </span>
       </label>
       {error ? <FieldError name={field} message={error} /> : null}
-      {pool.ready ? <Sizes pool={pool} choice={choice} change={change} form={form} /> : null}
+      {pool.ready ? <Sizes pool={pool} choice={choice} change={change} form={form} mayKeepWarm={mayKeepWarm} /> : null}
     </fieldset>
   );
 }
@@ -220,22 +232,26 @@ function sizeAndPrice({ size, pricePerHour }: FormPool, currency: string): strin
   return pricePerHour === null ? size : `${size} · ${money(pricePerHour, currency)} per runner-hour`;
 }
 
-function Sizes({ pool, choice, change, form }: Omit<CardProps, 'currency'>) {
+function Sizes({ pool, choice, change, form, mayKeepWarm }: Omit<CardProps, 'currency' | 'labelKey'>) {
   const field = `pools.${pool.name}`;
   // Shown by the style sheet alone, so that it also works before the scripts are there; hence nothing is `required`.
   const sizes = { min: 0, max: 1000, step: 1 };
   return (
     <div className="mt-4 hidden items-start gap-4 group-has-checked:grid sm:ml-7 sm:grid-cols-2">
-      <NumberField
-        name={`${field}.minRunners`}
-        label="Kept warm"
-        unit="runners"
-        help="They wait for jobs, and are paid while they wait."
-        error={form.errorAt(`${field}.minRunners`)}
-        value={choice.min}
-        onChange={(event) => change({ min: event.target.value })}
-        {...sizes}
-      />
+      {mayKeepWarm ? (
+        <NumberField
+          name={`${field}.minRunners`}
+          label="Kept warm"
+          unit="runners"
+          help="They wait for jobs, and are paid while they wait."
+          error={form.errorAt(`${field}.minRunners`)}
+          value={choice.min}
+          onChange={(event) => change({ min: event.target.value })}
+          {...sizes}
+        />
+      ) : (
+        <input type="hidden" name={`${field}.minRunners`} value="0" />
+      )}
       <NumberField
         name={`${field}.maxRunners`}
         label="At most"

@@ -40,13 +40,17 @@ type RowProps = { connection: string; scope: ScopeChoice; isEnrolled: boolean };
 function ScopeRow({ connection, scope, isEnrolled }: RowProps) {
   const Icon = icons[scope.level];
   const { level, path } = scope;
-  const href = `/enroll/tenant?${new URLSearchParams({ connection, level, path }).toString()}`;
+  const asked = new URLSearchParams({ connection, level, path });
+  const hasChoice = scope.credential === 'installation' && level === 'organization';
+  if (hasChoice && scope.installation) asked.set('installed', '1');
+  // An organization says whose App it is served by before it names its tenant.
+  const href = `/enroll/${hasChoice ? 'app' : 'tenant'}?${asked.toString()}`;
   return (
     <li className="flex flex-wrap items-center gap-x-4 gap-y-2 px-4 py-3">
       <Icon size={18} aria-hidden className="shrink-0 text-ink-3" />
       <div className="min-w-0 grow basis-48">
         <p className="flex items-center gap-2 font-medium">
-          <span className="break-all">{path}</span>
+          <span className="break-all">{path || scope.name}</span>
           {scope.private ? <Lock size={14} aria-label="Private" className="shrink-0 text-ink-3" /> : null}
         </p>
         <p className="text-sm text-ink-3 first-letter:uppercase">{level}</p>
@@ -58,6 +62,7 @@ function ScopeRow({ connection, scope, isEnrolled }: RowProps) {
 
 function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
   const { installation, installUrl } = scope;
+  if (scope.credential === 'token') return <EnrollLink scope={scope} href={href} />;
   if (!installation) {
     return (
       <>
@@ -82,15 +87,21 @@ function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
   return (
     <>
       <Badge tone="good">App installed</Badge>
-      <LinkButton
-        href={href}
-        small
-        look={recommended.has(scope.level) ? 'primary' : 'secondary'}
-        aria-label={`Enroll ${scope.path}`}
-      >
-        Enroll
-      </LinkButton>
+      <EnrollLink scope={scope} href={href} />
     </>
+  );
+}
+
+function EnrollLink({ scope, href }: { scope: ScopeChoice; href: string }) {
+  return (
+    <LinkButton
+      href={href}
+      small
+      look={recommended.has(scope.level) ? 'primary' : 'secondary'}
+      aria-label={`Enroll ${scope.path || scope.name}`}
+    >
+      Enroll
+    </LinkButton>
   );
 }
 

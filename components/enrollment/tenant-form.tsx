@@ -6,16 +6,19 @@ import { LinkButton } from '#components/ui/button.tsx';
 import { ChoiceCard, SelectField, TextField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
+import { TokenField, type TokenHelp } from './token-form.tsx';
 
 type Props = {
   action: FormAction;
   scope: { connectionId: string; level: string; path: string };
+  /** The access token that has to be entered, where no App registers the runners. */
+  token?: TokenHelp | null;
   tenants: { slug: string; displayName: string }[];
   suggested: { slug: string; displayName: string };
 };
 
 /** Step two: a tenant that the person administers, or a new one. */
-export function TenantForm({ action, scope, tenants, suggested }: Props) {
+export function TenantForm({ action, scope, token = null, tenants, suggested }: Props) {
   const form = useActionForm(action);
   const radio = (value: 'existing' | 'new') => ({
     type: 'radio' as const,
@@ -29,6 +32,7 @@ export function TenantForm({ action, scope, tenants, suggested }: Props) {
         <input key={name} type="hidden" name={name} value={value} />
       ))}
       {form.error ? <ErrorCallout error={form.error} /> : null}
+      {token ? <TokenField help={token} error={form.errorAt('token')} /> : null}
       {tenants.length > 0 ? (
         <div className="grid gap-3 sm:grid-cols-2">
           <ChoiceCard {...radio('existing')} title="A tenant that I administer">
@@ -89,8 +93,8 @@ function NewTenant({ form, suggested }: { form: ReturnType<typeof useActionForm>
         help={
           <>
             Names the namespaces and labels for good, such as{' '}
-            <code className="font-mono break-all">runs-on: {slug === '' ? 'acme' : slug}-nix</code>. Lower-case letters,
-            digits and hyphens, at most 30.
+            <code className="font-mono break-all">{slug === '' ? 'acme' : slug}-nix</code>. Lower-case letters, digits
+            and hyphens, at most 30.
           </>
         }
         error={form.errorAt('tenant.new.slug')}

@@ -2,6 +2,7 @@ import { open, unsafeDb, type ForgeConnectionModel } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { forgeOf, type Forge, type ForgeConnectionValue } from '#lib/forge/index.ts';
+import type { ForgeKind } from '#lib/model/index.ts';
 import type { PersonCtx, PersonIdentity } from '#lib/tenant/index.ts';
 import { userToken } from '#lib/tenant/index.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
@@ -73,7 +74,7 @@ export async function openForgeFor(by: ActsBy): Promise<Forge> {
   return forgeOf(await openConnectionFor(by));
 }
 
-export type ForgeConnectionChoice = { id: string; kind: string; name: string; baseUrl: string };
+export type ForgeConnectionChoice = { id: string; kind: ForgeKind; name: string; baseUrl: string };
 
 /** The forges a person may sign in with or enrol from. */
 export async function forgeConnectionsOf(): Promise<ForgeConnectionChoice[]> {

@@ -17,6 +17,7 @@ import {
   scopeLevels,
   TenantName,
   TenantSlug,
+  type ForgeKind,
   type Pool,
   type Quota,
   unreadyReason,
@@ -300,6 +301,7 @@ export type EnrollmentDraft = {
   name: string;
   scope: Scope;
   forgeName: string;
+  forgeKind: ForgeKind;
   state: EnrollmentRow['state'];
   generation: number;
   draft: Draft;
@@ -337,6 +339,7 @@ export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentD
     name: row.name,
     scope: scopeOf(row),
     forgeName: row.connection.name,
+    forgeKind: row.connection.kind,
     state: row.state,
     generation: row.generation,
     draft: draftOf(row),

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields } from '#lib/errors.ts';
-import type { Forge, ScopeChoice } from '#lib/forge/index.ts';
+import type { Forge, ScopeChoice, TokenAdvice } from '#lib/forge/index.ts';
+import type { ScopeLevel } from '#lib/model/index.ts';
 import { keepPersonToken, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { actAs, identityAt, openForge } from './connections.ts';
@@ -113,4 +114,22 @@ export async function enterPersonToken(by: PersonCtx, input: z.infer<typeof Pers
     );
   refuseMissing(facts.missingScopes, forge.tokenAdvice('person', ''));
   await keepPersonToken(identity.id, input.token, facts.expiresAt);
+}
+
+export type TokenWish = TokenAdvice & {
+  /** True where the token that the person gave already does. */
+  given: boolean;
+};
+
+/** The token that has to be entered to enrol a scope of this level; null where an App registers its runners. */
+export async function tokenWish(connectionId: string, level: ScopeLevel, path: string): Promise<TokenWish | null> {
+  const forge = await openForge(connectionId);
+  if (forge.kind === 'github' && level !== 'enterprise') return null;
+  return { ...forge.tokenAdvice(level, path), given: !forge.signIn.keepsToken };
+}
+
+/** The token that a person has to give before their scopes can be listed; null where the sign-in gave one. */
+export async function personTokenAdvice(connectionId: string): Promise<TokenAdvice | null> {
+  const forge = await openForge(connectionId);
+  return forge.signIn.keepsToken ? null : forge.tokenAdvice('person', '');
 }

@@ -31,7 +31,15 @@ export {
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { catalog } from './catalog.ts';
-export { enterPersonToken, PersonTokenInput, replaceForgeToken, ReplaceTokenInput } from './forge-token.ts';
+export {
+  enterPersonToken,
+  personTokenAdvice,
+  PersonTokenInput,
+  replaceForgeToken,
+  ReplaceTokenInput,
+  tokenWish,
+} from './forge-token.ts';
+export type { TokenWish } from './forge-token.ts';
 export { enrollmentDraft, listScopesOf, savePlanes, savePools, startEnrollment } from './draft.ts';
 export type { EnrollmentDraft, StartInput } from './draft.ts';
 export { approvePlan, discardDraft, makePlan } from './plan.ts';

@@ -10,6 +10,7 @@ import {
   memoryBytes,
   workflowSnippet,
   type Condition,
+  type ForgeKind,
   type Scope,
 } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
@@ -37,6 +38,7 @@ export type EnrollmentSummary = {
   name: string;
   scope: Scope;
   forgeName: string;
+  forgeKind: ForgeKind;
   state: EnrollmentRow['state'];
   ready: boolean;
   /** One sentence: ready, or what it waits for. */
@@ -82,6 +84,7 @@ function summaryOf(row: EnrollmentRow): EnrollmentSummary {
     name: row.name,
     scope: scopeOf(row),
     forgeName: row.connection.name,
+    forgeKind: row.connection.kind,
     state: row.state,
     ready: row.state === 'active' && ready?.status === 'True' && row.observedGeneration === row.generation,
     headline: headlineOf(row, ready),
@@ -166,7 +169,8 @@ async function poolViews(ctx: Ctx, row: EnrollmentRow): Promise<PoolView[]> {
   const live = await livePools(ctx, row.id);
   return live.map((pool) => {
     const profile = known.get(pool.pool);
-    return { ...pool, cpu: profile?.cpu ?? '', memory: profile?.memory ?? '', snippet: workflowSnippet(pool.label) };
+    const snippet = workflowSnippet(row.connection.kind, pool.label);
+    return { ...pool, cpu: profile?.cpu ?? '', memory: profile?.memory ?? '', snippet };
   });
 }
 

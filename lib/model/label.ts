@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ForgeKind } from './scope.ts';
 
 /** GitHub's scale sets carry at most 45 characters: ARC derives a 63-character listener name from it (ARC 0.14.2). */
 export const scaleSetNameLengthMax = 45;
@@ -15,14 +16,32 @@ export const ScaleSetName = z
   .min(1)
   .max(scaleSetNameLengthMax, `is at most ${scaleSetNameLengthMax} characters`);
 
-/** What a person writes into a workflow. */
-export function workflowSnippet(label: string): string {
+/** Where a forge reads which runners a job wants. */
+export const labelKey = { github: 'runs-on', gitlab: 'tags', forgejo: 'runs-on' } as const satisfies Record<
+  ForgeKind,
+  string
+>;
+
+/** What a person writes into the file that their forge reads. */
+export function workflowSnippet(kind: ForgeKind, label: string): string {
+  if (kind === 'gitlab')
+    return ['build:', '  tags:', `    - ${label}`, '  script:', `    - echo "on ${label}"`].join('\n');
+  // Forgejo fetches actions from its own instance unless they are named with their address.
+  const checkout = kind === 'github' ? 'actions/checkout@v5' : 'https://data.forgejo.org/actions/checkout@v5';
   return [
+    ...(kind === 'forgejo' ? ['on: push'] : []),
     'jobs:',
     '  build:',
     `    runs-on: ${label}`,
     '    steps:',
-    '      - uses: actions/checkout@v5',
-    '      - run: echo "on ' + label + '"',
+    `      - uses: ${checkout}`,
+    `      - run: echo "on ${label}"`,
   ].join('\n');
 }
+
+/** The file that the snippet goes into. */
+export const workflowFile = {
+  github: '.github/workflows/ci.yml',
+  gitlab: '.gitlab-ci.yml',
+  forgejo: '.forgejo/workflows/ci.yml',
+} as const satisfies Record<ForgeKind, string>;

@@ -168,7 +168,9 @@ describe('the label rule', () => {
     fc.assert(
       fc.property(slugs, poolNames, fc.boolean(), (slug, pool, isDefault) => {
         const label = labelOf({ slug, isDefault }, pool);
-        expect(workflowSnippet(label).split('\n')).toContain(`    runs-on: ${label}`);
+        for (const kind of ['github', 'forgejo'] as const)
+          expect(workflowSnippet(kind, label).split('\n')).toContain(`    runs-on: ${label}`);
+        expect(workflowSnippet('gitlab', label)).toContain(`  tags:\n    - ${label}\n`);
         expect(label).toMatch(/^[a-z][a-z0-9-]*$/);
       }),
     );

@@ -1,12 +1,15 @@
 import type { Metadata } from 'next';
 import { Search } from 'lucide-react';
+import { labelKey } from '#lib/model/index.ts';
 import { personPage } from '#lib/tenant/index.ts';
 import { MoreLink, ScopeList } from '#components/enrollment/scope-list.tsx';
 import { Button, LinkButton } from '#components/ui/button.tsx';
-import { inputClass } from '#components/ui/field.tsx';
-import { PageHeader } from '#components/ui/layout.tsx';
+import { TokenForm } from '#components/enrollment/token-form.tsx';
+import { inputClass, TextField } from '#components/ui/field.tsx';
+import { Card, PageHeader } from '#components/ui/layout.tsx';
 import { EmptyState, ErrorCallout } from '#components/ui/states.tsx';
 import { Steps } from '#components/ui/steps.tsx';
+import { giveToken } from './actions.ts';
 import { scopePage, type ScopePage } from './scopes.ts';
 import { wizardSteps } from './steps.ts';
 
@@ -25,9 +28,13 @@ export default personPage(async (by, { searchParams }) => {
       <Steps steps={wizardSteps()} at={0} />
       <PageHeader
         title="Which scope shall run here?"
-        answer="Pick an organization or repository that you administer. Nothing is changed before the plan in step five."
+        answer="Pick one that you administer. Nothing is changed before the plan in step five."
       />
-      {page ? <Choices page={page} query={query} requestId={by.requestId} /> : <NoIdentity />}
+      {page ? (
+        <Choices page={page} query={query} requestId={by.requestId} isOperator={by.person.isOperator} />
+      ) : (
+        <NoIdentity />
+      )}
     </div>
   );
 });
@@ -43,10 +50,31 @@ function NoIdentity() {
   );
 }
 
-type ChoicesProps = { page: ScopePage; query: string | undefined; requestId: string };
+/** No App may register runners for an enterprise: an operator does it, by a token. */
+function Enterprise({ connectionId }: { connectionId: string }) {
+  return (
+    <form action="/enroll/tenant" className="grid gap-3 rounded-lg border bg-surface p-4">
+      <input type="hidden" name="connection" value={connectionId} />
+      <input type="hidden" name="level" value="enterprise" />
+      <TextField
+        name="path"
+        label="A whole enterprise, as operator"
+        help="Its slug, as in github.com/enterprises/its-slug. You enter an access token of it in the next step."
+        className="font-mono"
+        maxLength={100}
+        required
+      />
+      <div>
+        <Button type="submit">Enroll this enterprise</Button>
+      </div>
+    </form>
+  );
+}
 
-function Choices({ page, query, requestId }: ChoicesProps) {
-  const { connection, connections, found, failure } = page;
+type ChoicesProps = { page: ScopePage; query: string | undefined; requestId: string; isOperator: boolean };
+
+function Choices({ page, query, requestId, isOperator }: ChoicesProps) {
+  const { connection, connections, found, failure, tokenAdvice } = page;
   const scopes = found?.scopes ?? [];
   const nextCursor = found?.nextCursor ?? null;
   const more = new URLSearchParams({
@@ -79,11 +107,26 @@ function Choices({ page, query, requestId }: ChoicesProps) {
           Search
         </Button>
       </form>
+      {tokenAdvice ? (
+        <Card>
+          <h2 className="mb-2 font-semibold">An access token of yours for {connection.name}</h2>
+          <p className="mb-4 text-ink-2">
+            A sign-in at {connection.name} would be power over your whole account, so the portal drops it at once. It
+            lists what you administer, and registers runners, by a token of the few scopes that this needs.
+          </p>
+          <TokenForm
+            action={giveToken}
+            fields={{ connectionId: connection.id }}
+            help={tokenAdvice}
+            button="Keep the token and go on"
+          />
+        </Card>
+      ) : null}
       {failure ? <ErrorCallout error={{ ...failure.screen, requestId }} /> : null}
       {scopes.length > 0 ? (
         <ScopeList connection={connection.id} scopes={scopes} enrolled={found?.enrolled ?? []} />
       ) : null}
-      {!failure && scopes.length === 0 ? (
+      {found && scopes.length === 0 ? (
         <EmptyState
           title={query ? `Nothing that you administer is named like “${query}”` : 'You administer nothing there'}
         >
@@ -93,8 +136,11 @@ function Choices({ page, query, requestId }: ChoicesProps) {
       ) : null}
       {nextCursor ? <MoreLink href={`/enroll?${more.toString()}`} /> : null}
       <p className="text-sm text-ink-3">
-        An organization covers all its repositories, which then change nothing but their runs-on label. Not in the list?{' '}
-        {found ? (
+        {connection.kind === 'gitlab'
+          ? 'A group covers all its projects'
+          : 'An organization covers all its repositories'}
+        , which then change nothing but their {labelKey[connection.kind]} label. Not in the list?{' '}
+        {found && connection.kind === 'github' ? (
           <a href={found.installUrl} rel="noreferrer" className="text-accent underline">
             Install the App on another account
           </a>
@@ -102,6 +148,7 @@ function Choices({ page, query, requestId }: ChoicesProps) {
           'Only what you administer is shown.'
         )}
       </p>
+      {isOperator && connection.kind === 'github' ? <Enterprise connectionId={connection.id} /> : null}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { forgeConnectionsOf, listScopesOf } from '#lib/enrollment/index.ts';
+import { forgeConnectionsOf, listScopesOf, personTokenAdvice } from '#lib/enrollment/index.ts';
 import { toAppError, type AppError } from '#lib/errors.ts';
 import type { PersonCtx } from '#lib/tenant/index.ts';
 
@@ -12,6 +12,8 @@ export type ScopePage = {
   /** Null where the forge could not be asked: a state of this page and no error of it. */
   found: Scopes | null;
   failure: AppError | null;
+  /** What the person must give first, where the forge's sign-in leaves no token that may be kept. */
+  tokenAdvice: Awaited<ReturnType<typeof personTokenAdvice>>;
 };
 
 export async function scopePage(
@@ -25,8 +27,10 @@ export async function scopePage(
   try {
     const { query, cursor } = asked;
     const found = await listScopesOf(by, connection.id, { query, cursor });
-    return { connection, connections, found, failure: null };
+    return { connection, connections, found, failure: null, tokenAdvice: null };
   } catch (error) {
-    return { connection, connections, found: null, failure: toAppError(error) };
+    const failure = toAppError(error);
+    const tokenAdvice = failure.code === 'unauthenticated' ? await personTokenAdvice(connection.id) : null;
+    return { connection, connections, found: null, failure: tokenAdvice ? null : failure, tokenAdvice };
   }
 }

@@ -9,7 +9,8 @@ import { personAction } from '#lib/tenant/index.ts';
 const Scope = {
   connectionId: z.string().min(1).max(100),
   level: z.enum(scopeLevels),
-  path: z.string().min(1).max(400),
+  path: z.string().max(400),
+  token: z.string().trim().min(8, 'is needed, and longer than that').max(1000).optional(),
 };
 
 /** The fields of a new tenant are sent whether or not they are meant, so they count only where they are. */
@@ -22,11 +23,11 @@ const Start = z.discriminatedUnion('choice', [
   }),
 ]);
 
-export const start = personAction(Start, async (by, { connectionId, level, path, ...input }) => {
+export const start = personAction(Start, async (by, { connectionId, level, path, token, ...input }) => {
   const tenant =
     input.choice === 'existing'
       ? { slug: input.tenant.slug }
       : { new: { ...input.tenant.new, kind: 'organization' as const } };
-  const started = await startEnrollment(by, { connectionId, level, path, tenant });
+  const started = await startEnrollment(by, { connectionId, level, path, token, tenant });
   redirect(`/t/${started.tenantSlug}/enroll/${started.enrollmentId}/pools`);
 });

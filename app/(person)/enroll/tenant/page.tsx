@@ -1,6 +1,7 @@
 import type { Metadata } from 'next';
 import { redirect } from 'next/navigation';
 import { z } from 'zod';
+import { tokenWish } from '#lib/enrollment/index.ts';
 import { scopeLevels, TenantSlug } from '#lib/model/index.ts';
 import { personPage, tenantsOf } from '#lib/tenant/index.ts';
 import { TenantForm } from '#components/enrollment/tenant-form.tsx';
@@ -11,7 +12,7 @@ import { start } from './actions.ts';
 
 export const metadata: Metadata = { title: 'Enroll: tenant' };
 
-const Asked = z.object({ connection: z.string().min(1), level: z.enum(scopeLevels), path: z.string().min(1) });
+const Asked = z.object({ connection: z.string().min(1), level: z.enum(scopeLevels), path: z.string().default('') });
 
 /** A slug that the path suggests, or none where it suggests no valid one. */
 function suggestedSlug(path: string): string {
@@ -30,18 +31,21 @@ export default personPage(async (by, { searchParams }) => {
   if (!asked.success) redirect('/enroll');
   const { connection, level, path } = asked.data;
   const mine = (await tenantsOf(by)).filter(({ role }) => role === 'admin');
+  const wish = await tokenWish(connection, level, path);
+  const what = path === '' ? 'the whole instance' : path;
   return (
     <div className="max-w-2xl">
       <Steps steps={wizardSteps()} at={1} />
       <PageHeader
-        title={`Who owns and pays for ${path}?`}
+        title={`Who owns and pays for ${what}?`}
         answer="A tenant holds the quota, the namespaces and the bill. One tenant may have several enrollments."
       />
       <TenantForm
         action={start}
         scope={{ connectionId: connection, level, path }}
+        token={wish && !wish.given ? wish : null}
         tenants={mine.map(({ slug, displayName }) => ({ slug, displayName }))}
-        suggested={{ slug: suggestedSlug(path), displayName: path.split('/').at(-1) ?? path }}
+        suggested={{ slug: suggestedSlug(path), displayName: path.split('/').at(-1) || connection }}
       />
     </div>
   );

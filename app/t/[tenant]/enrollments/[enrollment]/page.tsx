@@ -1,6 +1,7 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
 import { enrollmentView, type EnrollmentView } from '#lib/enrollment/index.ts';
+import { labelKey, workflowFile } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
 import { LiveEnrollment } from '#components/enrollment/live-enrollment.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
@@ -52,7 +53,10 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
 
 function Snippets({ enrollment }: { enrollment: EnrollmentView }) {
   return (
-    <Section title="In a workflow" note="Change runs-on; nothing else in the repository has to change.">
+    <Section
+      title="In a workflow"
+      note={`Change ${labelKey[enrollment.forgeKind]} in ${workflowFile[enrollment.forgeKind]}; nothing else in the repository has to change.`}
+    >
       <div className="grid gap-4 lg:grid-cols-2">
         {enrollment.pools.map(({ pool, label, cpu, memory, snippet }) => (
           <CodeBlock key={label} text={snippet} label={`${pool}: ${cpu} CPU, ${memory}`} />

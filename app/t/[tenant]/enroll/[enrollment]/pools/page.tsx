@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import { enrollmentDraft, type EnrollmentDraft } from '#lib/enrollment/index.ts';
-import { cpuMillicores, memoryBytes, quotaUse, type Quota } from '#lib/model/index.ts';
+import { cpuMillicores, labelKey, memoryBytes, quotaUse, type Quota } from '#lib/model/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { PoolsForm, type FormPool } from '#components/enrollment/pools-form.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
@@ -53,7 +53,11 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
       <PageHeader
         above={`${draft.scope.path} on ${draft.forgeName}`}
         title="Which pools, and how many runners?"
-        answer="Runners start when a job waits for their label, and end with it. Nothing is changed yet."
+        answer={
+          draft.forgeKind === 'forgejo'
+            ? 'All runners of a pool wait for jobs all the time, each taking one at a time. Nothing is changed yet.'
+            : 'Runners start when a job waits for their label, and end with it. Nothing is changed yet.'
+        }
       />
       <PoolsForm
         action={choosePools.bind(null, ctx.tenant.slug)}
@@ -62,6 +66,8 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
         quota={amount(draft.quota)}
         others={othersOf(draft)}
         currency={draft.pools.find(({ currency }) => currency !== null)?.currency ?? 'USD'}
+        labelKey={labelKey[draft.forgeKind]}
+        mayKeepWarm={draft.forgeKind === 'github'}
         canEdit={may(ctx.role, 'enrollment:plan')}
       />
     </>
