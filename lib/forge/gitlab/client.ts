@@ -61,7 +61,7 @@ type Requester = ReturnType<RequesterFn>;
 
 /**
  * GitBeaker's resources, made anew for each call: the token and the caller's signal are then nobody else's. It is loaded
- * with the first one: a process that talks to no GitLab does without its 20 MB.
+ * with the first one: a process that talks to no GitLab does without.
  */
 async function apiOf(host: string, token: string, requesterFn: RequesterFn) {
   const gitbeaker = await import('@gitbeaker/rest');
