@@ -23,7 +23,7 @@ function tenantOf(object: KubernetesObject): string {
 
 /**
  * Makes the cluster hold these objects: server-side apply, strict validation, one field manager, only for what the view
- * lacks. Namespaces first, runner sets last: they need what stands before them. Idempotent. A field that somebody else owns
+ * lacks. Namespaces first, what runs last: each needs what stands before it. Idempotent. A field that somebody else owns
  * is thrown at the end, so that one edited quota does not keep a deleted policy from being put back (F4).
  */
 export async function ensureObjects(
@@ -50,8 +50,8 @@ export async function ensureObjects(
   return { applied: missing.length, unchanged: objects.length - missing.length };
 }
 
-/** A namespace before what is in it, a Role before what binds it, a runner set after all that ARC needs for it. */
-const stageOf: Record<string, number> = { Namespace: 0, RoleBinding: 2, AutoscalingRunnerSet: 3 };
+/** A namespace before what is in it, a Role before what binds it, what runs after all that it needs. */
+const stageOf: Record<string, number> = { Namespace: 0, RoleBinding: 2, Deployment: 3, AutoscalingRunnerSet: 3 };
 
 async function ensureObject(view: ClusterView, object: KubernetesObject): Promise<Observed> {
   // A namespace is made, not applied: apply would quietly adopt one that somebody else made under that name.

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { buildControlPlane, startControlPlane, type ControlPlane } from '#sandbox/control-plane.ts';
+import { gitlabConfig } from '#sandbox/runners/config.ts';
+import { jobPod } from '#sandbox/runners/job-pod.ts';
 import { clusterClient } from '#sandbox/test-support/cluster.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import {
@@ -15,10 +17,12 @@ import {
   enrollmentObjects,
   ensureObjects,
   readObject,
+  runnerNamesOf,
   sealedValue,
   tenantObjects,
   type ClusterClient,
   type KubernetesObject,
+  type Registration,
 } from './index.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -59,6 +63,15 @@ function unsealed(text: string): KubernetesObject[] {
     const keys = Object.keys(object['data'] as object);
     return { ...object, data: Object.fromEntries(keys.map((key) => [key, Buffer.from(key).toString('base64')])) };
   });
+}
+
+type Pod = { metadata: object; spec: Record<string, unknown> & { containers: Record<string, unknown>[] } };
+
+/** Whether the API server would have that pod there, strictly read. */
+async function tried(client: ClusterClient, namespace: string, { metadata, spec }: Pod): Promise<unknown> {
+  const body = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: 'tried' }, spec };
+  const query = { dryRun: 'All', fieldValidation: 'Strict' };
+  return client.call({ method: 'POST', path: `/api/v1/namespaces/${namespace}/pods`, query, body }, 'a pod');
 }
 
 // Custom resources are the whole cluster's and other tests have the sandbox's own, so this is another cluster.
@@ -122,9 +135,118 @@ describe.skipIf(!crdsDir)('what `flywheel render` prints, with ARC’s own custo
   });
 });
 
-// ------------------------------------------------------------------------------------------------ A17: Pod Security
+// ------------------------------------------------------------------------------------------------ the other forges
 
-type Pod = { metadata: object; spec: Record<string, unknown> & { containers: Record<string, unknown>[] } };
+const registrations: { gitlab: (slug: string) => Registration; forgejo: (slug: string) => Registration } = {
+  gitlab: (slug) => ({
+    kind: 'gitlab',
+    url: 'https://gitlab.example.org',
+    runners: { [`flywheel-${slug}-docker`]: { token: 'glrt-token' } },
+  }),
+  forgejo: (slug) => ({
+    kind: 'forgejo',
+    url: 'https://forgejo.example.org',
+    runners: Object.fromEntries(
+      runnerNamesOf('forgejo', { scaleSetName: `${slug}-docker`, maxRunners: 2 }).map((name) => [
+        name,
+        { uuid: name, token: '0'.repeat(40) },
+      ]),
+    ),
+    ephemeral: true,
+  }),
+};
+
+const docker = {
+  name: 'docker',
+  description: '',
+  cpu: '2',
+  memory: '4Gi',
+  storage: '20Gi',
+  image: 'ghcr.io/actions/actions-runner:2.333.0',
+  securityClass: 'restricted' as const,
+};
+
+describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s', (kind) => {
+  const slug = `at-${kind}`;
+  const objects = enrollmentObjects({
+    tenant: {
+      slug,
+      quota: { cpu: '16', memory: '32Gi', runners: 8 },
+      hasBazel: false,
+      managers: kind === 'gitlab' ? 1 : 0,
+    },
+    name: slug,
+    registration: registrations[kind](slug),
+    pools: [{ pool: docker, scaleSetName: `${slug}-docker`, minRunners: 0, maxRunners: 2 }],
+    forgeEndpoint: { namespace: 'forge', port: 3000 },
+    cacheEnv: { ATTIC_TOKEN: 'token' },
+  });
+  let client: ClusterClient;
+  beforeAll(async () => {
+    client = clusterClient((await testCluster()).portalKubeconfigPath);
+  }, 180_000);
+
+  test('is planned, applied with the portal’s own rights, and then nothing is left to do', async () => {
+    const planned = await dryRunObjects(client, objects);
+    expect(new Set(planned.map(({ op }) => op))).toEqual(new Set(['+']));
+    const view = new ClusterView(client);
+    expect(await ensureObjects(view, objects, allowed)).toEqual({ applied: objects.length, unchanged: 0 });
+    const again = await dryRunObjects(client, objects);
+    expect(again.filter(({ op }) => op !== '=')).toEqual([]);
+
+    const abort = new AbortController();
+    const fresh = new ClusterView(client);
+    fresh.start(abort.signal);
+    expect(await fresh.whenSynced(20_000)).toBe(true);
+    expect(await ensureObjects(fresh, objects, allowed)).toEqual({ applied: 0, unchanged: objects.length });
+    abort.abort();
+    await fresh.stopped();
+  });
+
+  test('makes pods that the namespace and its quota admit', async () => {
+    const pods = objects.flatMap((each) =>
+      each.kind === 'Deployment' ? [(each['spec'] as { template: Pod }).template] : [],
+    );
+    expect(pods.length).toBe(kind === 'gitlab' ? 1 : 2);
+    for (const pod of pods) await expect(tried(client, `runners-${slug}`, pod)).resolves.toMatchObject({ kind: 'Pod' });
+  });
+
+  test('a field that a Deployment does not know is refused, not dropped', async () => {
+    const deployment = objects.find((each) => each.kind === 'Deployment') as KubernetesObject;
+    const spec = { ...(deployment['spec'] as object), replica: 1 };
+    await expect(applyObject(client, { ...deployment, spec }, true)).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  if (kind !== 'gitlab') return;
+
+  test('A17: a job’s pod, as the manager makes it of its configuration, is admitted', async () => {
+    const secret = objects.find(({ metadata }) => metadata.name === `${slug}-docker-gitlab`) as KubernetesObject;
+    const { 'config.toml': config = '' } = secret['data'] as Record<string, string>;
+    const text = Buffer.from(config, 'base64').toString();
+    const job = { id: 1, projectId: 2, image: null, services: ['postgres:18'], timeoutSeconds: 3600 };
+    const ask = (given: string) => tried(client, `runners-${slug}`, jobPod(gitlabConfig(given), job) as unknown as Pod);
+    await expect(ask(text)).resolves.toMatchObject({ kind: 'Pod' });
+    const privileged = text.replace('privileged = false', 'privileged = true');
+    // Each line is needed: without it the namespace refuses the pod.
+    for (const weaker of [
+      text.replace('allow_privilege_escalation = false', ''),
+      text.replace('cap_drop = ["ALL"]', ''),
+      text.replace('run_as_non_root = true', ''),
+      text.replaceAll('RuntimeDefault', 'Unconfined'),
+      privileged.replace('escalation = false', 'escalation = true'),
+    ])
+      await expect(ask(weaker)).rejects.toMatchObject({
+        code: 'forbidden',
+        message: expect.stringContaining('violates PodSecurity "restricted:') as string,
+      });
+    // F24: and it counts as much as was said.
+    await expect(ask(text.replace('cpu_limit = "1750m"', 'cpu_limit = "17"'))).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ A17: Pod Security
 
 describe('A17: what a pod may be in a tenant’s namespace', () => {
   const slug = 'pod-security';
@@ -138,22 +260,7 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
       credentials: { appId: '1', installationId: '2', privateKey: 'key' },
       controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
     },
-    pools: [
-      {
-        pool: {
-          name: 'docker',
-          description: '',
-          cpu: '2',
-          memory: '4Gi',
-          storage: '20Gi',
-          image: 'ghcr.io/actions/actions-runner:2.333.0',
-          securityClass: 'restricted',
-        },
-        scaleSetName: `${slug}-docker`,
-        minRunners: 0,
-        maxRunners: 4,
-      },
-    ],
+    pools: [{ pool: docker, scaleSetName: `${slug}-docker`, minRunners: 0, maxRunners: 4 }],
     cacheEnv: { ATTIC_TOKEN: 'token' },
     bazel: { sizeGib: 20, user: 'runner', password: 'password' },
   });
@@ -172,15 +279,11 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
     return structuredClone(templates[0] as Pod);
   }
 
-  async function tried(namespace: string, { metadata, spec }: Pod): Promise<unknown> {
-    const body = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: 'tried' }, spec };
-    const query = { dryRun: 'All', fieldValidation: 'Strict' };
-    return client.call({ method: 'POST', path: `/api/v1/namespaces/${namespace}/pods`, query, body }, 'a pod');
-  }
-
   test('a runner and a cache, as they are rendered', async () => {
-    await expect(tried(`runners-${slug}`, templateOf('AutoscalingRunnerSet'))).resolves.toMatchObject({ kind: 'Pod' });
-    await expect(tried(`bazel-${slug}`, templateOf('Deployment'))).resolves.toMatchObject({ kind: 'Pod' });
+    await expect(tried(client, `runners-${slug}`, templateOf('AutoscalingRunnerSet'))).resolves.toMatchObject({
+      kind: 'Pod',
+    });
+    await expect(tried(client, `bazel-${slug}`, templateOf('Deployment'))).resolves.toMatchObject({ kind: 'Pod' });
   });
 
   const container = (more: object) => (pod: Pod) => Object.assign(pod.spec.containers[0] ?? {}, more);
@@ -222,7 +325,7 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   ])('not %s', async (_, change) => {
     const pod = templateOf('AutoscalingRunnerSet');
     change(pod);
-    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({
+    await expect(tried(client, `runners-${slug}`, pod)).rejects.toMatchObject({
       code: 'forbidden',
       message: expect.stringContaining('violates PodSecurity "restricted:') as string,
     });
@@ -231,14 +334,14 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   test('nor as an account that there is not', async () => {
     const pod = templateOf('AutoscalingRunnerSet');
     pod.spec['serviceAccountName'] = 'another';
-    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(tried(client, `runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
   });
 
   test('F24: nor larger than the quota, and the answer says so', async () => {
     const pod = templateOf('AutoscalingRunnerSet');
     const resources = { cpu: '16', memory: '33Gi', 'ephemeral-storage': '1Gi' };
     container({ resources: { requests: resources, limits: resources } })(pod);
-    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(tried(client, `runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
   });
 
   test('no service opens a way in', async () => {

@@ -48,7 +48,7 @@ export function secretObjects(input: EnrollmentInput): KubernetesObject[] {
     ...(registration.kind === 'github'
       ? [secret(credentialsSecretName(input.name), input, githubSecret(registration.credentials))]
       : []),
-    ...(Object.keys(input.cacheEnv).length > 0 ? [secret(cacheSecretName(input.name), input, input.cacheEnv)] : []),
+    ...(hasCache(input) ? [secret(cacheSecretName(input.name), input, input.cacheEnv)] : []),
   ];
 }
 

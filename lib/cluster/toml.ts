@@ -39,9 +39,7 @@ function lines(table: TomlTable, path: readonly string[]): string[] {
     if (isTable(value)) within.push('', `[${at.join('.')}]`, ...lines(value, at));
     else if (isList(value)) own.push(`${keyText(key)} = [${value.map(text).join(', ')}]`);
     else if (typeof value === 'object')
-      within.push(
-        ...(value as readonly TomlTable[]).flatMap((each) => ['', `[[${at.join('.')}]]`, ...lines(each, at)]),
-      );
+      within.push(...value.flatMap((each) => ['', `[[${at.join('.')}]]`, ...lines(each, at)]));
     else own.push(`${keyText(key)} = ${scalar(value)}`);
   }
   return [...own, ...within];

@@ -11,23 +11,19 @@ const version = 'v12.0.0';
 const Task = z.looseObject({
   id: z.union([z.string(), z.int()]).transform(String),
   workflowPayload: z.string().default(''),
+  /** What the sandbox's own server wishes to be played. */
+  context: z
+    .looseObject({ sandbox: z.object({ durationSeconds: z.number(), conclusion: z.string() }).optional() })
+    .default({}),
 });
 const Fetched = z.looseObject({ task: Task.nullish(), tasksVersion: z.union([z.string(), z.int()]).nullish() });
 const Updated = z.looseObject({ state: z.looseObject({ result: z.string().nullish() }).nullish() });
 type Task = z.infer<typeof Task>;
 
-class Refused extends Error {
-  readonly status: number;
-  constructor(what: string, status: number, text: string) {
-    super(`${what}: ${status} ${text.slice(0, 200)}`);
-    this.status = status;
-  }
-}
-
 /**
  * forgejo-runner with host labels: declares itself, fetches tasks, lets their time pass and says how they ended. As `one-job
- * --wait` it ends with its task, as `daemon` it goes on. A workflow's `sleep N` is how long it runs; one that says `exit 1`
- * fails.
+ * --wait` it ends with its task, as `daemon` it goes on. What a task does is what the sandbox's Forgejo wishes; of another
+ * server, a workflow's `sleep N` is how long it runs, and one that says `exit 1` fails.
  */
 export class ForgejoRunner {
   readonly #config: ForgejoRunnerConfig;
@@ -40,7 +36,7 @@ export class ForgejoRunner {
     this.#play = play;
   }
 
-  /** The exit code: 1 when the server does not know it (any more). */
+  /** The exit code: 1 when it cannot declare itself, because the server is away or does not know it (any more). */
   async run(podSignal: AbortSignal): Promise<number> {
     const signal = AbortSignal.any([podSignal, this.#play.signal]);
     try {
@@ -65,25 +61,23 @@ export class ForgejoRunner {
     await this.#call('Declare', { version, labels }, signal);
   }
 
-  /** A server that is away is asked again; one that does not know the runner is not. */
+  /** Whatever is answered, it asks again: forgejo-runner's poller only says that it failed. */
   async #fetch(signal: AbortSignal): Promise<Task | undefined> {
     try {
       // Version 0 asks for a look into the database each time.
       const answer = Fetched.parse(await this.#call('FetchTask', { tasksVersion: '0' }, signal));
       return answer.task ?? undefined;
     } catch (error) {
-      if (signal.aborted || (error instanceof Refused && error.status === 401)) throw error;
-      this.#play.report('runner', this.#config.uuid, error);
+      if (!signal.aborted) this.#play.report('runner', this.#config.uuid, error);
       return undefined;
     }
   }
 
   async #run(task: Task, signal: AbortSignal): Promise<void> {
-    const workflow = Buffer.from(task.workflowPayload, 'base64').toString();
+    const wish = wishOf(task);
     const startedAt = new Date().toISOString();
-    const told = /\bsleep (\d+(?:\.\d+)?)/.exec(workflow)?.[1];
-    const untilMs = Date.now() + (told === undefined ? this.#play.jobSeconds : Number(told)) * 1000;
-    let result = /\bexit [1-9]/.test(workflow) ? 'RESULT_FAILURE' : 'RESULT_SUCCESS';
+    const untilMs = Date.now() + (wish.seconds ?? this.#play.jobSeconds) * 1000;
+    let { result } = wish;
     await this.#update({ id: task.id, startedAt }, signal);
     while (Date.now() < untilMs && result !== 'RESULT_CANCELLED') {
       await this.#pauseFor(Math.min(1000, untilMs - Date.now()), signal);
@@ -117,7 +111,7 @@ export class ForgejoRunner {
       signal: AbortSignal.any([signal, AbortSignal.timeout(30_000)]),
     });
     const text = await answer.text();
-    if (!answer.ok) throw new Refused(procedure, answer.status, text);
+    if (!answer.ok) throw new Error(`${procedure}: ${answer.status} ${text.slice(0, 200)}`);
     return JSON.parse(text);
   }
 
@@ -128,4 +122,21 @@ export class ForgejoRunner {
   async #pauseFor(ms: number, signal: AbortSignal): Promise<void> {
     await sleep(Math.max(1, ms), undefined, { signal }).catch(() => undefined);
   }
+}
+
+const results: Record<string, string> = {
+  success: 'RESULT_SUCCESS',
+  failure: 'RESULT_FAILURE',
+  cancelled: 'RESULT_CANCELLED',
+  skipped: 'RESULT_SKIPPED',
+};
+
+function wishOf({ workflowPayload, context: { sandbox } }: Task): { seconds: number | undefined; result: string } {
+  if (sandbox) return { seconds: sandbox.durationSeconds, result: results[sandbox.conclusion] ?? 'RESULT_SUCCESS' };
+  const workflow = Buffer.from(workflowPayload, 'base64').toString();
+  const told = /\bsleep (\d+(?:\.\d+)?)/.exec(workflow)?.[1];
+  return {
+    seconds: told === undefined ? undefined : Number(told),
+    result: /\bexit [1-9]/.test(workflow) ? 'RESULT_FAILURE' : 'RESULT_SUCCESS',
+  };
 }

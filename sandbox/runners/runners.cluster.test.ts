@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
@@ -14,6 +12,7 @@ import {
   type Registration,
 } from '#lib/cluster/index.ts';
 import { Kube, type Obj, pathOf } from '#sandbox/arc/kube.ts';
+import { type Forgejo, startForgejo } from '#sandbox/forgejo/index.ts';
 import { type Gitlab, startGitlab } from '#sandbox/gitlab/index.ts';
 import { clusterClient } from '#sandbox/test-support/cluster.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
@@ -230,132 +229,87 @@ describe('GitLab’s manager', () => {
 
 // ------------------------------------------------------------------------------------------------ Forgejo
 
-type Told = { procedure: string; uuid: string; message: Record<string, unknown> };
-
-/** The runner's side of Forgejo's Actions: known runners, tasks to be had, and all that was said. */
-class FakeForgejo {
-  readonly known = new Map<string, string>();
-  readonly tasks: { id: string; workflow: string }[] = [];
-  readonly told: Told[] = [];
-  /** What Forgejo 15 does with an ephemeral runner: it is forgotten when its task has ended. */
-  ephemeral = true;
-  readonly #server: Server;
-
-  constructor() {
-    this.#server = createServer((asked, answer) => {
-      const chunks: Buffer[] = [];
-      asked.on('data', (chunk: Buffer) => chunks.push(chunk));
-      asked.on('end', () => {
-        const uuid = String(asked.headers['x-runner-uuid']);
-        const isKnown = this.known.get(uuid) === asked.headers['x-runner-token'];
-        const procedure = asked.url?.replace('/api/actions/runner.v1.RunnerService/', '') ?? '';
-        const message = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
-        this.told.push({ procedure, uuid, message });
-        const body = isKnown ? this.#answer(procedure, uuid, message) : { code: 'unauthenticated' };
-        answer.writeHead(isKnown ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-      });
-    });
-  }
-
-  async start(): Promise<string> {
-    await new Promise<void>((listening) => this.#server.listen(0, '127.0.0.1', listening));
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  stop(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-
-  results(): unknown[] {
-    return this.told.flatMap(({ procedure, message }) => {
-      const state = message['state'] as { id: string; result?: string } | undefined;
-      return procedure === 'UpdateTask' && state?.result ? [[state.id, state.result]] : [];
-    });
-  }
-
-  #answer(procedure: string, uuid: string, message: Record<string, unknown>): unknown {
-    if (procedure === 'FetchTask') {
-      const task = this.tasks.shift();
-      return {
-        tasksVersion: '1',
-        task: task && { id: task.id, workflowPayload: Buffer.from(task.workflow).toString('base64') },
-      };
-    }
-    if (procedure === 'UpdateTask') {
-      const state = message['state'] as { result?: string };
-      if (state.result && this.ephemeral) this.known.delete(uuid);
-      return { state };
-    }
-    return procedure === 'Declare' ? { runner: { name: 'runner', version: '', labels: [] } } : { ackIndex: '1' };
-  }
-}
-
 describe('Forgejo’s runners', () => {
-  const forgejo = new FakeForgejo();
-  let url: string;
+  let forgejo: Forgejo;
   beforeAll(async () => {
-    url = await forgejo.start();
+    forgejo = await startForgejo({ port: 0 });
   });
-  afterAll(() => forgejo.stop());
+  afterAll(() => forgejo?.stop());
 
-  function registered(slug: string, generation: number, ephemeral = true): Registration {
+  /** As the portal registers them: a runner of the organization for each that may run at once. */
+  async function registered(slug: string, ephemeral: boolean): Promise<Registration> {
     const names = runnerNamesOf('forgejo', { scaleSetName: `${slug}-nix`, maxRunners: 2 });
-    const secrets = names.map(
-      (name) => [name, { uuid: `${name}/${generation}`, token: `${generation}`.repeat(40) }] as const,
-    );
-    for (const [, { uuid, token }] of secrets) forgejo.known.set(uuid, token);
-    return { kind: 'forgejo', url, runners: Object.fromEntries(secrets), ephemeral };
+    const headers = {
+      authorization: `token ${forgejo.token('ada-tinyland', ['write:organization'])}`,
+      'content-type': 'application/json',
+    };
+    const made = names.map(async (name) => {
+      const body = JSON.stringify({ name, ephemeral });
+      const answer = await fetch(`${forgejo.url}/api/v1/orgs/tinyland/actions/runners`, {
+        method: 'POST',
+        headers,
+        body,
+      });
+      expect(answer.status).toBe(201);
+      return [name, (await answer.json()) as { uuid: string; token: string }] as const;
+    });
+    return { kind: 'forgejo', url: forgejo.url, runners: Object.fromEntries(await Promise.all(made)), ephemeral };
   }
 
-  const ready = async (slug: string) =>
-    Promise.all([1, 2].map((index) => available(slug, `${slug}-nix-${index}-forgejo`)));
+  const queue = (slug: string, durationSeconds: number, conclusion: 'success' | 'failure' = 'success') =>
+    forgejo.queueJob({ repository: 'tinyland/lab', runsOn: [`${slug}-nix`], durationSeconds, conclusion });
+  const statuses = (jobs: { id: number }[]) => jobs.map(({ id }) => forgejo.state.jobs[id]?.status);
+  const ready = (slug: string) => Promise.all([1, 2].map((index) => available(slug, `${slug}-nix-${index}-forgejo`)));
+  const labels = (slug: string) =>
+    Object.values(forgejo.state.runners)
+      .filter(({ name }) => name.startsWith(`flywheel-${slug}-`))
+      .map((runner) => runner.labels);
 
-  test('declare their label, run a task each, and are made anew with a new registration', async () => {
+  test('ephemeral ones run a job each, and are made anew with a new registration', async () => {
     const slug = `fj-${tag}`;
-    await apply(enrolled(slug, registered(slug, 1)));
+    await apply(enrolled(slug, await registered(slug, true)));
     await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
-    const declared = forgejo.told.filter(({ procedure }) => procedure === 'Declare');
-    expect(declared.map(({ message }) => message['labels'])).toEqual([[`${slug}-nix`], [`${slug}-nix`]]);
-    forgejo.tasks.push({ id: '11', workflow: 'run: sleep 1' }, { id: '12', workflow: 'run: exit 1' });
-    await expect
-      .poll(() => forgejo.results().toSorted(), patiently)
-      .toEqual([
-        ['11', 'RESULT_SUCCESS'],
-        ['12', 'RESULT_FAILURE'],
-      ]);
+    await expect.poll(() => labels(slug), patiently).toEqual([[`${slug}-nix`], [`${slug}-nix`]]);
+    const jobs = [queue(slug, 1), queue(slug, 1, 'failure')];
+    await expect.poll(() => statuses(jobs), patiently).toEqual(['success', 'failure']);
+    expect(new Set(jobs.map(({ id }) => forgejo.state.jobs[id]?.runnerName)).size).toBe(2);
     // The server knows them no more: they start in vain, and none is ready.
     await expect.poll(() => ready(slug), patiently).toEqual([0, 0]);
-    await apply(enrolled(slug, registered(slug, 2)));
-    await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
-    forgejo.tasks.push({ id: '13', workflow: 'run: true' });
-    await expect.poll(() => forgejo.results().length, patiently).toBe(3);
+    const waiting = queue(slug, 0);
+    await apply(enrolled(slug, await registered(slug, true)));
+    await expect.poll(() => statuses([waiting]), patiently).toEqual(['success']);
   });
 
-  test('go on as a daemon where the server does not forget them', async () => {
+  test('go on as a daemon where the server does not forget them, in the same pods', async () => {
     const slug = `fd-${tag}`;
-    forgejo.ephemeral = false;
-    await apply(enrolled(slug, registered(slug, 1, false)));
+    await apply(enrolled(slug, await registered(slug, false)));
     await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
-    const before = forgejo.results().length;
-    for (const id of ['21', '22', '23', '24']) forgejo.tasks.push({ id, workflow: 'run: true' });
-    await expect.poll(() => forgejo.results().length, patiently).toBe(before + 4);
+    const jobs = [1, 2, 3, 4].map(() => queue(slug, 0));
+    await expect.poll(() => new Set(statuses(jobs)), patiently).toEqual(new Set(['success']));
     expect(await ready(slug)).toEqual([1, 1]);
     const pods = await podsOf(slug);
     expect(pods.map(({ status }) => status?.containerStatuses?.[0]?.restartCount)).toEqual([0, 0]);
   });
 
+  test('a job that was running when its pod went is cancelled, and not left running for ever', async () => {
+    const slug = `fc-${tag}`;
+    await apply(enrolled(slug, await registered(slug, false)));
+    await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
+    const job = queue(slug, 600);
+    await expect.poll(() => statuses([job]), patiently).toEqual(['running']);
+    const path = pathOf('Deployment', `runners-${slug}`);
+    for (const index of [1, 2]) await kube.call({ method: 'DELETE', path: `${path}/${slug}-nix-${index}-forgejo` });
+    await expect.poll(() => statuses([job]), patiently).toEqual(['cancelled']);
+  });
+
   test('do not start without their Secret', async () => {
     const slug = `fs-${tag}`;
-    const objects = enrollmentObjects(enrolled(slug, registered(slug, 1)));
+    const objects = enrollmentObjects(enrolled(slug, await registered(slug, false)));
     const isConfig = ({ kind, metadata }: (typeof objects)[number]) =>
       kind === 'Secret' && metadata.name === `${slug}-nix-1-forgejo`;
     const allowed = () => Promise.resolve();
-    await ensureObjects(
-      new ClusterView(client),
-      objects.filter((object) => !isConfig(object)),
-      allowed,
-    );
+    const rest = objects.filter((object) => !isConfig(object));
+    await ensureObjects(new ClusterView(client), rest, allowed);
     await expect.poll(() => ready(slug), patiently).toEqual([0, 1]);
     await ensureObjects(new ClusterView(client), objects.filter(isConfig), allowed);
     await expect.poll(() => ready(slug), patiently).toEqual([1, 1]);
