@@ -19,8 +19,13 @@ export type SeedInput = {
       webhookSecret: string;
     };
   };
+  gitlab?: ForgeSeed | undefined;
+  forgejo?: ForgeSeed | undefined;
   attic: { url: string; hs256SecretBase64: string };
 };
+
+/** A forge whose runners are registered by access tokens: people sign in by its OAuth application. */
+export type ForgeSeed = { url: string; clientId: string; clientSecret: string; webhookSecret: string };
 
 const clusterId = 'main';
 export const connectionId = 'github';
@@ -36,6 +41,8 @@ const pricePerRunnerSecond: Record<string, string> = {
 
 export async function seed(input: SeedInput): Promise<void> {
   await seedForge(input.github);
+  if (input.gitlab) await seedTokenForge('gitlab', 'GitLab', input.gitlab);
+  if (input.forgejo) await seedTokenForge('forgejo', 'Forgejo', input.forgejo);
   await seedCluster(input.attic);
   await seedPools();
   await seedTenant({
@@ -72,6 +79,19 @@ async function seedForge({ url, app }: SeedInput['github']): Promise<void> {
     create: { id: connectionId, ...data },
     update: data,
   });
+}
+
+async function seedTokenForge(kind: 'gitlab' | 'forgejo', name: string, forge: ForgeSeed): Promise<void> {
+  const id = kind;
+  const data = {
+    kind,
+    name,
+    baseUrl: forge.url,
+    clientId: forge.clientId,
+    sealedClientSecret: await seal(forge.clientSecret, connectionPlace(id, 'client_secret')),
+    sealedWebhookSecret: await seal(forge.webhookSecret, connectionPlace(id, 'webhook_secret')),
+  };
+  await unsafeDb().forgeConnection.upsert({ where: { id }, create: { id, ...data }, update: data });
 }
 
 async function seedCluster({ url, hs256SecretBase64 }: SeedInput['attic']): Promise<void> {

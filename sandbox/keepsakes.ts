@@ -8,6 +8,8 @@ import { commandLine, freePort, isAlive, waitUntil, watchdogPid } from '#sandbox
 export interface Address {
   portal: string;
   github: string;
+  gitlab: string;
+  forgejo: string;
   attic: string;
   /** cluster-admin; the file appears when the control plane is up. Absent without a cluster. */
   kubeconfig?: string;

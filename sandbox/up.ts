@@ -21,15 +21,18 @@ import {
   startControlPlane,
   type Progress,
 } from '#sandbox/control-plane.ts';
+import { startForgejo } from '#sandbox/forgejo/index.ts';
 import { startGithub, type Github } from '#sandbox/github/index.ts';
+import { startGitlab } from '#sandbox/gitlab/index.ts';
 import { Keepsakes } from '#sandbox/keepsakes.ts';
 import { placeFor, startPostgres, type Postgres } from '#sandbox/postgres.ts';
 import { freePort, startChild, waitUntil, type Child } from '#sandbox/process.ts';
+import { startRunners } from '#sandbox/runners/index.ts';
 import { generateClient, ROOT } from '#sandbox/setup.mjs';
 import { Supervisor, type Running } from '#sandbox/supervisor.ts';
 import { buildWeb, isBuilt, NEXT } from '#sandbox/web-build.ts';
 import { migrate } from '../prisma/migrate.ts';
-import type { SeedInput } from '../prisma/seed.ts';
+import type { ForgeSeed, SeedInput } from '../prisma/seed.ts';
 
 export interface UpOptions {
   /** Without it: PORT, else 3000, else a free one that is then remembered. */
@@ -73,14 +76,16 @@ class Sandbox {
     generateClient(say);
     const ports = await this.#ports();
     const portal = `http://localhost:${ports.web}`;
-    const [postgres, github] = await Promise.all([
+    const [postgres, github, gitlab, forgejo] = await Promise.all([
       this.#startPostgres(ports.postgres),
       this.#startGithub(portal, ports.github),
+      this.#startGitlab(portal, ports.gitlab),
+      this.#startForgejo(portal, ports.forgejo),
     ]);
     const attic = await this.#startAttic(ports.attic);
     const env = this.#portalEnv(portal, postgres, ports.web);
     const cluster = this.#startCluster(ports.kubernetes);
-    await this.#seed(env, github, attic);
+    await this.#seed(env, { github, gitlab, forgejo }, attic);
     if (!isBuilt()) {
       say('Building the portal (next build) …');
       await buildWeb(join(this.#logs, 'build.log'), env);
@@ -90,8 +95,9 @@ class Sandbox {
     await this.#startWeb(env, ports.web);
     const kubeconfig =
       process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
-    this.#keepsakes.writeAddress({ portal, github: github.url, attic: attic.url, kubeconfig, logs: this.#logs });
-    announce(portal, github.url);
+    const forges = { github: github.url, gitlab: gitlab.url, forgejo: forgejo.url };
+    this.#keepsakes.writeAddress({ portal, ...forges, attic: attic.url, kubeconfig, logs: this.#logs });
+    announce(portal, forges);
     await cluster;
   }
 
@@ -104,7 +110,7 @@ class Sandbox {
 
   #forget(): void {
     rmSync(placeFor(join(this.#dataDir, 'postgres')), { recursive: true, force: true });
-    const names = ['postgres', 'control-plane', 'github', 'attic', 'arc', 'ports.json', 'secrets.json', 'address.json'];
+    const names = ['postgres', 'control-plane', 'github', 'gitlab', 'forgejo', 'attic', 'arc', 'ports.json', 'secrets.json', 'address.json'];
     for (const name of names) rmSync(join(this.#dataDir, name), { recursive: true, force: true });
   }
 
@@ -127,6 +133,8 @@ class Sandbox {
       attic: await near('attic', 2),
       kubernetes: await near('kubernetes', 3),
       postgres: await near('postgres', 4),
+      gitlab: await near('gitlab', 5),
+      forgejo: await near('forgejo', 6),
     };
   }
 
@@ -164,6 +172,28 @@ class Sandbox {
     return github;
   }
 
+  async #startGitlab(portal: string, port: number): Promise<ForgeSeed> {
+    const gitlab = await startGitlab({
+      port,
+      statePath: join(this.#dataDir, 'gitlab', 'state.json'),
+      redirectUris: [`${portal}/api/auth/callback/gitlab`],
+    });
+    this.#stops.push(() => gitlab.stop());
+    const { clientId, clientSecret } = gitlab.application;
+    return { url: gitlab.url, clientId, clientSecret, webhookSecret: this.#keepsakes.secret('gitlab') };
+  }
+
+  async #startForgejo(portal: string, port: number): Promise<ForgeSeed> {
+    const forgejo = await startForgejo({
+      port,
+      statePath: join(this.#dataDir, 'forgejo', 'state.json'),
+      redirectUris: [`${portal}/api/auth/callback/forgejo`],
+    });
+    this.#stops.push(() => forgejo.stop());
+    const { clientId, clientSecret } = forgejo.app;
+    return { url: forgejo.url, clientId, clientSecret, webhookSecret: this.#keepsakes.secret('forgejo') };
+  }
+
   async #startAttic(port: number): Promise<{ url: string; secret: string }> {
     const secret = this.#keepsakes.secret('attic');
     const statePath = join(this.#dataDir, 'attic', 'state.json');
@@ -189,9 +219,15 @@ class Sandbox {
     };
   }
 
-  async #seed(env: NodeJS.ProcessEnv, github: Github, attic: { url: string; secret: string }): Promise<void> {
+  async #seed(
+    env: NodeJS.ProcessEnv,
+    { github, gitlab, forgejo }: { github: Github; gitlab: ForgeSeed; forgejo: ForgeSeed },
+    attic: { url: string; secret: string },
+  ): Promise<void> {
     const input: SeedInput = {
       github: { url: github.url, app: github.app },
+      gitlab,
+      forgejo,
       attic: { url: attic.url, hs256SecretBase64: attic.secret },
     };
     const child = spawn(process.execPath, ['sandbox/seed.ts'], { cwd: ROOT, env, stdio: ['pipe', 'inherit', 'pipe'] });
@@ -248,7 +284,11 @@ class Sandbox {
     const onError = (kind: string, key: string, error: unknown) =>
       appendFileSync(logFile, `${new Date().toISOString()} ${kind} ${key}: ${String(error)}\n`);
     const arc = await startArc({ kubeconfig, onError });
-    this.#stops.push(() => arc.stop());
+    const runners = await startRunners({ kubeconfig, onError });
+    this.#stops.push(
+      () => arc.stop(),
+      () => runners.stop(),
+    );
   }
 
   async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
@@ -295,10 +335,11 @@ function say(line: string): void {
   console.log(`${`${seconds}s`.padStart(5)}  ${line}`);
 }
 
-function announce(portal: string, github: string): void {
+function announce(portal: string, forges: { github: string; gitlab: string; forgejo: string }): void {
   console.log(`\nPortal: ${portal}\n\nSign in as one of these; no password is asked for:`);
   for (const [login, what] of DEMO_ACCOUNTS) console.log(`  ${login.padEnd(16)}${what}`);
-  console.log(`\nGitHub's stand-in: ${github}/_sandbox`);
+  console.log(`\nThe stand-ins:     GitHub ${forges.github}/_sandbox`);
+  console.log(`                   GitLab ${forges.gitlab}/_sandbox, Forgejo ${forges.forgejo}/_sandbox`);
   console.log('Queue a job:       npm run sandbox -- job tinyland-inc/lab nix');
   console.log('Stop:              Ctrl-C   (the data stay; npm start -- --fresh begins anew)\n');
 }

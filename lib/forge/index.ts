@@ -1,5 +1,5 @@
 /**
- * The forges: one port, and one folder of the same shape for each kind (now github/).
+ * The forges: one port, and one folder of the same shape for each kind.
  *
  * It promises that an enrollment reads the same whatever the forge, that identity is an id and not a name, and that no
  * request leaves but through the guard (guard.ts), which pins a checked address, follows no redirect and bounds time and

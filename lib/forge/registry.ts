@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import type { ForgeKind } from '../model/index.ts';
+import { forgejoForge, forgejoWebhooks } from './forgejo/index.ts';
 import { githubForge, githubWebhooks } from './github/index.ts';
+import { gitlabForge, gitlabWebhooks } from './gitlab/index.ts';
 import type { Forge, ForgeConnectionValue, WebhookReader } from './port.ts';
 
 type Adapter = { forge: (connection: ForgeConnectionValue) => Forge; webhooks: WebhookReader };
 
 const installed: Partial<Record<ForgeKind, Adapter>> = {
   github: { forge: githubForge, webhooks: githubWebhooks },
+  gitlab: { forge: gitlabForge, webhooks: gitlabWebhooks },
+  forgejo: { forge: forgejoForge, webhooks: forgejoWebhooks },
 };
 
 export const installedKinds = Object.keys(installed) as ForgeKind[];

@@ -4,19 +4,25 @@ import { systemClock } from '#lib/clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
 import { reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
+import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { loop } from '#lib/work/index.ts';
 import { startAttic, type Attic } from '#sandbox/attic/index.ts';
+import { startForgejo, type Forgejo } from '#sandbox/forgejo/index.ts';
 import { startGithub, type Github } from '#sandbox/github/index.ts';
+import { startGitlab, type Gitlab } from '#sandbox/gitlab/index.ts';
+import { startRunners } from '#sandbox/runners/index.ts';
 import { seed } from '../../prisma/seed.ts';
 import { testCluster, testDatabase, type TestDatabase } from './index.ts';
 
 export interface TestPortal extends AsyncDisposable {
   database: TestDatabase;
   github: Github;
+  gitlab: Gitlab;
+  forgejo: Forgejo;
   attic: Attic;
-  /** Somebody who is signed in with the forge under this login. */
-  person(login: string): Promise<PersonCtx>;
+  /** Somebody who is signed in with a forge, GitHub unless another is named, under this login. */
+  person(login: string, forge?: ForgeKind): Promise<PersonCtx>;
   /** The same, within a tenant they belong to. */
   member(login: string, tenant: string): Promise<Ctx>;
   /** An organization of its own that ada-tinyland owns, with the App installed on it. */
@@ -37,6 +43,8 @@ export interface TestPortalOptions {
   operators?: string;
   /** Whether runner sets are served, by the stand-in for ARC. */
   arc?: boolean;
+  /** Whether the runners of GitLab and Forgejo run, in the namespaces of these tenants alone. */
+  runnersOf?: string[];
 }
 
 /** Starts it; one a test file, since the portal's configuration is the process's. */
@@ -53,19 +61,50 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     LOG_LEVEL: 'silent',
   });
   const hs256SecretBase64 = randomBytes(32).toString('base64');
-  const [github, attic] = await Promise.all([startGithub({ port: 0 }), startAttic({ port: 0, hs256SecretBase64 })]);
-  await seed({ github, attic: { url: attic.url, hs256SecretBase64 } });
+  const [github, gitlab, forgejo, attic] = await Promise.all([
+    startGithub({ port: 0 }),
+    startGitlab({ port: 0 }),
+    startForgejo({ port: 0 }),
+    startAttic({ port: 0, hs256SecretBase64 }),
+  ]);
+  const webhookSecret = randomBytes(32).toString('base64url');
+  await seed({
+    github,
+    gitlab: { url: gitlab.url, ...gitlab.application, webhookSecret },
+    forgejo: { url: forgejo.url, ...forgejo.app, webhookSecret },
+    attic: { url: attic.url, hs256SecretBase64 },
+  });
+  const served = new Set((options.runnersOf ?? []).map((slug) => namespacesOf(slug).runners));
+  const runners =
+    served.size === 0
+      ? undefined
+      : await startRunners({
+          kubeconfig: cluster.kubeconfigPath,
+          jobSeconds: 1,
+          waitScale: 0.05,
+          plays: (namespace) => served.has(namespace),
+          onError: () => undefined,
+        });
   const workers = new Set<TestWorker>();
   const stop = async () => {
     await Promise.all([...workers].map((worker) => worker.stop()));
     await closeDb();
-    await Promise.all([github.stop(), attic.stop()]);
+    await runners?.stop();
+    await Promise.all([github.stop(), gitlab.stop(), forgejo.stop(), attic.stop()]);
     await database.drop();
   };
-  const person = (login: string) => signedIn(github, login);
+  const person = (login: string, kind: ForgeKind = 'github') => signedIn(login, kind, accounts[kind](login));
+  const accounts: Record<ForgeKind, (login: string) => Account> = {
+    github: (login) => accountOf(github.state.users, login, github.userToken(login)),
+    gitlab: (login) => accountOf(gitlab.state.users, login, gitlab.userToken(login)),
+    // Its sign-in leaves no token: people give one.
+    forgejo: (login) => accountOf(forgejo.state.users, login, null),
+  };
   return {
     database,
     github,
+    gitlab,
+    forgejo,
     attic,
     person,
     member: async (login, tenant) => {
@@ -112,26 +151,37 @@ function startWorker(): TestWorker {
   };
 }
 
-async function signedIn(github: Github, login: string): Promise<PersonCtx> {
-  const account = Object.values(github.state.users).find((user) => user.login === login);
+type Account = { subject: string; name: string; token: string | null };
+
+function accountOf(
+  users: Record<string, { id: number; login: string; name: string }>,
+  login: string,
+  token: string | null,
+): Account {
+  const account = Object.values(users).find((user) => user.login === login);
   if (!account) throw new Error(`the forge has no ${login}`);
-  const subject = String(account.id);
-  const where = { connectionId_subject: { connectionId: 'github', subject } };
+  return { subject: String(account.id), name: account.name, token };
+}
+
+async function signedIn(login: string, forge: ForgeKind, { subject, name, token }: Account): Promise<PersonCtx> {
+  const connectionId = forge;
+  const where = { connectionId_subject: { connectionId, subject } };
   const found = await unsafeDb().identity.findUnique({ where });
-  const userId = found?.userId ?? (await unsafeDb().user.create({ data: { name: account.name } })).id;
-  const identity =
-    found ?? (await unsafeDb().identity.create({ data: { userId, connectionId: 'github', subject, login } }));
-  const tokens = { accessToken: github.userToken(login), refreshToken: null, expiresAt: null };
-  const sealedToken = await seal(JSON.stringify(tokens), `identity/${identity.id}/token`);
-  await unsafeDb().identity.update({ where: { id: identity.id }, data: { sealedToken } });
+  const userId = found?.userId ?? (await unsafeDb().user.create({ data: { name } })).id;
+  const identity = found ?? (await unsafeDb().identity.create({ data: { userId, connectionId, subject, login } }));
+  if (token !== null) {
+    const tokens = { accessToken: token, refreshToken: null, expiresAt: null };
+    const sealedToken = await seal(JSON.stringify(tokens), `identity/${identity.id}/token`);
+    await unsafeDb().identity.update({ where: { id: identity.id }, data: { sealedToken } });
+  }
   return {
     requestId: `test-${login}`,
     person: {
       userId,
-      name: account.name,
+      name,
       imageUrl: null,
-      identities: [{ id: identity.id, connectionId: 'github', forge: 'github', subject, login }],
-      isOperator: (process.env['FLYWHEEL_OPERATORS'] ?? '').split(',').includes(`github:${subject}`),
+      identities: [{ id: identity.id, connectionId, forge, subject, login }],
+      isOperator: (process.env['FLYWHEEL_OPERATORS'] ?? '').split(',').includes(`${connectionId}:${subject}`),
     },
   };
 }
