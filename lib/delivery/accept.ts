@@ -44,7 +44,7 @@ async function takeIn(
 ): Promise<void> {
   const about = webhook.about === 'installation' ? reader.readInstallation(webhook.payload) : null;
   if (about) await recordInstallation(tx, connection.id, about);
-  else await assertOwn(tx, connection.id, reader, webhook);
+  else await assertOwn(tx, connection, reader, webhook);
   if (webhook.about === 'job') {
     const job = reader.readWorkflowJob(webhook.payload);
     if (job) await recordJob(tx, connection.id, job);
@@ -63,7 +63,14 @@ function accountOf(about: InstallationEvent | null, reader: WebhookReader, webho
  * The secret is the App's and not a tenant's, so a right signature does not say whose delivery it is: the installation
  * must be one of this connection's, and the organization or owner that the payload speaks of must be its account.
  */
-async function assertOwn(tx: Tx, connectionId: string, reader: WebhookReader, webhook: Webhook): Promise<void> {
+async function assertOwn(
+  tx: Tx,
+  { id: connectionId, kind }: Pick<ForgeConnectionModel, 'id' | 'kind'>,
+  reader: WebhookReader,
+  webhook: Webhook,
+): Promise<void> {
+  // A hook of the whole server, which its operator made: jobs count for whoever's scope they ran in.
+  if (kind !== 'github') return;
   // A ping and the App's own events are about no installation and change nothing.
   if (webhook.installationId === null && webhook.about !== 'job') return;
   const accountId = reader.readAccountId(webhook.payload);

@@ -10,7 +10,7 @@
  */
 export { acceptDelivery } from './accept.ts';
 export type { Accepted, DeliveryInput } from './accept.ts';
-export { acceptOwnDelivery } from './own-app.ts';
+export { acceptDirectedDelivery } from './directed.ts';
 export { readRawBody, rawBodyBytesMax } from './raw-body.ts';
 export { mergeJob } from './job-state.ts';
 export type { JobReading } from './job-state.ts';

@@ -4,19 +4,20 @@ import { type JobReading, mergeJob } from './job-state.ts';
 import { servesRepository } from './serves.ts';
 
 /**
- * Takes a job's reading into its row. A job that runs elsewhere (another's runners, GitHub's own) is none of ours. Where an
- * organization's own App told of it, `githubAppId`, only what that App serves is, and the job's id is that App's word for
- * it: it can neither change nor foresee a row that anybody else told of.
+ * Takes a job's reading into its row. A job that runs elsewhere (another's runners, GitHub's own) is none of ours. Where a
+ * tenant could have written it (an organization's own App, an enrollment's own hook), only what that teller serves is, and
+ * the job's id is that teller's word for it: it can neither change nor foresee a row that anybody else told of.
  */
 export async function recordJob(
   tx: UnsafeTx,
   connectionId: string,
   job: WorkflowJob,
-  githubAppId: string | null = null,
+  teller: Teller = { githubAppId: null },
 ): Promise<void> {
-  const pool = await poolOf(tx, { connectionId, githubAppId }, job);
+  const pool = await poolOf(tx, { connectionId, ...teller }, job);
   if (!pool) return;
-  const externalId = githubAppId === null ? job.externalId : `${githubAppId}:${job.externalId}`;
+  const word = 'id' in teller ? teller.id : teller.githubAppId;
+  const externalId = word === null ? job.externalId : `${word}:${job.externalId}`;
   const key = { connectionId, externalId };
   const reading = readingOf(job);
   const inserted = await tx.job.createMany({ data: [{ ...key, ...pool, ...reading }], skipDuplicates: true });
@@ -24,6 +25,9 @@ export async function recordJob(
   const known = await lockJob(tx, connectionId, externalId);
   await tx.job.update({ where: { connectionId_externalId: key }, data: mergeJob(known, reading) });
 }
+
+/** Whose enrollments an event may be about: the connection's, an own App's, or one enrollment. */
+export type Teller = { githubAppId: string | null } | { id: string };
 
 type Pool = { tenantId: string; enrollmentId: string; scaleSetName: string };
 
@@ -33,7 +37,7 @@ type Pool = { tenantId: string; enrollmentId: string; scaleSetName: string };
  */
 async function poolOf(
   tx: UnsafeTx,
-  enrollment: { connectionId: string; githubAppId: string | null },
+  enrollment: { connectionId: string } & Teller,
   job: WorkflowJob,
 ): Promise<Pool | undefined> {
   const named = await tx.enrollmentPool.findMany({
@@ -42,7 +46,7 @@ async function poolOf(
       tenantId: true,
       enrollmentId: true,
       scaleSetName: true,
-      enrollment: { select: { level: true, scopeId: true } },
+      enrollment: { select: { level: true, scopeId: true, path: true } },
     },
     orderBy: { scaleSetName: 'asc' },
   });

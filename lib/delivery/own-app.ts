@@ -34,7 +34,7 @@ export async function acceptOwnDelivery(input: DeliveryInput & { githubAppId: st
     if (!(await insertDelivery(tx, connectionId, own))) return { status: 202, duplicate: true };
     assertOwnAccount(known, webhook, accountOf(webhook));
     const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
-    if (job) await recordJob(tx, connectionId, job, known.id);
+    if (job) await recordJob(tx, connectionId, job, { githubAppId: known.id });
     if (webhook.about === 'installation' || webhook.about === 'scope') await lookAgain(tx, known);
     return { status: 202, duplicate: false };
   });

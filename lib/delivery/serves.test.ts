@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { servesRepository } from './serves.ts';
 
-const job = { repositoryId: '5', ownerId: '7', enterpriseId: '9' };
+const job = { repositoryId: '5', repository: 'acme/lab/site', ownerId: '7', enterpriseId: '9' };
 
 test.each([
   ['repository', '5', true],
@@ -11,11 +11,26 @@ test.each([
   ['account', '7', true],
   ['enterprise', '9', true],
   ['enterprise', '7', false],
-  ['instance', '7', false],
+  ['instance', 'instance', true],
+  ['project', '5', true],
+  ['project', '7', false],
 ] as const)('runners of %s %s: %s', (level, scopeId, expected) => {
-  expect(servesRepository({ level, scopeId }, job)).toBe(expected);
+  expect(servesRepository({ level, scopeId, path: '' }, job)).toBe(expected);
 });
 
 test('an organization without an enterprise is served by none', () => {
-  expect(servesRepository({ level: 'enterprise', scopeId: '9' }, { ...job, enterpriseId: null })).toBe(false);
+  expect(servesRepository({ level: 'enterprise', scopeId: '9', path: 'big' }, { ...job, enterpriseId: null })).toBe(
+    false,
+  );
+});
+
+test.each([
+  ['acme', true],
+  ['ACME/lab', true],
+  ['acme/lab/site', false],
+  ['acm', false],
+  ['acme/la', false],
+  ['other', false],
+])('a group serves what is below it, by path: %s %s', (path, expected) => {
+  expect(servesRepository({ level: 'group', scopeId: '1', path }, { ...job, ownerId: null })).toBe(expected);
 });

@@ -17,7 +17,7 @@ export async function atScope(row: EnrollmentRow, signal?: AbortSignal): Promise
   return credential && { credential, level, scopeId, path, signal };
 }
 
-/** Where the scope's forge sends its events. */
-export function webhookUrl({ connectionId }: Pick<EnrollmentRow, 'connectionId'>): string {
-  return `${env().PORTAL_URL}/api/hooks/${connectionId}`;
+/** Where the scope's own webhook sends its events, at forges that have one for each scope. */
+export function webhookUrl({ connectionId, id }: Pick<EnrollmentRow, 'connectionId' | 'id'>): string {
+  return `${env().PORTAL_URL}/api/hooks/${connectionId}/${id}`;
 }

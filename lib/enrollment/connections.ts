@@ -1,7 +1,7 @@
 import { open, unsafeDb, type ForgeConnectionModel } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, notFound } from '#lib/errors.ts';
-import { forgeOf, type Forge, type ForgeConnectionValue } from '#lib/forge/index.ts';
+import { forgeOf, hookSecret, type Forge, type ForgeConnectionValue } from '#lib/forge/index.ts';
 import type { ForgeKind } from '#lib/model/index.ts';
 import type { PersonCtx, PersonIdentity } from '#lib/tenant/index.ts';
 import { userToken } from '#lib/tenant/index.ts';
@@ -50,18 +50,21 @@ export async function openForge(id: string): Promise<Forge> {
 }
 
 /** By which App an enrollment acts, and whose that is. */
-export type ActsBy = { connectionId: string; tenantId: string; githubAppId: string | null };
+export type ActsBy = { connectionId: string; tenantId: string; githubAppId: string | null; id?: string };
 
 /**
  * The connection as an enrollment reaches it: with the organization's own App in the place of the connection's where it has
- * one. An App of another tenant is absent.
+ * one. An App of another tenant is absent. Where each enrollment has a webhook of its own, it is signed with its own secret.
  */
 export async function openConnectionFor({
   connectionId,
   tenantId,
   githubAppId,
+  id,
 }: ActsBy): Promise<ForgeConnectionValue> {
   const connection = await openConnection(connectionId);
+  if (connection.kind !== 'github' && connection.webhookSecret !== undefined && id !== undefined)
+    return { ...connection, webhookSecret: hookSecret(connection.webhookSecret, id) };
   if (githubAppId === null) return connection;
   const row = await unsafeDb().githubApp.findFirst({ where: { id: githubAppId, tenantId, connectionId } });
   if (!row) throw notFound('The organization’s own App');

@@ -13,5 +13,6 @@ export { guardedFetch } from './guard.ts';
 export type { GuardedFetch } from './guard.ts';
 export { appManifest, assertKeyOf, githubApps, installPageUrl, manifestFormUrl } from './github-app.ts';
 export type { AppItself, AppManifest, AppUse, InstallationOf, NewApp, WebhookState } from './github-app.ts';
+export { hookSecret } from './hook-secret.ts';
 export { runnerGroupPrefix } from './runner-group.ts';
 export type * from './port.ts';

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { open, unsafeDb, unsafeTransaction } from '../db/index.ts';
+import { AppError, notFound } from '../errors.ts';
+import { hookSecret, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
+import type { ForgeKind, ScopeLevel } from '../model/index.ts';
+import { wake } from '../work/index.ts';
+import type { Accepted, DeliveryInput } from './accept.ts';
+import { recordJob } from './jobs.ts';
+import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
+import { insertDelivery } from './rows.ts';
+import { servesRepository } from './serves.ts';
+
+type Hooked = {
+  id: string;
+  connectionId: string;
+  level: ScopeLevel;
+  scopeId: string;
+  path: string;
+  kind: ForgeKind;
+  secret: string;
+};
+
+/**
+ * Takes one delivery of the webhook that the portal made at one enrollment's scope. Whoever administers the scope may make
+ * it sign what they like, so it counts for that enrollment alone; its delivery ids are its own. Throws as `acceptDelivery`.
+ */
+export async function acceptHookDelivery(input: DeliveryInput & { enrollmentId: string }): Promise<Accepted> {
+  if (input.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
+  const hooked = await hookedEnrollment(input.connectionId, input.enrollmentId);
+  if (!hooked) throw notFound('This webhook');
+  const reader = webhookOf(hooked.kind);
+  const webhook = reader.verifyWebhook(hooked.secret, input);
+  return unsafeTransaction(async (tx) => {
+    const own = { ...webhook, deliveryId: `${hooked.id}:${webhook.deliveryId}` };
+    if (!(await insertDelivery(tx, hooked.connectionId, own))) return { status: 202, duplicate: true };
+    assertWithin(hooked, reader, webhook);
+    const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
+    if (job) await recordJob(tx, hooked.connectionId, job, { id: hooked.id });
+    if (webhook.about === 'scope') await wake(tx, 'enrollment', hooked.id);
+    return { status: 202, duplicate: false };
+  });
+}
+
+async function hookedEnrollment(connectionId: string, enrollmentId: string): Promise<Hooked | null> {
+  if (!z.uuid().safeParse(enrollmentId).success) return null;
+  const row = await unsafeDb().enrollment.findFirst({
+    where: { id: enrollmentId, connectionId, state: { in: ['active', 'withdrawing'] } },
+    include: { connection: true },
+  });
+  const sealed = row?.connection.sealedWebhookSecret;
+  if (!row || !sealed || row.connection.kind === 'github') return null;
+  const connectionSecret = await open(sealed, `forge_connection/${connectionId}/webhook_secret`);
+  const { id, level, scopeId, path } = row;
+  return {
+    id,
+    connectionId,
+    level,
+    scopeId,
+    path,
+    kind: row.connection.kind,
+    secret: hookSecret(connectionSecret, id),
+  };
+}
+
+/** A10: what the payload is about must lie within the scope whose hook this is. */
+function assertWithin(hooked: Hooked, reader: WebhookReader, webhook: Webhook): void {
+  const repository = reader.readRepository(webhook.payload);
+  if (!repository) return;
+  const about = {
+    repositoryId: repository.id,
+    repository: repository.path,
+    ownerId: reader.readAccountId(webhook.payload),
+    enterpriseId: null,
+  };
+  if (servesRepository(hooked, about)) return;
+  throw new AppError('forbidden', {
+    log: `webhook: ${webhook.event} of ${repository.path} is not of enrollment ${hooked.id}`,
+    screen: {
+      happened: 'The delivery is about a repository outside the scope whose webhook this is.',
+      todo: 'Nothing, if the repository was just moved: the portal looks by itself.',
+    },
+  });
+}
