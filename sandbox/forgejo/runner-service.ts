@@ -114,7 +114,7 @@ function resultOf({ status }: Job): string {
 
 /** The workflow is one job of one step that sleeps and ends as was wished; a stand-in for a runner may read the wish itself. */
 function task(world: World, job: Job): Record<string, unknown> {
-  const script = `sleep ${job.durationSeconds}; ${job.wantedConclusion === 'success' ? 'true' : 'false'}`;
+  const script = `sleep ${job.durationSeconds}; exit ${job.wantedConclusion === 'success' ? 0 : 1}`;
   const workflow = {
     name: job.workflow,
     on: ['push'],
