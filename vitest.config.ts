@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 const ELSEWHERE = ['**/node_modules/**', '.next/**', '.sandbox/**', 'e2e/**'];
-const INTEGRATION = ['**/*.db.test.ts', '**/*.cluster.test.ts'];
+const INTEGRATION = ['**/*.db.test.ts', '**/*.cluster.test.ts', '**/*.gitea.test.ts'];
 
 export default defineConfig({
   // The portal's own tsconfig is for type checking; there are no aliases to resolve, `#lib/…` is package.json's.

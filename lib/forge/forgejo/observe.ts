@@ -42,18 +42,24 @@ async function endedToken(client: Client, { path }: AtScope, ask: Ask): Promise<
   return { reason: 'TokenEnded', message: `The access token for ${path} is no longer valid. Give a new one.` };
 }
 
-/** Whether runners may be managed is seen by looking at them, which only those may who may register them. */
+/**
+ * Whether runners may be managed is seen by looking at them, which only those may who may register them. Without Actions a
+ * repository has no runners at Forgejo; at Gitea it keeps them, and they would wait for ever.
+ */
 async function problemAt(client: Client, seen: Located, ask: Ask): Promise<ScopeProblem | null> {
   const params = { ...seen.params, page: 1, limit: 1 };
   const refusal = await client.refusalTo(`GET ${seen.base}/actions/runners`, { ...ask, params });
-  if (!refusal) return null;
-  if (refusal.status === 403) {
+  if (refusal?.status === 403) {
     const message = `The owner of the access token does not own ${seen.path}. An owner must give one.`;
     return { reason: 'RoleMissing', message };
   }
-  if (!hasRunnerApi(await client.server({ ...ask, params: {} }))) {
-    return { reason: 'ServerTooOld', message: tooOldMessage(client.baseUrl) };
-  }
-  const message = `${hostOf(client.baseUrl)} has Actions switched off for ${seen.path}. Switch them on in its settings.`;
+  if (!seen.hasActions) return switchedOff(client, seen);
+  if (!refusal) return null;
+  if (hasRunnerApi(await client.server({ ...ask, params: {} }))) return switchedOff(client, seen);
+  return { reason: 'ServerTooOld', message: tooOldMessage(client.baseUrl) };
+}
+
+function switchedOff(client: Client, { path }: Located): ScopeProblem {
+  const message = `${hostOf(client.baseUrl)} has Actions switched off for ${path}. Switch them on in its settings.`;
   return { reason: 'RegistrationDisabled', message };
 }

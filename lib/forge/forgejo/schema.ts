@@ -41,6 +41,7 @@ export const Repository = z.object({
   name: Text,
   full_name: Text,
   private: z.boolean(),
+  has_actions: z.boolean().catch(true),
   owner: z.object({ id: Id, login: Text }),
   permissions: z.object({ admin: z.boolean().catch(false), push: z.boolean().catch(false) }).nullish(),
 });
