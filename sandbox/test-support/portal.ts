@@ -1,8 +1,13 @@
 // A whole portal but for its pages: database, stand-ins, the operator's entries, and people who can act. For tests.
 import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { systemClock } from '#lib/clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
+import { acceptDelivery, acceptDirectedDelivery } from '#lib/delivery/index.ts';
+import { errorCodes, toAppError } from '#lib/errors.ts';
 import { reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
 import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
@@ -50,10 +55,12 @@ export interface TestPortalOptions {
 /** Starts it; one a test file, since the portal's configuration is the process's. */
 export async function startTestPortal(options: TestPortalOptions = {}): Promise<TestPortal> {
   const database = await testDatabase();
+  const door = await webhookDoor();
   const cluster = await testCluster({ arc: options.arc ?? false });
   const kubeconfig = options.kubeconfig ?? cluster.portalKubeconfigPath;
   Object.assign(process.env, {
     DATABASE_URL: database.appUrl,
+    PORTAL_URL: door.url,
     FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
     FLYWHEEL_SANDBOX: '1',
     FLYWHEEL_OPERATORS: options.operators ?? '',
@@ -91,6 +98,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     await closeDb();
     await runners?.stop();
     await Promise.all([github.stop(), gitlab.stop(), forgejo.stop(), attic.stop()]);
+    door.close();
     await database.drop();
   };
   const person = (login: string, kind: ForgeKind = 'github') => signedIn(login, kind, accounts[kind](login));
@@ -130,6 +138,25 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** The one door that forges come to by themselves; Next, which stands before it in production, reads nothing of it. */
+async function webhookDoor(): Promise<{ url: string; close: () => void }> {
+  const server = createServer((request, response) => {
+    void buffer(request).then(async (rawBody) => {
+      const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(request.url ?? '') ?? [];
+      const headers = new Headers(request.headers as Record<string, string>);
+      const given = { connectionId, headers, rawBody };
+      const accepted = ownerId === undefined ? acceptDelivery(given) : acceptDirectedDelivery({ ...given, ownerId });
+      const status = await accepted.then(
+        (answer) => answer.status,
+        (error: unknown) => errorCodes[toAppError(error).code],
+      );
+      response.writeHead(status).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }
 
 function startWorker(): TestWorker {
