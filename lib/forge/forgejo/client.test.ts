@@ -138,6 +138,12 @@ describe('what a refusal means', () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('secret-canary');
   });
 
+  test('a limit is no answer, whatever else is', async () => {
+    const forge = await strictForge([{ request: thing, status: 429 }]);
+    const work = forge.client.find('GET /thing', Thing, { ...user, absent: () => true });
+    await expect(work).rejects.toMatchObject({ code: 'rate_limited' });
+  });
+
   test('an ended token of a scope is no person’s to sign in again for', async () => {
     const forge = await strictForge([{ request: thing, status: 401 }]);
     const work = forge.client.call('GET /thing', Thing, { as: { scope: 't' }, about: 'acme' });

@@ -139,6 +139,12 @@ describe('an access token', () => {
     expect(JSON.stringify(forgejo.state.hooks)).toBe(before);
   });
 
+  test('that is refused for another reason than its scopes lacks none', async () => {
+    forgejo.fault({ kind: 'status', status: 403, match: { path: 'hooks/0' } });
+    const facts = await forge.checkToken({ token: forgejo.token('ada-tinyland', forOrg), scopesFor: 'organization' });
+    expect(facts.missingScopes).toEqual([]);
+  });
+
   test('that nobody knows has ended; one that does not say whose it is, is refused by name', async () => {
     expect(await codeOf(forge.checkToken({ token: 'f'.repeat(40), scopesFor: 'person' }))).toBe('unauthenticated');
     const nameless = forge.checkToken({
@@ -447,6 +453,20 @@ describe('hooks', () => {
     const members = org(forgejo.token('sam-tinyland', forOrg));
     expect(await forge.ensureWebhook({ ...members, url })).toEqual({ unsupported: true });
     expect(await forge.removeWebhook({ ...members, url })).toEqual({ unsupported: true });
+    expect(forgejo.state.hooks).toEqual({});
+  });
+
+  test('are not made without a secret to sign them with', async () => {
+    const { clientId, clientSecret } = forgejo.app;
+    const plain = {
+      id: 'f',
+      kind: 'forgejo',
+      baseUrl: forgejo.url,
+      clientId,
+      clientSecret,
+      allowLoopback: true,
+    } as const;
+    expect(await forgejoForge(plain).ensureWebhook({ ...org(), url })).toEqual({ unsupported: true });
     expect(forgejo.state.hooks).toEqual({});
   });
 
