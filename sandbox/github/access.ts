@@ -7,7 +7,8 @@ import type { World } from './world.ts';
 /** Who a request speaks for. A person with a classic token has no App between them and what they may do. */
 export type Who =
   | { kind: 'anonymous' }
-  | { kind: 'user'; user: User; app: App | null }
+  /** `scopes` of a classic token; null for every other. */
+  | { kind: 'user'; user: User; app: App | null; scopes: string[] | null }
   | { kind: 'app'; app: App }
   | {
       kind: 'installation';
@@ -66,7 +67,8 @@ function tokenHolder(world: World, bearer: string): Who {
   }
   const user = world.state.users[token.userId];
   if (!user) return fail(401, 'Bad credentials');
-  return { kind: 'user', user, app: token.kind === 'user' ? (world.state.apps[token.appId] ?? null) : null };
+  if (token.kind === 'user') return { kind: 'user', user, app: world.state.apps[token.appId] ?? null, scopes: null };
+  return { kind: 'user', user, app: null, scopes: token.fineGrained ? null : token.scopes };
 }
 
 /** GitHub's rules for an App's JWT: RS256, iss is the App's id or client id, iat not ahead, exp at most ten minutes ahead. */

@@ -212,6 +212,10 @@ async function register(world: World, ask: Ask): Promise<Answer> {
 function scopeOf(world: World, configUrl: string): string | undefined {
   const [owner, repo, ...rest] = new URL(configUrl).pathname.split('/').filter(Boolean);
   if (!owner || rest.length > 0) return undefined;
+  if (owner === 'enterprises') {
+    const enterprise = world.enterprise(repo ?? '');
+    return enterprise && `e${enterprise.id}`;
+  }
   const found = repo === undefined ? world.org(owner) : world.repo(owner, repo);
   return found && `${repo === undefined ? 'o' : 'r'}${found.id}`;
 }
@@ -230,7 +234,7 @@ function groups(world: World, scope: string, ask: Ask): Answer {
 }
 
 function groupsIn(world: World, scope: string): { id: number; name: string }[] {
-  return scope.startsWith('o') ? world.runnerGroups(Number(scope.slice(1))) : [{ id: 1, name: 'Default' }];
+  return /^[oe]/.test(scope) ? world.runnerGroups(Number(scope.slice(1))) : [{ id: 1, name: 'Default' }];
 }
 
 function setsIn(world: World, scope: string): ScaleSet[] {

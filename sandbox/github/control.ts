@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Answer, type Ask, html, type Html, page, Reply, type Routes } from '#sandbox/stand-in/index.ts';
+import { personalToken } from './enterprises.ts';
 import { Fault, type Faults } from './faults.ts';
 import {
   changePermissions,
@@ -11,7 +12,7 @@ import {
   setSuspended,
 } from './installations.ts';
 import type { Jobs } from './jobs.ts';
-import type { App, Installation, Job, Org, Repo, Token, User } from './model.ts';
+import type { App, Enterprise, Installation, Job, Org, Repo, User } from './model.ts';
 import { userToken } from './oauth.ts';
 import { newKey } from './seed.ts';
 import type { Webhooks } from './webhooks.ts';
@@ -36,9 +37,14 @@ export function controlRoutes(web: Routes, world: World, hooks: Webhooks, jobs: 
   );
   accountControls(post, web, world, hooks);
   installationControls(post, world, hooks);
-  post('/tokens', z.object({ login: z.string(), kind: z.enum(['user', 'pat']).default('user') }), ({ login, kind }) => {
+  post('/tokens', NewToken, ({ login, kind, ...given }) => {
     const user = needUser(world, login);
-    return kind === 'user' ? userToken(world, seedApp(world), user) : personalToken(world, user);
+    return kind === 'user' ? userToken(world, seedApp(world), user) : personalToken(world, user, given);
+  });
+  post('/tokens/end', z.object({ token: z.string() }), ({ token }) => {
+    if (!world.state.tokens[token]) absent('token');
+    delete world.state.tokens[token];
+    world.save();
   });
   web.on('POST', '/_sandbox/jobs', (ask) => queueJob(world, jobs, ask));
   web.on('GET', '/_sandbox/jobs', () => ({ status: 200, body: Object.values(world.state.jobs) }));
@@ -72,6 +78,19 @@ function accountControls(post: Post, web: Routes, world: World, hooks: Webhooks)
   post('/repos', z.object({ owner: z.string(), name: z.string().min(1), private: z.boolean().default(true) }), (r) =>
     addRepo(world, r),
   );
+  post('/enterprises', NewEnterprise, (given) => addEnterprise(world, given));
+  post('/enterprises/:slug/rename', z.object({ slug: z.string().min(1) }), (to, ask) => {
+    const enterprise = world.enterprise(ask.params['slug'] as string) ?? absent('enterprise');
+    enterprise.slug = to.slug;
+    world.save();
+    return enterprise;
+  });
+  post('/enterprises/:slug/owners', z.object({ owners: z.array(z.string()) }), (given, ask) => {
+    const enterprise = world.enterprise(ask.params['slug'] as string) ?? absent('enterprise');
+    enterprise.ownerIds = given.owners.map((login) => needUser(world, login).id);
+    world.save();
+    return enterprise;
+  });
   post('/orgs/:org/rename', z.object({ login: z.string().min(1), sender: z.string().optional() }), (to, ask) => {
     const org = world.org(ask.params['org'] as string) ?? absent('organization');
     renameOrg(world, hooks, org.login, to.login, senderFor(world, org.id, to.sender));
@@ -278,17 +297,34 @@ export function addRepo(world: World, given: { owner: string; name: string; priv
   return repo;
 }
 
-function personalToken(world: World, user: User): Token {
-  const token: Token = {
-    kind: 'pat',
-    token: world.token('ghp'),
-    userId: user.id,
-    scopes: ['repo', 'admin:org'],
-    expiresAt: world.now().getTime() + 365 * 86_400_000,
+const NewToken = z.object({
+  login: z.string(),
+  kind: z.enum(['user', 'pat']).default('user'),
+  scopes: z.array(z.string()).optional(),
+  fineGrained: z.boolean().optional(),
+  days: z.number().positive().optional(),
+});
+
+const NewEnterprise = z.object({
+  slug: z.string().min(1),
+  name: z.string().optional(),
+  owners: z.array(z.string()).min(1),
+  orgs: z.array(z.string()).default([]),
+});
+
+function addEnterprise(world: World, given: z.infer<typeof NewEnterprise>): Enterprise {
+  if (world.enterprise(given.slug)) throw new Reply({ status: 409, body: { message: `${given.slug} exists.` } });
+  const enterprise: Enterprise = {
+    id: world.id(),
+    slug: given.slug,
+    name: given.name ?? given.slug,
+    ownerIds: given.owners.map((login) => needUser(world, login).id),
+    orgIds: given.orgs.map((login) => (world.org(login) ?? absent('organization')).id),
+    createdAt: world.iso(),
   };
-  world.state.tokens[token.token] = token;
+  world.state.enterprises[enterprise.id] = enterprise;
   world.save();
-  return token;
+  return enterprise;
 }
 
 const NewJob = z.object({
@@ -382,6 +418,16 @@ function overview(world: World): Html {
       ]),
     )}
     ${table(
+      'Enterprises',
+      ['id', 'slug', 'organizations'],
+      Object.values(world.state.enterprises).map((e) => [
+        e.id,
+        e.slug,
+        e.orgIds.map((id) => world.account(id).login).join(', '),
+      ]),
+    )}
+    <p><a href="/settings/tokens/new">Make a personal access token</a></p>
+    ${table(
       'People',
       ['id', 'login', 'name'],
       Object.values(users).map((u) => [u.id, u.login, u.name]),
@@ -398,6 +444,7 @@ function overview(world: World): Html {
 
 function whereOf(world: World, scope: string): string {
   const id = Number(scope.slice(1));
+  if (scope.startsWith('e')) return `enterprises/${world.state.enterprises[id]?.slug ?? id}`;
   const repo = world.state.repos[id];
   return scope.startsWith('o') ? (world.state.orgs[id]?.login ?? scope) : repo ? world.fullName(repo) : scope;
 }

@@ -7,7 +7,7 @@
  * OpenAPI description, every webhook against its schema, and the scale-set protocol against GitHub's Go client. State is a
  * file, so that a restart forgets nothing. It fails when asked to (`/_sandbox/faults`, and organizations named for it).
  *
- * It does not do: git, issues, teams, enterprises, GraphQL, branch rules, passwords, organization approval of Apps, or
+ * It does not do: git, issues, teams, GraphQL but for one question about enterprises, branch rules, passwords, organization approval of Apps, or
  * workflows: a job is queued by hand and run by whoever holds a runner's JIT configuration. `/_sandbox` is where it is moved.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { failure, identify } from './access.ts';
 import { actionsServiceRoutes } from './actions-service.ts';
 import { appPageRoutes } from './app-pages.ts';
 import { addKey, addOrg, addRepo, addUser, controlRoutes, type NewOrg, seedApp } from './control.ts';
+import { enterpriseRoutes, type NewToken, personalToken, tokenHeaders } from './enterprises.ts';
 import { Faults, type Fault } from './faults.ts';
 import { Jobs, type JobRequest } from './jobs.ts';
 import type { App, Job, Org, Repo, State, User } from './model.ts';
@@ -74,6 +75,8 @@ export interface Github {
   addOrg(given: NewOrg): Org;
   addRepo(given: { owner: string; name: string; private: boolean }): Repo;
   userToken(login: string): string;
+  /** A personal access token: classic, with these scopes, unless it is to be fine-grained. */
+  personalToken(login: string, given?: Partial<NewToken>): string;
   /** Generates another private key of this App, as a person does in its settings. */
   addKey(slug: string): string;
   queueJob(given: Omit<JobRequest, 'repo'> & { repository: string }): Job;
@@ -87,6 +90,8 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
   const clock = options.now ?? (() => new Date());
   const kept = keepState<State>(options.statePath, () => freshState(options.seed ?? demoSeed, clock()));
   const world = new World(kept, '', clock);
+  // What an older run kept knows no enterprises.
+  world.state.enterprises ??= {};
   const hooks = new Webhooks(world);
   const jobs = new Jobs(world, hooks);
   const faults = new Faults();
@@ -111,6 +116,7 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
     sessionIdleSeconds: options.sessionIdleSeconds ?? 30,
   });
   oauthRoutes(web, world);
+  enterpriseRoutes(web, world);
   appPageRoutes(web, world, hooks);
   controlRoutes(web, world, hooks, jobs, faults);
 
@@ -140,6 +146,11 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
       const user = world.user(login);
       if (!user) throw new Error(`no user ${login}`);
       return userToken(world, seedApp(world), user).token;
+    },
+    personalToken: (login, given) => {
+      const user = world.user(login);
+      if (!user) throw new Error(`no user ${login}`);
+      return personalToken(world, user, given).token;
     },
     addKey: (slug) => {
       const app = Object.values(world.state.apps).find((each) => each.slug === slug);
@@ -184,6 +195,7 @@ async function restAnswer(api: Routes, world: World, limits: RateLimits, ask: As
       'x-github-media-type': 'github.v3; format=json',
       'x-github-enterprise-version': '3.19.0',
       ...limit.headers,
+      ...tokenHeaders(world, ask.headers.authorization),
       ...answer.headers,
     },
   };

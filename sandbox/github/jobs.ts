@@ -205,15 +205,17 @@ export class Jobs {
     const repo = this.#world.state.repos[job.repositoryId];
     if (!repo) return undefined;
     const named = Object.values(this.#world.state.scaleSets).filter((s) => same(s.name, label));
-    // A repository's own scale set is nearer than its organization's.
+    // A repository's own scale set is nearer than its organization's, and that nearer than the enterprise's.
+    const enterprise = this.#world.enterpriseOf(repo.ownerId);
     return (
       named.find((s) => s.scope === `r${repo.id}`) ??
-      named.find((s) => s.scope === `o${repo.ownerId}` && this.#allowed(s, repo, job))
+      named.find((s) => s.scope === `o${repo.ownerId}` && this.#allowed(s, repo, job, repo.ownerId)) ??
+      (enterprise && named.find((s) => s.scope === `e${enterprise.id}` && this.#allowed(s, repo, job, enterprise.id)))
     );
   }
 
-  #allowed(set: ScaleSet, repo: Repo, job: Job): boolean {
-    const group = this.#world.runnerGroups(repo.ownerId).find((g) => g.id === set.runnerGroupId);
+  #allowed(set: ScaleSet, repo: Repo, job: Job, holderId: number): boolean {
+    const group = this.#world.runnerGroups(holderId).find((g) => g.id === set.runnerGroupId);
     if (!group || !mayUseGroup(group, repo)) return false;
     return !group.restrictedToWorkflows || group.selectedWorkflows.includes(this.#workflowRef(job));
   }

@@ -21,6 +21,16 @@ export interface Org {
   createdAt: string;
 }
 
+/** Its id is what GraphQL calls `databaseId`; the slug may change. */
+export interface Enterprise {
+  id: number;
+  slug: string;
+  name: string;
+  ownerIds: number[];
+  orgIds: number[];
+  createdAt: string;
+}
+
 export interface Repo {
   id: number;
   name: string;
@@ -76,7 +86,7 @@ export interface Grant {
   expiresAt: number;
 }
 
-/** What a bearer string stands for. `pat` is a classic personal access token. */
+/** What a bearer string stands for. `pat` is a personal access token, classic unless it says otherwise. */
 export type Token =
   | {
       kind: 'user';
@@ -87,7 +97,7 @@ export type Token =
       expiresAt: number;
       refreshExpiresAt: number;
     }
-  | { kind: 'pat'; token: string; userId: number; scopes: string[]; expiresAt: number }
+  | { kind: 'pat'; token: string; userId: number; scopes: string[]; fineGrained?: boolean; expiresAt: number }
   | {
       kind: 'installation';
       token: string;
@@ -100,6 +110,7 @@ export type Token =
 
 export interface RunnerGroup {
   id: number;
+  /** Of an organization or an enterprise: the two share no number. */
   orgId: number;
   name: string;
   default: boolean;
@@ -110,7 +121,7 @@ export interface RunnerGroup {
   selectedWorkflows: string[];
 }
 
-/** `scope` is `o<org id>` or `r<repository id>`: where a scale set was registered. */
+/** `scope` is `o<org id>`, `r<repository id>` or `e<enterprise id>`: where a scale set was registered. */
 export interface ScaleSet {
   id: number;
   scope: string;
@@ -197,6 +208,7 @@ export interface State {
   serviceKey: string;
   users: Record<string, User>;
   orgs: Record<string, Org>;
+  enterprises: Record<string, Enterprise>;
   repos: Record<string, Repo>;
   apps: Record<string, App>;
   installations: Record<string, Installation>;

@@ -1,4 +1,4 @@
-import type { App, Delivery, Installation, Job, Org, Repo, Runner, RunnerGroup, User } from './model.ts';
+import type { App, Delivery, Enterprise, Installation, Job, Org, Repo, Runner, RunnerGroup, User } from './model.ts';
 import type { World } from './world.ts';
 
 /** GitHub's own shapes. Nothing here decides anything; the tests hold each against GitHub's description of it. */
@@ -298,6 +298,37 @@ export function runnerGroup(world: World, org: Org, group: RunnerGroup): Json {
     workflow_restrictions_read_only: false,
     restricted_to_workflows: group.restrictedToWorkflows,
     selected_workflows: group.selectedWorkflows,
+  };
+}
+
+/** As an organization's, but that there is nothing above to inherit from. */
+export function enterpriseRunnerGroup(world: World, enterprise: Enterprise, group: RunnerGroup): Json {
+  const api = `${world.api}/enterprises/${enterprise.slug}/actions/runner-groups/${group.id}`;
+  return {
+    id: group.id,
+    name: group.name,
+    visibility: group.visibility,
+    default: group.default,
+    runners_url: `${api}/runners`,
+    allows_public_repositories: group.allowsPublic,
+    workflow_restrictions_read_only: false,
+    restricted_to_workflows: group.restrictedToWorkflows,
+    selected_workflows: group.selectedWorkflows,
+  };
+}
+
+export function enterprise(world: World, given: Enterprise): Json {
+  return {
+    id: given.id,
+    slug: given.slug,
+    name: given.name,
+    node_id: nodeId('Enterprise', given.id),
+    avatar_url: `${world.url}/avatars/b/${given.id}`,
+    description: null,
+    website_url: null,
+    html_url: `${world.url}/enterprises/${given.slug}`,
+    created_at: stamp(given.createdAt),
+    updated_at: stamp(given.createdAt),
   };
 }
 

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Answer, Ask, Routes } from '#sandbox/stand-in/index.ts';
 import { fail, identify, needOrg, needRepoAdmin, notFound, seesPrivate, type Who } from './access.ts';
 import { type Jobs, mayUseGroup } from './jobs.ts';
-import type { Org, Repo, Runner, RunnerGroup } from './model.ts';
+import { needEnterprise } from './enterprises.ts';
+import type { Enterprise, Org, Repo, Runner, RunnerGroup } from './model.ts';
 import { listed } from './paging.ts';
 import * as render from './render.ts';
 import { needOrgNamed, needRepo } from './rest-accounts.ts';
@@ -53,10 +54,50 @@ export function runnerRoutes(api: Routes, world: World, jobs: Jobs): void {
   inOrg('DELETE', '/runners/:id', 'write', (org, ask) => removeRunner(jobs, oneRunner(world, `o${org.id}`, ask)));
   inRepo('DELETE', '/runners/:id', 'write', (repo, ask) => removeRunner(jobs, oneRunner(world, `r${repo.id}`, ask)));
   groupRoutes(inOrg, world, jobs);
+  enterpriseRunnerRoutes(api, world, jobs);
   api.on('GET', '/repos/:owner/:repo/actions/jobs/:id', async (ask) => {
     const repo = needRepo(world, await identify(world, ask), ask);
     const job = world.state.jobs[ask.params['id'] as string];
     return job?.repositoryId === repo.id ? { status: 200, body: render.workflowJob(world, job) } : notFound();
+  });
+}
+
+/** The same for an enterprise, as far as anything here needs it: by classic personal access token alone. */
+function enterpriseRunnerRoutes(api: Routes, world: World, jobs: Jobs): void {
+  const on = (method: string, path: string, handle: (enterprise: Enterprise, ask: Ask) => Answer): void => {
+    api.on(method, `/enterprises/:enterprise/actions${path}`, async (ask) =>
+      handle(needEnterprise(world, await identify(world, ask), ask.params['enterprise']), ask),
+    );
+  };
+  const scope = ({ id }: Enterprise): string => `e${id}`;
+  on('POST', '/runners/registration-token', (e) => registrationToken(world, scope(e)));
+  on('GET', '/runners', (e, ask) => runnersIn(world, ask, scope(e)));
+  on('GET', '/runners/:id', (e, ask) => ({ status: 200, body: render.runner(world, oneRunner(world, scope(e), ask)) }));
+  on('DELETE', '/runners/:id', (e, ask) => removeRunner(jobs, oneRunner(world, scope(e), ask)));
+  const show = (e: Enterprise, group: RunnerGroup) => render.enterpriseRunnerGroup(world, e, group);
+  const changed = (): void => {
+    world.save();
+    jobs.match();
+  };
+  on('GET', '/runner-groups', (e, ask) =>
+    listed(world, ask, 'runner_groups', world.runnerGroups(e.id), (group) => show(e, group)),
+  );
+  on('POST', '/runner-groups', (e, ask) => {
+    const group = createGroup(world, { id: e.id, login: e.slug, plan: 'team' }, ask);
+    changed();
+    return { status: 201, body: show(e, group) };
+  });
+  const path = '/runner-groups/:id';
+  on('GET', path, (e, ask) => ({ status: 200, body: show(e, oneGroup(world, e, ask)) }));
+  on('PATCH', path, (e, ask) => {
+    const group = oneGroup(world, e, ask);
+    changeGroup(world, { id: e.id, login: e.slug }, group, parseGroup(ask));
+    changed();
+    return { status: 200, body: show(e, group) };
+  });
+  on('DELETE', path, (e, ask) => {
+    deleteGroup(world, oneGroup(world, e, ask));
+    return { status: 204 };
   });
 }
 
@@ -175,11 +216,11 @@ function parseGroup(ask: Ask): Group {
     : fail(422, 'Invalid request.', { errors: wanted.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`) });
 }
 
-function oneGroup(world: World, org: Org, ask: Ask): RunnerGroup {
+function oneGroup(world: World, org: { id: number }, ask: Ask): RunnerGroup {
   return world.runnerGroups(org.id).find((g) => String(g.id) === ask.params['id']) ?? notFound();
 }
 
-function createGroup(world: World, org: Org, ask: Ask): RunnerGroup {
+function createGroup(world: World, org: Pick<Org, 'id' | 'login' | 'plan'>, ask: Ask): RunnerGroup {
   if (org.login === 'org-apply-500') fail(500, 'Server Error');
   if (org.plan === 'free') fail(403, 'Your organization’s plan does not include additional runner groups.');
   const wanted = parseGroup(ask);
@@ -200,7 +241,7 @@ function createGroup(world: World, org: Org, ask: Ask): RunnerGroup {
   return group;
 }
 
-function changeGroup(world: World, org: Org, group: RunnerGroup, wanted: Group): void {
+function changeGroup(world: World, org: Pick<Org, 'id' | 'login'>, group: RunnerGroup, wanted: Group): void {
   const { name } = wanted;
   const taken = name !== undefined && world.runnerGroups(org.id).some((g) => g.id !== group.id && same(g.name, name));
   if (taken) fail(409, `Runner group with name '${name}' already exists.`);
@@ -220,7 +261,8 @@ function deleteGroup(world: World, group: RunnerGroup): void {
   if (group.default) fail(422, 'The default runner group cannot be deleted.');
   delete world.state.runnerGroups[`${group.orgId}:${group.id}`];
   for (const held of [...Object.values(world.state.scaleSets), ...Object.values(world.state.runners)]) {
-    if (held.scope === `o${group.orgId}` && held.runnerGroupId === group.id) held.runnerGroupId = 1;
+    if (/^[oe]/.test(held.scope) && held.scope.slice(1) === String(group.orgId) && held.runnerGroupId === group.id)
+      held.runnerGroupId = 1;
   }
   world.save();
 }

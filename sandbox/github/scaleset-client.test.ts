@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { ids, startGithub } from './index.ts';
+import { type Github, ids, startGithub } from './index.ts';
 
 const folder = fileURLToPath(new URL('./scaleset-client/', import.meta.url));
 
@@ -10,9 +10,10 @@ const folder = fileURLToPath(new URL('./scaleset-client/', import.meta.url));
 test.each([
   { scope: 'tinyland-inc', installation: ids.installations.tinyland, repository: 'tinyland-inc/lab' },
   { scope: 'JessSullivan/cmux', installation: ids.installations.jess, repository: 'JessSullivan/cmux' },
+  { scope: 'enterprises/big-enterprise', token: 'olive-operator', repository: 'big-data/lake' },
 ])(
   'GitHub’s own Go client registers, listens, runs a job and leaves, for $scope',
-  async ({ scope, installation, repository }) => {
+  async ({ scope, repository, ...by }) => {
     const github = await startGithub({ port: 0, pollSeconds: 1 });
     try {
       const env = {
@@ -20,10 +21,8 @@ test.each([
         SCALESET_GITHUB_URL: github.url,
         SCALESET_SCOPE: scope,
         SCALESET_REPOSITORY: repository,
-        SCALESET_APP_ID: String(github.app.id),
-        SCALESET_INSTALLATION_ID: String(installation),
-        SCALESET_PRIVATE_KEY: github.app.privateKeyPem,
         SCALESET_NAME: 'nix',
+        ...credentialsOf(github, by),
       };
       const { stdout } = await promisify(execFile)('go', ['test', '-count=1', './...'], { cwd: folder, env }).catch(
         (error: Error & { stdout?: string }) => {
@@ -38,3 +37,16 @@ test.each([
   },
   300_000,
 );
+
+/** An App's installation, or an owner's classic token where no App may act. */
+function credentialsOf(github: Github, by: { installation?: number; token?: string }): Record<string, string> {
+  if (by.token !== undefined) {
+    const scopes = ['manage_runners:enterprise'];
+    return { SCALESET_TOKEN: github.personalToken(by.token, { scopes }) };
+  }
+  return {
+    SCALESET_APP_ID: String(github.app.id),
+    SCALESET_INSTALLATION_ID: String(by.installation),
+    SCALESET_PRIVATE_KEY: github.app.privateKeyPem,
+  };
+}

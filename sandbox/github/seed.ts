@@ -1,10 +1,19 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import type { App, Installation, Org, Permissions, Repo, State, User } from './model.ts';
+import type { App, Enterprise, Installation, Org, Permissions, Repo, State, User } from './model.ts';
 
 /** Ids that tests and the portal's own demo data may name. */
 export const ids = {
   users: { jess: 1001, ada: 1002, sam: 1003, mallory: 1004, olive: 1005 },
-  orgs: { tinyland: 2001, malloryLabs: 2002, apply500: 2003, slow: 2004, free: 2005 },
+  orgs: {
+    tinyland: 2001,
+    malloryLabs: 2002,
+    apply500: 2003,
+    slow: 2004,
+    free: 2005,
+    bigApps: 2006,
+    bigData: 2007,
+  },
+  enterprises: { big: 2901 },
   repos: {
     cmux: 3001,
     dotfiles: 3002,
@@ -17,6 +26,8 @@ export const ids = {
     apply500App: 3031,
     slowApp: 3041,
     freeApp: 3051,
+    bigWeb: 3061,
+    bigLake: 3071,
   },
   app: 12345,
   installations: { tinyland: 67890, jess: 67891 },
@@ -38,6 +49,7 @@ export interface Seed {
   users: { id: number; login: string; name: string }[];
   orgs: { id: number; login: string; name: string; plan?: Org['plan']; admins: number[]; members?: number[] }[];
   repos: { id: number; name: string; ownerId: number; private?: boolean }[];
+  enterprises?: { id: number; slug: string; name: string; ownerIds: number[]; orgIds: number[] }[];
   installations: { id: number; accountId: number; selection: 'all' | 'selected'; repositoryIds?: number[] }[];
   app: { id: number; ownerId: number };
 }
@@ -59,7 +71,7 @@ export const demoSeed: Seed = {
       members: [ids.users.sam],
     },
     { id: ids.orgs.malloryLabs, login: 'mallory-labs', name: 'Mallory Labs', admins: [ids.users.mallory] },
-    // The last three fail on purpose, so that a person can see the portal's error paths too.
+    // These three fail on purpose, so that a person can see the portal's error paths too.
     { id: ids.orgs.apply500, login: 'org-apply-500', name: 'Runner groups answer 500', admins: [ids.users.ada] },
     { id: ids.orgs.slow, login: 'org-slow', name: 'Answers after three seconds', admins: [ids.users.ada] },
     {
@@ -68,6 +80,17 @@ export const demoSeed: Seed = {
       name: 'No runner groups in its plan',
       plan: 'free',
       admins: [ids.users.ada],
+    },
+    { id: ids.orgs.bigApps, login: 'big-apps', name: 'Apps of Big Enterprise', admins: [ids.users.olive] },
+    { id: ids.orgs.bigData, login: 'big-data', name: 'Data of Big Enterprise', admins: [ids.users.olive] },
+  ],
+  enterprises: [
+    {
+      id: ids.enterprises.big,
+      slug: 'big-enterprise',
+      name: 'Big Enterprise',
+      ownerIds: [ids.users.olive],
+      orgIds: [ids.orgs.bigApps, ids.orgs.bigData],
     },
   ],
   repos: [
@@ -82,6 +105,8 @@ export const demoSeed: Seed = {
     { id: ids.repos.apply500App, name: 'app', ownerId: ids.orgs.apply500, private: true },
     { id: ids.repos.slowApp, name: 'app', ownerId: ids.orgs.slow, private: true },
     { id: ids.repos.freeApp, name: 'app', ownerId: ids.orgs.free, private: true },
+    { id: ids.repos.bigWeb, name: 'web', ownerId: ids.orgs.bigApps, private: true },
+    { id: ids.repos.bigLake, name: 'lake', ownerId: ids.orgs.bigData, private: true },
   ],
   installations: [
     { id: ids.installations.tinyland, accountId: ids.orgs.tinyland, selection: 'all' },
@@ -128,6 +153,7 @@ export function freshState(seed: Seed, now: Date): State {
         createdAt,
       })),
     ),
+    enterprises: byId((seed.enterprises ?? []).map((e): Enterprise => ({ ...e, createdAt }))),
     apps: byId([app]),
     installations: byId(
       seed.installations.map((i): Installation => ({

@@ -285,6 +285,7 @@ async function visitAll(github: Github, answers: RestAnswer[]): Promise<void> {
     await call('DELETE', `${where}/actions/runners/${runner.id}`, robot);
     delete github.state.runners[runner.id];
   }
+  await visitEnterprise(github, call);
   const job = github.queueJob({ repository: 'tinyland-inc/lab', labels: ['nix'] });
   await call('GET', `/repos/tinyland-inc/lab/actions/jobs/${job.id}`, robot);
   await control(`/jobs/${job.id}/cancel`, {});
@@ -321,6 +322,31 @@ async function visitAll(github: Github, answers: RestAnswer[]): Promise<void> {
   await call('DELETE', `/app/installations/${ids.installations.jess}`, app);
   await call('DELETE', '/installation/token', robot);
   await call('GET', '/nowhere', app);
+}
+
+type Call = (method: string, path: string, authorization?: string, body?: unknown) => Promise<Record<string, unknown>>;
+
+/** By an owner's classic token, and refused to every other. */
+async function visitEnterprise(github: Github, call: Call): Promise<void> {
+  const scopes = ['manage_runners:enterprise', 'read:enterprise'];
+  const token = (login: string, more: object = { scopes }) => `Bearer ${github.personalToken(login, more)}`;
+  const olive = token('olive-operator');
+  const where = '/enterprises/big-enterprise/actions';
+  await call('POST', `${where}/runners/registration-token`, olive);
+  const group = await call('POST', `${where}/runner-groups`, olive, { name: 'g', visibility: 'all' });
+  const path = `${where}/runner-groups/${group['id'] as number}`;
+  await call('PATCH', path, olive, { name: 'h' });
+  await call('GET', path, olive);
+  const others = [token('mallory'), token('olive-operator', { fineGrained: true }), undefined];
+  for (const who of [olive, `Bearer ${github.userToken('olive-operator')}`, ...others])
+    await call('GET', `${where}/runner-groups`, who);
+  await call('DELETE', path, olive);
+  const scope = `e${ids.enterprises.big}`;
+  const runner = { id: 600_000, name: 'r-e', scaleSetId: 0, scope, runnerGroupId: 1, token: 't', online: true };
+  github.state.runners[runner.id] = { ...runner, jobId: null, createdAt: new Date().toISOString() };
+  await call('GET', `${where}/runners`, olive);
+  await call('GET', `${where}/runners/${runner.id}`, olive);
+  await call('DELETE', `${where}/runners/${runner.id}`, olive);
 }
 
 /** A runner that came from nowhere asks for its job, as the program on a machine does. */

@@ -196,6 +196,7 @@ export function renamedEvent(
 export function jobEvents(world: World, job: Job, action: 'queued' | 'in_progress' | 'completed'): Event[] {
   const repo = world.state.repos[job.repositoryId] as Repo;
   const org = world.state.orgs[repo.ownerId];
+  const enterprise = world.enterpriseOf(repo.ownerId);
   const listening = Object.values(world.state.installations).filter(
     (i) =>
       i.accountId === repo.ownerId &&
@@ -214,6 +215,7 @@ export function jobEvents(world: World, job: Job, action: 'queued' | 'in_progres
       workflow_job: render.workflowJob(world, job),
       repository: { ...render.repository(world, repo), custom_properties: {} },
       ...(org ? { organization: render.orgSimple(world, org) } : {}),
+      ...(enterprise ? { enterprise: render.enterprise(world, enterprise) } : {}),
       sender: render.simpleUser(world, world.account(job.senderId)),
       installation: render.installationLite(installation),
     },

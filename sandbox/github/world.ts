@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Kept } from '#sandbox/stand-in/index.ts';
-import type { App, Installation, Level, Org, Repo, RunnerGroup, State, User } from './model.ts';
+import type { App, Enterprise, Installation, Level, Org, Repo, RunnerGroup, State, User } from './model.ts';
 
 /**
  * The state with the questions every route asks of it. Changes go through `state` and then `save()`.
@@ -77,6 +77,14 @@ export class World {
     return Object.values(this.state.orgs).find((o) => same(o.login, login));
   }
 
+  enterprise(slug: string): Enterprise | undefined {
+    return Object.values(this.state.enterprises).find((e) => same(e.slug, slug));
+  }
+
+  enterpriseOf(orgId: number): Enterprise | undefined {
+    return Object.values(this.state.enterprises).find((e) => e.orgIds.includes(orgId));
+  }
+
   /** The user or organization with this id: what may own a repository or an installation. */
   account(id: number): User | Org {
     const found = this.state.orgs[id] ?? this.state.users[id];
@@ -121,7 +129,7 @@ export class World {
     return installation.selection === 'all' ? owned : owned.filter((r) => installation.repositoryIds.includes(r.id));
   }
 
-  /** Group 1 is "Default" in every organization and cannot be made or deleted. */
+  /** Group 1 is "Default" in every organization and enterprise and cannot be made or deleted. */
   runnerGroups(orgId: number): RunnerGroup[] {
     const key = `${orgId}:1`;
     this.state.runnerGroups[key] ??= {

@@ -25,6 +25,14 @@ export type Client = {
   call<T extends z.ZodType>(route: string, schema: T, ask: Ask): Promise<z.output<T>>;
   /** The checked answer, or null where it is absent. */
   find<T extends z.ZodType>(route: string, schema: T, ask: Ask): Promise<z.output<T> | null>;
+  /** The same with what GitHub says of the asker in its headers. */
+  look<T extends z.ZodType>(
+    route: string,
+    schema: T,
+    ask: Ask,
+  ): Promise<{ data: z.output<T>; headers: Record<string, string | undefined> }>;
+  /** The one question that REST has no answer to. What it refuses is in the answer. */
+  graphql<T extends z.ZodType>(schema: T, ask: Ask): Promise<z.output<T>>;
   /** All items of all pages. */
   all<T extends z.ZodType, Item>(
     route: string,
@@ -34,7 +42,7 @@ export type Client = {
   ): Promise<Item[]>;
 };
 
-export type Params = Record<string, string | number | boolean>;
+export type Params = Record<string, string | number | boolean | Record<string, string>>;
 
 export const pageSize = 100;
 /** 10,000 of anything is more than a person or an organization has; a forge that gives more gives pages without end. */
@@ -53,6 +61,11 @@ export function apiBaseUrl(baseUrl: string): string {
   const url = new URL(baseUrl);
   const hosted = url.hostname === 'github.com' || url.hostname.endsWith('.ghe.com');
   return hosted ? `${url.protocol}//api.${url.host}` : `${url.origin}/api/v3`;
+}
+
+/** Beside REST and not under it: https://docs.github.com/en/graphql/guides/forming-calls-with-graphql, "The GraphQL endpoint" */
+function graphqlBaseUrl(baseUrl: string): string {
+  return apiBaseUrl(baseUrl).replace(/\/api\/v3$/, '/api');
 }
 
 export function githubClient(connection: ForgeConnectionValue): Client {
@@ -78,23 +91,23 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     });
   }
 
-  async function send(route: string, ask: Ask): Promise<unknown> {
+  async function send(route: string, ask: Ask): Promise<Answer> {
     const { as, signal } = ask;
     const params = { ...ask.params, request: { signal } };
     if ('app' in as) {
       if (!asApp) throw notAnAppError(connection.id);
-      return dataOf(await asApp.request(route, params));
+      return answerOf(await asApp.request(route, params));
     }
     if ('user' in as) {
-      return dataOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${as.user}` } }));
+      return answerOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${as.user}` } }));
     }
-    if ('nobody' in as) return dataOf(await anonymous.request(route, params));
+    if ('nobody' in as) return answerOf(await anonymous.request(route, params));
     const token = await tokens.get(as.installation, signal);
-    return dataOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${token}` } }));
+    return answerOf(await anonymous.request(route, { ...params, headers: { authorization: `Bearer ${token}` } }));
   }
 
   /** A 401 to an installation's token is answered once with a new one: keys are replaced and tokens ended in mid-work. */
-  async function sendFresh(route: string, ask: Ask): Promise<unknown> {
+  async function sendFresh(route: string, ask: Ask): Promise<Answer> {
     try {
       return await send(route, ask);
     } catch (error) {
@@ -104,25 +117,39 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     }
   }
 
-  async function find<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
-    let data: unknown;
+  async function findAnswer<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
+    let answer: Answer;
     try {
-      data = await sendFresh(route, ask);
+      answer = await sendFresh(route, ask);
     } catch (error) {
       ask.signal?.throwIfAborted();
       const refusal = refusalOf(error);
       if (refusal && limitMs(refusal) === null && (ask.absent ?? isNotFound)(refusal)) return null;
       throw callError(error, connection.baseUrl, ask);
     }
-    const parsed = schema.safeParse(data);
-    if (parsed.success) return parsed.data;
+    const parsed = schema.safeParse(answer.data);
+    if (parsed.success) return { data: parsed.data, headers: answer.headers };
     throw nonsenseError(connection.baseUrl, route, parsed.error);
   }
 
-  async function call<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
-    const found = await find(route, schema, ask);
+  async function find<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
+    const found = await findAnswer(route, schema, ask);
+    return found && found.data;
+  }
+
+  async function look<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
+    const found = await findAnswer(route, schema, ask);
     if (found === null) throw notFoundError(ask.about);
     return found;
+  }
+
+  async function call<T extends z.ZodType>(route: string, schema: T, ask: Ask) {
+    return (await look(route, schema, ask)).data;
+  }
+
+  async function graphql<T extends z.ZodType>(schema: T, ask: Ask) {
+    const params = { ...ask.params, baseUrl: graphqlBaseUrl(connection.baseUrl) };
+    return call('POST /graphql', schema, { ...ask, params });
   }
 
   async function all<T extends z.ZodType, Item>(
@@ -141,15 +168,17 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     throw nonsenseError(connection.baseUrl, route, 'pages without end');
   }
 
-  return { hasApp: app !== undefined, call, find, all };
+  return { hasApp: app !== undefined, call, find, look, graphql, all };
 }
 
 function isNotFound(refusal: Refusal): boolean {
   return refusal.status === 404;
 }
 
-function dataOf(response: { data: unknown }): unknown {
-  return response.data;
+type Answer = { data: unknown; headers: Record<string, string | undefined> };
+
+function answerOf({ data, headers }: { data: unknown; headers: object }): Answer {
+  return { data, headers: headers as Answer['headers'] };
 }
 
 type Minted = { token: string; endsAtMs: number };

@@ -171,8 +171,8 @@ export function levelError(level: ScopeLevel): AppError {
     screen:
       level === 'enterprise'
         ? {
-            happened: 'GitHub lets no App register runners for an enterprise.',
-            todo: 'Enrol its organizations one by one.',
+            happened: 'GitHub lets no App and no fine-grained token register runners for an enterprise.',
+            todo: 'An owner of the enterprise must make a classic token; or enrol its organizations one by one.',
           }
         : { happened: `GitHub has no level ${level}.`, todo: 'Choose an organization or a repository.' },
   });
@@ -186,10 +186,10 @@ export function credentialError(path: string): AppError {
   });
 }
 
-/** What only the forges have that give access tokens. */
+/** Below an enterprise GitHub is reached by Apps alone. */
 export function tokenError(): AppError {
   return new AppError('invalid', {
-    log: 'an access token was offered to GitHub',
+    log: 'an access token was offered to GitHub for a scope that an App serves',
     screen: { happened: 'This GitHub scope is enrolled with an App, not with an access token.' },
   });
 }

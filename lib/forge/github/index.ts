@@ -2,16 +2,16 @@
  * GitHub: github.com, *.ghe.com and Enterprise Server, by its REST API (version 2022-11-28) and one GitHub App.
  *
  * A person's part (sign-in.ts, scopes.ts) is asked with that person's token, the platform's part (observe.ts) by the App.
- * All requests go through client.ts, whose errors are errors.ts. Enterprise scope is refused: no App may register runners
- * there, and a classic token that could is power over the whole enterprise.
+ * All requests go through client.ts, whose errors are errors.ts. An enterprise is reached by an owner's classic token
+ * (token.ts), since no App may register runners there; the token is power over all its runners, so operators enter it.
  */
 import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { type Client, githubClient } from './client.ts';
 import { githubObserver } from './observe.ts';
-import { tokenError } from './errors.ts';
 import { AppItself } from './schema.ts';
 import { githubScopes } from './scopes.ts';
 import { githubSignIn } from './sign-in.ts';
+import { checkToken, tokenAdvice } from './token.ts';
 import { githubWebhooks } from './webhook.ts';
 
 export { githubWebhooks } from './webhook.ts';
@@ -19,7 +19,7 @@ export { githubWebhooks } from './webhook.ts';
 export function githubForge(connection: ForgeConnectionValue): Forge {
   const client = githubClient(connection);
   const installUrl = installUrlOf(connection, client);
-  const scopes = githubScopes(client, installUrl);
+  const scopes = githubScopes(client, connection, installUrl);
   return {
     kind: 'github',
     installUrl,
@@ -28,10 +28,8 @@ export function githubForge(connection: ForgeConnectionValue): Forge {
     findScope: scopes.find,
     listMembershipScopes: scopes.memberships,
     ...githubObserver(client),
-    checkToken: () => Promise.reject(tokenError()),
-    tokenAdvice() {
-      throw tokenError();
-    },
+    checkToken: (input) => checkToken(client, input),
+    tokenAdvice: (scopesFor) => tokenAdvice(connection, scopesFor),
     runners: null,
     ensureWebhook: unsupported,
     removeWebhook: unsupported,

@@ -6,11 +6,13 @@ import type { Client } from './client.ts';
 import { credentialError, levelError, type Refusal } from './errors.ts';
 import { missingPermissions } from './choice.ts';
 import { findInstallation } from './scopes.ts';
+import { findEnterprise, mayManageRunners, missingScopes, tokenSaid } from './token.ts';
 import { Installation, Repository, RunnerGroup as GroupSchema, RunnerGroupPage } from './schema.ts';
 
-/** What the reconciler asks and does, by the App's own credentials. */
+/** What the reconciler asks and does, by the App's own credentials; at an enterprise by a token. */
 export function githubObserver(client: Client) {
   async function observeScope(input: AtScope): Promise<ScopeObservation> {
+    if (input.level === 'enterprise') return observeEnterprise(client, input);
     if (input.level !== 'organization' && input.level !== 'repository') throw levelError(input.level);
     const installation = await currentInstallation(input);
     // A name may be another account's by now; an id never is.
@@ -67,7 +69,7 @@ export function githubObserver(client: Client) {
 
   async function findGroup(input: AtScope & { name: string }): Promise<GroupSchema | null> {
     const all = await client.all(
-      'GET /orgs/{org}/actions/runner-groups',
+      `GET ${groupsOf(input)}`,
       RunnerGroupPage,
       (page) => page.runner_groups,
       groupAsk(input),
@@ -89,7 +91,7 @@ export function githubObserver(client: Client) {
       visibility: 'all',
       allows_public_repositories: false,
     };
-    const after = await client.call('PATCH /orgs/{org}/actions/runner-groups/{runner_group_id}', GroupSchema, {
+    const after = await client.call(`PATCH ${groupsOf(input)}/{runner_group_id}`, GroupSchema, {
       ...ask,
       params,
     });
@@ -101,7 +103,7 @@ export function githubObserver(client: Client) {
   ): Promise<{ change: 'created'; id: string; name: string } | Unsupported> {
     const ask = groupAsk(input);
     const params = { ...ask.params, name: input.name, visibility: 'all', allows_public_repositories: false };
-    const group = await client.find('POST /orgs/{org}/actions/runner-groups', GroupSchema, {
+    const group = await client.find(`POST ${groupsOf(input)}`, GroupSchema, {
       ...ask,
       params,
       absent: isOutsidePlan,
@@ -119,13 +121,13 @@ export function githubObserver(client: Client) {
     async removeRunnerGroup(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
       const ask = groupAsk(input);
       const params = { ...ask.params, runner_group_id: input.id };
-      const group = await client.find('GET /orgs/{org}/actions/runner-groups/{runner_group_id}', GroupSchema, {
+      const group = await client.find(`GET ${groupsOf(input)}/{runner_group_id}`, GroupSchema, {
         ...ask,
         params,
       });
       if (!group) return { change: null };
       assertOurs(group.name);
-      await client.find('DELETE /orgs/{org}/actions/runner-groups/{runner_group_id}', z.unknown(), { ...ask, params });
+      await client.find(`DELETE ${groupsOf(input)}/{runner_group_id}`, z.unknown(), { ...ask, params });
       return { change: 'removed' };
     },
   };
@@ -139,9 +141,19 @@ function pathOf(installation: Installation, { level, path }: AtScope): string {
   return level === 'organization' ? installation.account.login : path;
 }
 
+function groupsOf({ level }: AtScope): string {
+  return level === 'enterprise' ? '/enterprises/{org}/actions/runner-groups' : '/orgs/{org}/actions/runner-groups';
+}
+
 function groupAsk(input: AtScope) {
-  const { path, signal } = input;
-  return { as: { installation: installationOf(input) }, signal, about: path, params: { org: path } };
+  const { path, signal, level } = input;
+  const as = level === 'enterprise' ? { user: tokenOf(input) } : { installation: installationOf(input) };
+  return { as, signal, about: path, params: { org: path } };
+}
+
+function tokenOf({ credential, level }: AtScope): string {
+  if (credential.kind === 'token') return credential.token;
+  throw levelError(level);
 }
 
 function installationOf({ credential, path }: AtScope): string {
@@ -161,6 +173,44 @@ function portGroup(group: GroupSchema): RunnerGroup {
 function isOutsidePlan({ status, message }: Refusal): boolean {
   if (status === 404) return true;
   return status === 403 && !/not accessible by integration|suspended/i.test(message);
+}
+
+/** Looks with the token, and says the first thing that it cannot do. What it may not see is not therefore gone. */
+async function observeEnterprise(client: Client, input: AtScope): Promise<ScopeObservation> {
+  const { path, scopeId, signal } = input;
+  const token = tokenOf(input);
+  const said = await tokenSaid(client, token, signal).catch(nullIf('unauthenticated'));
+  const seen = (problem: ScopeProblem | null, at = path, exists = false): ScopeObservation => ({
+    exists,
+    path: at,
+    problem,
+    tokenExpiresAt: said?.expiresAt ?? null,
+    installation: null,
+    runnerGroups: problem === null,
+  });
+  if (!said)
+    return seen({ reason: 'TokenEnded', message: `GitHub no longer knows the token of ${path}. Enter a new one.` });
+  const missing = missingScopes(said.scopes);
+  if (missing.length > 0) {
+    const message = `The token of ${path} lacks ${missing.join(', ')}. Enter a classic token that has them.`;
+    return seen({ reason: 'TokenScopeMissing', message });
+  }
+  const enterprise = await findEnterprise(client, { token, slug: path, id: scopeId, signal });
+  if (!enterprise) {
+    const message = `The enterprise ${path} no longer exists, or ${said.user.login} does not belong to it any more.`;
+    return seen({ reason: 'ScopeGone', message });
+  }
+  const { slug } = enterprise;
+  if (await mayManageRunners(client, { token, slug, signal })) return seen(null, slug, true);
+  const message = `${said.user.login}, whose token serves ${slug}, may not manage its runners. Enter a token of an owner.`;
+  return seen({ reason: 'RoleMissing', message }, slug, true);
+}
+
+function nullIf(code: AppError['code']) {
+  return (error: unknown): null => {
+    if (error instanceof AppError && error.code === code) return null;
+    throw error;
+  };
 }
 
 function assertOurs(name: string): void {

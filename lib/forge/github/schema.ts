@@ -50,6 +50,23 @@ export const Installation = z.object({
 });
 export type Installation = z.infer<typeof Installation>;
 
+/** `databaseId` is what REST and webhooks call the enterprise's id. */
+export const Enterprise = z
+  .object({ databaseId: Id, slug: Text, name: Text, viewerIsAdmin: z.boolean().catch(false) })
+  .transform(({ databaseId: id, slug, name, viewerIsAdmin }) => ({ id, slug, name, viewerIsAdmin }));
+export type Enterprise = z.infer<typeof Enterprise>;
+
+/** GraphQL answers 200 to what it refuses, and says so beside what it could answer. */
+export const EnterpriseAnswer = z.object({
+  data: z
+    .object({
+      enterprise: Enterprise.nullish(),
+      viewer: z.object({ enterprises: z.object({ nodes: z.array(Enterprise.nullable()) }) }).nullish(),
+    })
+    .nullish(),
+  errors: z.array(z.object({ type: Text.catch('UNKNOWN'), message: Text })).default([]),
+});
+
 export const AppItself = z.object({ html_url: z.url() });
 
 export const AppOfOwner = z.object({ id: Id, slug: Text, html_url: z.url(), owner: Account });

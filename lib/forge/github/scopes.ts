@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
-import type { AsUser, Forge, MembershipScope, ScopeChoice, ScopeRole } from '../port.ts';
+import type { AsUser, Forge, ForgeConnectionValue, MembershipScope, ScopeChoice, ScopeRole } from '../port.ts';
 import { membershipRole, organizationChoice, repositoryChoice, repositoryRole } from './choice.ts';
 import { type Client, pageSize } from './client.ts';
 import { levelError, notFoundError, type Refusal } from './errors.ts';
+import { findEnterpriseScope } from './token.ts';
 import {
   Installation,
   InstallationPage,
@@ -24,13 +25,14 @@ type Found = ScopeChoice & { role: ScopeRole };
 type Listing = AsUser & { query?: string | undefined; cursor?: string | undefined };
 
 /** What a person has a say in, asked with that person's own token. */
-export function githubScopes(client: Client, installUrl: Forge['installUrl']) {
+export function githubScopes(client: Client, connection: ForgeConnectionValue, installUrl: Forge['installUrl']) {
   return {
     async list(input: Listing): Promise<Listed> {
       return listScopes(client, await installUrl(input), input);
     },
     async find(input: AsUser & { level: ScopeLevel; path: string }): Promise<Found> {
       const { level } = input;
+      if (level === 'enterprise') return findEnterpriseScope(client, connection, input);
       if (level !== 'organization' && level !== 'repository') throw levelError(level);
       const find = level === 'organization' ? findOrganization : findRepository;
       return find(client, await installUrl(input), input);

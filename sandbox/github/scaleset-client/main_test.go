@@ -32,6 +32,18 @@ func env(t *testing.T, name string) string {
 
 func newClient(t *testing.T) *scaleset.Client {
 	t.Helper()
+	// An enterprise knows no App.
+	if token := os.Getenv("SCALESET_TOKEN"); token != "" {
+		client, err := scaleset.NewClientWithPersonalAccessToken(scaleset.NewClientWithPersonalAccessTokenConfig{
+			GitHubConfigURL:     env(t, "SCALESET_GITHUB_URL") + "/" + env(t, "SCALESET_SCOPE"),
+			PersonalAccessToken: token,
+			SystemInfo:          scaleset.SystemInfo{System: "sandbox-test", Subsystem: "listener"},
+		}, scaleset.WithRetryMax(1), scaleset.WithRetryWaitMax(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client
+	}
 	installation, err := strconv.ParseInt(env(t, "SCALESET_INSTALLATION_ID"), 10, 64)
 	if err != nil {
 		t.Fatal(err)
