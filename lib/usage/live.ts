@@ -21,7 +21,11 @@ export type LivePool = {
 export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): Promise<LivePool[]> {
   const where = enrollmentId === undefined ? {} : { enrollmentId };
   const [pools, jobs] = await Promise.all([
-    ctx.db.enrollmentPool.findMany({ where, orderBy: { scaleSetName: 'asc' } }),
+    ctx.db.enrollmentPool.findMany({
+      where,
+      orderBy: { scaleSetName: 'asc' },
+      include: { enrollment: { select: { connection: { select: { kind: true } } } } },
+    }),
     ctx.db.job.findMany({
       where: { ...where, state: { in: ['queued', 'running'] } },
       select: { scaleSetName: true, state: true },
@@ -30,7 +34,9 @@ export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): P
   return pools.map((row) => {
     const count = (state: string) =>
       jobs.filter((job) => job.scaleSetName === row.scaleSetName && job.state === state).length;
-    const busy = Math.min(count('running'), row.runningRunners);
+    // A runner of GitLab's exists for its job alone; elsewhere the forge tells which of them have one.
+    const isJobsOwn = row.enrollment.connection.kind === 'gitlab';
+    const busy = isJobsOwn ? row.runningRunners : Math.min(count('running'), row.runningRunners);
     return {
       pool: row.poolName,
       label: row.scaleSetName,

@@ -119,11 +119,12 @@ describe('what the watch tells', () => {
   type Told = Pick<Change, 'kind' | 'deleted' | 'object'>;
 
   /** As the worker hears it. */
-  function teller(): { tell: (change: Told) => void; failures: unknown[] } {
+  function teller(pods: Observed[] = []): { tell: (change: Told) => void; failures: unknown[] } {
     const listeners: ((change: Change) => void)[] = [];
     const failures: unknown[] = [];
     const view = {
       onChange: (listener: (change: Change) => void) => listeners.push(listener),
+      all: () => pods,
     } as unknown as ClusterView;
     keepPoolCounts(view, { now: () => at(100), monotonicMs: () => 0 }, (error) => failures.push(error));
     const tell = (change: Told) => listeners.forEach((listener) => listener(change as Change));
@@ -159,6 +160,30 @@ describe('what the watch tells', () => {
     });
     const expected = { currentRunners: 4, pendingRunners: 1, runningRunners: 2, failedRunners: 1, observedAt: at(100) };
     expect(row).toMatchObject(expected);
+    expect(failures).toEqual([]);
+  });
+
+  test('where no controller counts, the pods of a pool are counted; ARC’s own are its own to count', async () => {
+    const arc = { labels: { 'actions-ephemeral-runner': 'True' } };
+    const pods = [
+      pod(running, { uid: 'a' }),
+      pod(running, { uid: 'b' }),
+      pod({ phase: 'Pending' }, { uid: 'c' }),
+      pod({ phase: 'Failed' }, { uid: 'd' }),
+      pod(over(1), { uid: 'e' }),
+      pod(running, { uid: 'f', labels: { 'flywheel.dev/enrollment': 'another' } }),
+      pod(running, { uid: 'g', ...arc }),
+    ];
+    const { tell, failures } = teller(pods);
+    const at0 = { currentRunners: 0, pendingRunners: 0, runningRunners: 0, failedRunners: 0 };
+    await unsafeDb().enrollmentPool.update({ where: { scaleSetName: acme.scaleSetName }, data: at0 });
+    tell({ kind: 'Pod', deleted: false, object: pod(running, arc) });
+    tell({ kind: 'Pod', deleted: false, object: pods[0] as Observed });
+    const row = await eventually('the counts', async () => {
+      const found = await unsafeDb().enrollmentPool.findUnique({ where: { scaleSetName: acme.scaleSetName } });
+      return found && found.currentRunners > 0 ? found : undefined;
+    });
+    expect(row).toMatchObject({ currentRunners: 3, pendingRunners: 1, runningRunners: 2, failedRunners: 1 });
     expect(failures).toEqual([]);
   });
 });

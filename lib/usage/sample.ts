@@ -86,9 +86,61 @@ async function keepCounts(set: Observed, now: Date): Promise<void> {
   });
 }
 
-/** What the watch tells of runner sets goes to the pages; a pod that ends gives its last reading at once. */
+/** ARC's own runner pods, which it counts itself (resourcebuilder.go of ARC 0.14.2). */
+const arcPodLabel = 'actions-ephemeral-runner';
+const gatherMs = 250;
+
+type CountedPool = { tenant: string; enrollment: string; pool: string };
+
+function countedPool(pod: Observed): CountedPool | null {
+  const labels = pod.metadata.labels ?? {};
+  const [tenant, enrollment, pool] = [labels[tenantLabel], labels[enrollmentLabel], labels[poolLabel]];
+  if (!tenant || !enrollment || !pool || labels[arcPodLabel] !== undefined) return null;
+  return { tenant, enrollment, pool };
+}
+
+/** Where no controller counts, the pods of a pool are what there is: those of GitLab's jobs, and Forgejo's runners. */
+async function keepPodCounts(view: ClusterView, counted: readonly CountedPool[], now: Date): Promise<void> {
+  const phases = new Map<string, string[]>();
+  for (const pod of view.all('Pod')) {
+    const pool = countedPool(pod);
+    if (!pool || pod.metadata.deletionTimestamp !== undefined) continue;
+    const key = JSON.stringify(pool);
+    phases.set(key, [...(phases.get(key) ?? []), (pod.status as PodStatus | undefined)?.phase ?? 'Pending']);
+  }
+  for (const { tenant, enrollment, pool } of counted) {
+    const found = phases.get(JSON.stringify({ tenant, enrollment, pool })) ?? [];
+    const count = (phase: string) => found.filter((each) => each === phase).length;
+    const [pendingRunners, runningRunners, failedRunners] = [count('Pending'), count('Running'), count('Failed')];
+    await unsafeDb().enrollmentPool.updateMany({
+      where: { poolName: pool, enrollment: { name: enrollment, tenant: { slug: tenant }, state: 'active' } },
+      data: {
+        currentRunners: pendingRunners + runningRunners,
+        pendingRunners,
+        runningRunners,
+        failedRunners,
+        observedAt: now,
+      },
+    });
+  }
+}
+
+/** What the watch tells of runners goes to the pages; a pod that ends gives its last reading at once. */
 export function keepPoolCounts(view: ClusterView, clock: Clock, onError: (error: unknown) => void): void {
+  const changed = new Map<string, CountedPool>();
+  let timer: NodeJS.Timeout | undefined;
+  const recount = () => {
+    timer = undefined;
+    const counted = [...changed.values()];
+    changed.clear();
+    keepPodCounts(view, counted, clock.now()).catch(onError);
+  };
   view.onChange((change: Change) => {
+    const pool = change.kind === 'Pod' ? countedPool(change.object) : null;
+    if (pool) {
+      changed.set(JSON.stringify(pool), pool);
+      timer ??= setTimeout(recount, gatherMs);
+    }
     if (change.kind === 'AutoscalingRunnerSet' && !change.deleted)
       keepCounts(change.object, clock.now()).catch(onError);
     if (change.kind === 'Pod' && isOver(change)) sampleRunners([change.object], clock.now()).catch(onError);
