@@ -27,6 +27,8 @@ const program: GoProgram = {
   stamp: `${VERSION} ${TAGS}`,
   target: MODULE,
   flags: ['-trimpath', '-buildvcs=false', '-tags', TAGS],
+  // Without a C compiler Go would leave SQLite out and say nothing.
+  env: { CGO_ENABLED: '1' },
   linkerFlags: `-s -w -X main.Version=${VERSION} -X 'main.Tags=${TAGS}'`,
 };
 
@@ -52,7 +54,7 @@ async function moduleFolder(): Promise<string> {
 // ---------------------------------------------------------------------------------------------------------- running
 
 export interface GiteaOptions {
-  /** A folder of its own, readable by nobody else. */
+  /** A folder of its own, empty: each start makes its people anew. */
   dataDir: string;
   port?: number;
   /** From buildGitea(), which is waited for when this is not given. */

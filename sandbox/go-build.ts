@@ -22,6 +22,7 @@ export interface GoProgram {
   target: string;
   flags: string[];
   linkerFlags: string;
+  env?: Record<string, string>;
 }
 
 /** Go is missing, too old, or could not build; the message is for the person at the terminal. */
@@ -114,7 +115,7 @@ function takeLock(file: string): { release(): void } | undefined {
 }
 
 async function compile(program: GoProgram, file: string, { onProgress }: BuildOptions): Promise<void> {
-  const { source, flags, linkerFlags, target, title } = program;
+  const { source, flags, linkerFlags, target, title, env } = program;
   const half = `${file}.${process.pid}.half`;
   const logFile = `${file}.log`;
   rmSync(logFile, { force: true });
@@ -124,7 +125,7 @@ async function compile(program: GoProgram, file: string, { onProgress }: BuildOp
     command: 'go',
     args: ['build', '-v', ...flags, '-ldflags', linkerFlags, '-o', half, target],
     cwd: source,
-    env: goEnvironment(),
+    env: { ...goEnvironment(), ...env },
     logFile,
   });
   if (child.pid) setPriority(child.pid, 10);
@@ -144,9 +145,9 @@ async function compile(program: GoProgram, file: string, { onProgress }: BuildOp
  * What `go build -v` will name; packages that Go's own cache already holds are not among them. Fetches the modules on the
  * way, which may take minutes.
  */
-async function countPackagesToBuild({ source, flags, target, title }: GoProgram): Promise<number> {
+async function countPackagesToBuild({ source, flags, target, title, env }: GoProgram): Promise<number> {
   const args = ['list', '-deps', ...flags, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', target];
-  const options = { cwd: source, env: goEnvironment(), maxBuffer: 1e8 };
+  const options = { cwd: source, env: { ...goEnvironment(), ...env }, maxBuffer: 1e8 };
   try {
     const { stdout } = await promisify(execFile)('go', args, options);
     return stdout.split('\n').filter(Boolean).length;

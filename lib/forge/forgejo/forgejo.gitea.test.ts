@@ -92,6 +92,13 @@ async function land(name: string): Promise<{ org: AtScope; repo: AtScope; token:
   };
 }
 
+/** A person's own account, by a token that may do no more than what is advised. */
+async function accountOf(login: string): Promise<AtScope> {
+  const token = await gitea.token(login, forge.tokenAdvice('account', login).scopes);
+  const { id } = Made.parse(await gitea.api('GET', '/user', { token }));
+  return { level: 'account', scopeId: String(id), path: login, credential: { kind: 'token', token } };
+}
+
 async function commit(token: string, repository: string, path: string, text: string): Promise<void> {
   const body = { content: Buffer.from(text).toString('base64'), branch: 'main' };
   await gitea.api('POST', `/repos/${repository}/contents/${path}`, { token, body });
@@ -272,10 +279,9 @@ async function rpc(method: string, secret: Secret, body: object): Promise<{ stat
 
 describe('runners', () => {
   test('of an organization, a repository and an account are made once, come online, are renewed and removed', async () => {
-    const { org, repo, token } = await land('pools');
-    const { id } = Made.parse(await gitea.api('GET', '/user', { token }));
-    const account: AtScope = { ...org, level: 'account', scopeId: String(id), path: 'ada' };
-    for (const scope of [org, repo, account]) {
+    const { org, repo } = await land('pools');
+    for (const scope of [org, repo, await accountOf('ada')]) {
+      expect(await forge.observeScope(scope)).toMatchObject({ exists: true, path: scope.path, problem: null });
       const name = `flywheel-${scope.level}`;
       const ensure = (known: string | null) => runners.ensure({ ...scope, name, labels: ['docker'], known });
       const made = await ensure(null);
@@ -325,12 +331,13 @@ describe('hooks', () => {
 
   test('are made once, mended and removed at each level; without the right to, unsupported', async () => {
     const { org, repo } = await land('hooked');
-    for (const scope of [org, repo]) {
+    const token = await gitea.token('sam', ['read:user', 'write:organization', 'write:repository']);
+    const theirs = { credential: { kind: 'token' as const, token }, url: url() };
+    expect(await forge.ensureWebhook({ ...org, ...theirs })).toEqual({ unsupported: true });
+    expect(await forge.ensureWebhook({ ...repo, ...theirs })).toEqual({ unsupported: true });
+    for (const scope of [org, repo, await accountOf('ada')]) {
       expect(await forge.ensureWebhook({ ...scope, url: url() })).toEqual({ change: 'created' });
       expect(await forge.ensureWebhook({ ...scope, url: url() })).toEqual({ change: null });
-      const token = await gitea.token('sam', ['read:user', 'write:organization', 'write:repository']);
-      const theirs = { ...scope, credential: { kind: 'token' as const, token }, url: url() };
-      expect(await forge.ensureWebhook(theirs)).toEqual({ unsupported: true });
       expect(await forge.removeWebhook({ ...scope, url: url() })).toEqual({ change: 'removed' });
       expect(await forge.removeWebhook({ ...scope, url: url() })).toEqual({ change: null });
     }

@@ -7,9 +7,7 @@ import { type Located, located } from './locate.ts';
 import { RegisterAnswer, RegisteredRunner, RegistrationToken, Runner, RunnerList } from './schema.ts';
 
 type Place = Located & { ask: Ask };
-type Runners = Omit<NonNullable<Forge['runners']>, 'rotate'> & {
-  rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }>;
-};
+type Runners = NonNullable<Forge['runners']>;
 
 /**
  * A scope's runners. A name may be given twice here, so that "exactly one" is made so: after registering, the list is read
@@ -29,9 +27,15 @@ export function forgejoRunners(client: Client): Runners {
       const there = (await listOurs(client, place)).filter((each) => each.name === name);
       const kept = there.find(({ id }) => id === known);
       for (const { id } of there) if (id !== kept?.id) await remove(client, place, id);
-      if (kept) return { change: there.length > 1 ? 'updated' : null, runner: portRunner(kept), secret: null };
-      const { runner, secret } = await registerAlone(client, place, name, labels);
-      return { change: there.length > 0 ? 'replaced' : 'created', runner, secret };
+      if (kept)
+        return {
+          change: there.length > 1 ? 'updated' : null,
+          runner: portRunner(kept),
+          secret: null,
+          ephemeral: false,
+        };
+      const made = await registerAlone(client, place, name, labels);
+      return { change: there.length > 0 ? 'replaced' : 'created', ...made };
     },
     /** A runner's secret cannot be changed: another takes its place, under the same name and with another id. */
     async rotate(input) {
@@ -76,29 +80,40 @@ function idAsk({ ask }: Place, id: string): Ask {
 
 /** Of several that were registered at once under one name the first stays, and the others' makers are told so. */
 async function registerAlone(client: Client, place: Place, name: string, labels: string[]) {
-  const { id, uuid, token } = await register(client, place, name, labels);
+  const { ephemeral, id, uuid, token } = await register(client, place, name, labels);
   const there = (await listOurs(client, place)).filter((each) => each.name === name);
   const first = there.toSorted((a, b) => Number(a.id) - Number(b.id))[0];
-  if (first?.id === id) return { runner: portRunner(first), secret: { token, uuid, expiresAt: null } };
+  if (first?.id === id) return { runner: portRunner(first), secret: { token, uuid, expiresAt: null }, ephemeral };
   await remove(client, place, id);
   throw runnerConflictError(name);
 }
 
 /**
- * Forgejo from 15 on gives a runner and its secret at once. Elsewhere there is only a token to register with, and the portal
+ * Forgejo from 15 on gives a runner and its secret at once, and forgets it with its first job: a job can read what its
+ * runner proves itself with, and that is then worth nothing. Elsewhere there is only a token to register with, and the portal
  * registers as the runner would (runner.v1 RunnerService, Register), so that what comes of it is the same.
  */
-async function register(client: Client, place: Place, name: string, labels: string[]): Promise<RegisteredRunner> {
+async function register(
+  client: Client,
+  place: Place,
+  name: string,
+  labels: string[],
+): Promise<RegisteredRunner & { ephemeral: boolean }> {
   const { base, ask } = place;
   const server = await client.server({ ...ask, params: {} });
   if (server.software === 'forgejo' && server.major >= 15) {
-    return client.call(`POST ${base}/actions/runners`, RegisteredRunner, { ...ask, body: { name } });
+    const body = { name, ephemeral: true };
+    return {
+      ephemeral: true,
+      ...(await client.call(`POST ${base}/actions/runners`, RegisteredRunner, { ...ask, body })),
+    };
   }
   // Gitea makes such a token by POST (1.26, routers/api/v1/api.go); Forgejo 14 and older show it to GET.
   const method = server.software === 'gitea' ? 'POST' : 'GET';
   const { token } = await client.call(`${method} ${base}/actions/runners/registration-token`, RegistrationToken, ask);
   const { signal, about } = ask;
-  return (await client.rpc('Register', RegisterAnswer, { signal, about, body: { token, name, labels } })).runner;
+  const { runner } = await client.rpc('Register', RegisterAnswer, { signal, about, body: { token, name, labels } });
+  return { ephemeral: false, ...runner };
 }
 
 function portRunner({ id, name, status, disabled, version }: Runner): ForgeRunner {
