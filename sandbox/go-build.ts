@@ -134,7 +134,7 @@ async function compile(program: GoProgram, file: string, { onProgress }: BuildOp
   const ending = await child.exited.finally(() => clearInterval(report));
   if (ending !== 'exit code 0' || !existsSync(half)) {
     rmSync(half, { force: true });
-    throw new CannotBuild(`${title} could not be built (${ending}):\n${logTail(logFile)}`);
+    throw new CannotBuild(`${title} could not be built (${ending}):\n${whatWentWrong(logFile)}`);
   }
   onProgress?.({ done: total, total });
   renameSync(half, file);
@@ -159,6 +159,15 @@ async function countPackagesToBuild({ source, flags, target, title, env }: GoPro
 
 function lastLines(text: string): string {
   return text.trim().split('\n').slice(-5).join('\n');
+}
+
+/** Other packages go on being built after one has failed, and their names would push the reason out of sight. */
+function whatWentWrong(logFile: string): string {
+  const lines = logTail(logFile, Infinity).split('\n');
+  return lines
+    .filter((line) => !isPackageName(line))
+    .slice(-20)
+    .join('\n');
 }
 
 function isPackageName(line: string): boolean {
