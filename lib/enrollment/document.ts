@@ -89,7 +89,7 @@ function registrationOf(
     Object.fromEntries(chosen.flatMap((choice) => runnerNamesOf(forge, choice)).map((name) => [name, value]));
   if (forge === 'gitlab') return { kind: forge, url: scope.forge, runners: eachRunner({ token: sealed }) };
   if (forge === 'forgejo')
-    return { kind: forge, url: scope.forge, runners: eachRunner({ uuid: sealed, token: sealed }), ephemeral: false };
+    return { kind: forge, url: scope.forge, runners: eachRunner({ uuid: sealed, token: sealed }), ephemeral: true };
   const { controller } = cluster.spec;
   if (!controller || !credentials)
     throw invalidFields(

@@ -1,12 +1,13 @@
 import { unsafeDb } from '#lib/db/index.ts';
-import type { Change } from '#lib/cluster/index.ts';
+import type { Change, Observed } from '#lib/cluster/index.ts';
 import { wake } from '#lib/work/index.ts';
 
 const gatherMs = 40;
 
 /**
  * Turns what a watch saw into wakes: a key an enrollment, gathered for a moment, so that a namespace's removal is one look
- * and not fourteen. Pods are not ours to mend and wake nobody; nor does a first list, since a start looks at everything.
+ * and not fourteen. Pods are not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets
+ * with its job, so that the next one wants a new registration; nor does a first list, since a start looks at everything.
  */
 export function wakeOfChange(onError: (error: unknown) => void): (change: Change) => void {
   const changed = new Map<string, Set<string | undefined>>();
@@ -18,11 +19,20 @@ export function wakeOfChange(onError: (error: unknown) => void): (change: Change
     for (const [slug, names] of gathered) await wakeEnrollments(slug, names);
   };
   return (change) => {
-    if (change.tenant === undefined || change.kind === 'Pod' || change.first) return;
+    if (change.tenant === undefined || change.first) return;
+    if (change.kind === 'Pod' && !isEndedRunner(change.object)) return;
     const names = changed.get(change.tenant) ?? new Set();
     changed.set(change.tenant, names.add(change.enrollment));
     timer ??= setTimeout(() => void flush().catch(onError), gatherMs);
   };
+}
+
+type PodStatus = { containerStatuses?: { restartCount?: number; state?: { terminated?: unknown } }[] };
+
+function isEndedRunner({ metadata, status }: Observed): boolean {
+  if (metadata.labels?.['app.kubernetes.io/name'] !== 'forgejo-runner') return false;
+  const { containerStatuses = [] } = (status ?? {}) as PodStatus;
+  return containerStatuses.some(({ restartCount = 0, state }) => restartCount > 0 || state?.terminated !== undefined);
 }
 
 /** A change of what the tenant's enrollments share wakes all of them. */

@@ -151,10 +151,7 @@ function isDone({ forge }: Walk, id: number): boolean {
 async function heardOf({ forge, inside }: Walk, enrollmentId: string, label: string): Promise<void> {
   if (forge === 'forgejo') {
     const told = { connectionId: forge, deliveryId: { startsWith: `${enrollmentId}:` }, event: 'action_run_success' };
-    return void (await eventually(
-      'the delivery',
-      async () => (await unsafeDb().delivery.count({ where: told })) === 1,
-    ));
+    return void (await eventually('the delivery', async () => (await unsafeDb().delivery.count({ where: told })) >= 1));
   }
   const job = () => unsafeDb().job.findFirst({ where: { enrollmentId, state: 'completed' } });
   await eventually('the job’s row', job, 10_000);
@@ -178,8 +175,9 @@ describe.each(walks)('$forge $level', (walk) => {
       changed: 0,
       removed: 0,
     });
-    const id = queue(walk, label);
-    await eventually('the job to end', () => Promise.resolve(isDone(walk, id)), 40_000);
+    // More jobs than runners: one that the forge forgets with its job is registered anew for the next.
+    const ids = [queue(walk, label), queue(walk, label), queue(walk, label)];
+    await eventually('the jobs to end', () => Promise.resolve(ids.every((id) => isDone(walk, id))), 60_000);
     await portal[forge].settled();
     if (walk.level !== 'instance') await heardOf(walk, enrollmentId, label);
     await apply(ctx, enrollmentId, 'withdraw');

@@ -230,12 +230,22 @@ function setsListen(scope: PassScope): PhaseResult {
   return ok('All pools are registered at the forge and listen for jobs.');
 }
 
+/** A process that is made anew, on another node or for its next registration, is no outage for so long. */
+const renewMs = 60_000;
+
+function isRenewed({ row, clock }: PassScope, object: Observed): boolean {
+  const { conditions = [] } = (object.status ?? {}) as { conditions?: { type: string; lastTransitionTime: string }[] };
+  const since = Date.parse(conditions.find(({ type }) => type === 'Available')?.lastTransitionTime ?? '');
+  return row.observedGeneration === row.generation && clock.now().getTime() - since < renewMs;
+}
+
 /** The cluster says that the processes run, and the forge that they came. */
 async function processesServe(scope: PassScope): Promise<PhaseResult> {
   for (const object of own(scope, 'Deployment', () => true)) {
     const { replicas } = object['spec'] as { replicas: number };
     const { availableReplicas = 0 } = (object.status ?? {}) as { availableReplicas?: number };
-    if (availableReplicas < replicas) return wait('RunnerStarting', `${object.metadata.name} is starting.`, 'cluster');
+    if (availableReplicas < replicas && !isRenewed(scope, object))
+      return wait('RunnerStarting', `${object.metadata.name} is starting.`, 'cluster');
   }
   return (await runnersOffline(scope)) ?? ok('All runners are registered at the forge and wait for jobs.');
 }

@@ -60,10 +60,23 @@ type PlanValue = {
 export const PlanInput = z.strictObject({ enrollmentId: z.uuid(), kind: z.enum(['enroll', 'change', 'withdraw']) });
 
 function stamp(generation: number, spec: EnrollmentSpec, changes: PlanChange[]): string {
+  const judged = changes.flatMap((change) => judgedPart(change) ?? []);
   return createHash('sha256')
-    .update(JSON.stringify([generation, spec, changes]))
+    .update(JSON.stringify([generation, spec, judged]))
     .digest('hex');
 }
+
+/**
+ * What makes a plan another plan. Secrets have a life of their own: tokens are renewed and runners registered anew between a
+ * look and an approval, and nobody is shown a value. So neither their change nor the hash that moves with it counts.
+ */
+function judgedPart({ yaml: _, ...change }: PlanChange): PlanChange | null {
+  const fields = change.fields.filter(({ path }) => !path.includes(configHash));
+  const isJudged = change.op !== '~' || (change.kind !== 'Secret' && fields.length > 0);
+  return isJudged ? { ...change, fields } : null;
+}
+
+const configHash = 'config-hash';
 
 async function ownRow(ctx: Ctx, id: string): Promise<EnrollmentRow> {
   const row = await ctx.db.enrollment.findFirst({ where: { id }, include: withPosition });

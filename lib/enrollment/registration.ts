@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { findController, runnerNamesOf, type ControllerInput, type Registration } from '#lib/cluster/index.ts';
+import {
+  enrollmentLabel,
+  findController,
+  runnerNamesOf,
+  type ControllerInput,
+  type Registration,
+} from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, RunnerSecret } from '#lib/forge/index.ts';
-import { labelOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import { labelOf, namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
 import { credentialKinds, dropCredential, keepCredential, keptCredential, type KeptCredential } from './credentials.ts';
 import { githubCredentials, poolInputs } from './desired.ts';
@@ -14,7 +20,8 @@ import { scopeOf, type EnrollmentRow } from './rows.ts';
  * the runner set; GitLab's and Forgejo's by us, one registration a runner, whose secret the forge shows once.
  */
 
-const KeptRunner = z.object({ token: z.string(), uuid: z.string().nullable() });
+const KeptRunner = z.object({ token: z.string(), uuid: z.string().nullable(), ephemeral: z.boolean().default(false) });
+type KeptRunner = z.infer<typeof KeptRunner>;
 
 const runnerKind = (name: string) => `runner:${name}` as const;
 
@@ -26,9 +33,15 @@ export async function registrationOf(scope: PassScope): Promise<Registration | P
   const at = await scope.at();
   if (!at) return wait('TokenMissing', 'An access token for the runners is missing.', 'admin');
   const runners = await registeredRunners(scope, await scope.forge(), at);
-  if (kind === 'gitlab') return { kind, url: baseUrl, runners };
+  return rendered(row, runners);
+}
+
+function rendered({ connection }: EnrollmentRow, runners: Registered): Registration {
+  const { kind, baseUrl: url } = connection;
+  if (kind === 'gitlab') return { kind, url, runners };
   const withUuid = Object.entries(runners).map(([name, { token, uuid }]) => [name, { token, uuid: uuid ?? '' }]);
-  return { kind, url: baseUrl, runners: Object.fromEntries(withUuid), ephemeral: false };
+  const ephemeral = Object.values(runners).every((each) => each.ephemeral);
+  return { kind: 'forgejo', url, runners: Object.fromEntries(withUuid), ephemeral };
 }
 
 async function githubRegistration(scope: PassScope): Promise<Registration | PhaseResult> {
@@ -81,17 +94,46 @@ export function wantedRunners(
   );
 }
 
-type Registered = Record<string, { token: string; uuid: string | null }>;
+type Registered = Record<string, KeptRunner>;
 
 async function registeredRunners(scope: PassScope, forge: Forge, at: AtScope): Promise<Registered> {
   const { row, spec } = scope;
-  const fresh = isFresh(scope, 'runners');
+  const gone = await goneRunners(scope, forge, at);
   const registered: Registered = {};
   for (const wanted of wantedRunners(row, spec, scope.pools)) {
-    registered[wanted.name] = await registeredRunner(scope, forge, at, wanted, fresh);
+    registered[wanted.name] = await registeredRunner(scope, forge, at, wanted, gone);
   }
   markSeen(scope, 'runners');
   return registered;
+}
+
+/** Whether a runner that we hold, by its id at the forge, has to be looked after. */
+type Gone = (id: string | null) => boolean;
+
+/**
+ * Every few minutes all are. In between, when the process of an ephemeral runner has ended, only those that the forge has
+ * forgotten with their job, of which one list tells.
+ */
+async function goneRunners(scope: PassScope, forge: Forge, at: AtScope): Promise<Gone> {
+  if (!isFresh(scope, 'runners')) return () => true;
+  if (!forge.runners || isFresh(scope, 'runners', lastEnd(scope))) return () => false;
+  const there = new Set((await forge.runners.list(at)).map(({ id }) => id));
+  return (id) => id === null || !there.has(id);
+}
+
+type ContainerState = { terminated?: { finishedAt?: string } };
+type PodStatus = { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
+
+/** When a process of this enrollment's pods last ended; said in whole seconds, so a second is added. */
+function lastEnd({ row, view }: PassScope): Date | null {
+  const { runners } = namespacesOf(row.tenant.slug);
+  const ends = [...view.all('Pod')].flatMap((pod) => {
+    if (pod.metadata.namespace !== runners || pod.metadata.labels?.[enrollmentLabel] !== row.name) return [];
+    const { containerStatuses = [] } = (pod.status ?? {}) as PodStatus;
+    const states = containerStatuses.flatMap(({ state, lastState }) => [state, lastState]);
+    return states.flatMap((state) => Date.parse(state?.terminated?.finishedAt ?? '') || []);
+  });
+  return ends.length === 0 ? null : new Date(Math.max(...ends) + 1000);
 }
 
 /** The secret that we hold, looked after: it is there, its labels are right, and it does not end soon. */
@@ -100,18 +142,21 @@ async function registeredRunner(
   forge: Forge,
   at: AtScope,
   { name, label }: WantedRunner,
-  fresh: boolean,
-): Promise<z.infer<typeof KeptRunner>> {
+  gone: Gone,
+): Promise<KeptRunner> {
   const { runners } = forge;
   if (!runners) throw new Error(`${forge.kind} registers no runners by the portal`);
   const kept = await keptCredential(scope.row, runnerKind(name));
   const ends = kept !== null && endsSoon(kept, scope.clock.now());
-  if (kept && fresh && !ends) return KeptRunner.parse(JSON.parse(kept.value));
+  if (kept && !ends && !gone(kept.externalId)) return KeptRunner.parse(JSON.parse(kept.value));
   await scope.lease.check();
   const ensured = await runners.ensure({ ...at, name, labels: [label], known: kept?.externalId ?? null });
   const { id } = ensured.runner;
-  if (ensured.secret) return keepRunner(scope.row, name, id, ensured.secret);
-  if (ends) return keepRunner(scope.row, name, id, await runners.rotate({ ...at, id }));
+  if (ensured.secret) return keepRunner(scope.row, name, id, { ...ensured.secret, ephemeral: ensured.ephemeral });
+  if (ends) {
+    const rotated = await runners.rotate({ ...at, id });
+    return keepRunner(scope.row, name, rotated.id, { ...rotated, ephemeral: false });
+  }
   if (kept) return KeptRunner.parse(JSON.parse(kept.value));
   throw new Error(`${forge.kind} gave no secret for ${name}`);
 }
@@ -126,9 +171,9 @@ async function keepRunner(
   row: EnrollmentRow,
   name: string,
   id: string,
-  { token, uuid, expiresAt }: RunnerSecret,
-): Promise<z.infer<typeof KeptRunner>> {
-  const value = { token, uuid };
+  { token, uuid, expiresAt, ephemeral }: RunnerSecret & { ephemeral: boolean },
+): Promise<KeptRunner> {
+  const value = { token, uuid, ephemeral };
   await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt });
   return value;
 }
@@ -139,14 +184,14 @@ export async function plannedRegistration(
   wanted: readonly WantedRunner[],
   planned: string,
 ): Promise<Registration> {
-  const { kind, baseUrl: url } = row.connection;
-  const runners: Record<string, { token: string; uuid: string }> = {};
+  const runners: Registered = {};
   for (const { name } of wanted) {
     const kept = await keptCredential(row, runnerKind(name));
-    const value = kept ? KeptRunner.parse(JSON.parse(kept.value)) : { token: planned, uuid: planned };
-    runners[name] = { token: value.token, uuid: value.uuid ?? planned };
+    runners[name] = kept
+      ? KeptRunner.parse(JSON.parse(kept.value))
+      : { token: planned, uuid: planned, ephemeral: true };
   }
-  return kind === 'gitlab' ? { kind, url, runners } : { kind: 'forgejo', url, runners, ephemeral: false };
+  return rendered(row, runners);
 }
 
 /** Whether every wanted runner has reached the forge; null where all have. */

@@ -167,6 +167,8 @@ export type EnsuredRunner = {
   runner: ForgeRunner;
   /** Null where `known` is still right: the caller holds it. */
   secret: RunnerSecret | null;
+  /** Whether the forge forgets the runner when it has had a job; only of a new one. */
+  ephemeral: boolean;
 };
 
 export type RunnerGroup = {
@@ -309,13 +311,14 @@ export type Forge = {
    * - `ensure`: exactly one runner of that name with these labels. `known` is the id whose secret the caller holds. Is it
    *   there, it is kept (and its labels mended); is another of that name there, whose secret was lost with an answer, it is
    *   given a new secret or replaced, so that there is never a second one (F15).
-   * - `rotate`: a new secret for a runner; the old one stops working.
+   *   A new one is made so that the forge forgets it after its first job, where the forge can.
+   * - `rotate`: a new secret for a runner; the old one stops working. The id may be another then.
    * - `remove`: null change where it is gone already; refuses a runner whose name does not begin with `flywheel-`.
    */
   runners: {
     list(input: AtScope): Promise<ForgeRunner[]>;
     ensure(input: AtScope & { name: string; labels: string[]; known: string | null }): Promise<EnsuredRunner>;
-    rotate(input: AtScope & { id: string }): Promise<RunnerSecret>;
+    rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }>;
     remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
   } | null;
 

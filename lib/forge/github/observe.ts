@@ -262,6 +262,11 @@ function problemOf(
     const message = `The App’s installation on ${path} is suspended; jobs get no runner until it is resumed.`;
     return { reason: 'AppSuspended', message };
   }
+  // Of a private repository GitHub shows the App the same nothing where it is gone and where it was left out.
+  if (!exists && !covered && installation.repository_selection === 'selected') {
+    const message = `The App’s installation leaves ${path} out, or it no longer exists. Add the repository to it.`;
+    return { reason: 'RepositoryNotSelected', message };
+  }
   if (!exists) return { reason: 'ScopeGone', message: `${path} no longer exists on the forge.` };
   if (!covered) {
     const message = `The App’s installation leaves ${path} out. Add the repository to it.`;

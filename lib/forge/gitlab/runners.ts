@@ -54,7 +54,7 @@ export function gitlabRunners(client: Client) {
     );
     if (!made) throw registrationError(ask.about);
     const runner: ForgeRunner = { id: made.id, name: input.name, status: 'never_contacted', contactedAt: null };
-    return { change: 'created', runner, secret: secretOf(made) };
+    return { change: 'created', runner, secret: secretOf(made), ephemeral: false };
   }
 
   /** Whether anything had to be mended. A paused runner stays so: somebody meant it. */
@@ -75,21 +75,21 @@ export function gitlabRunners(client: Client) {
       const known = input.known === null ? null : await find(input, input.known);
       if (known && known.description === input.name && belongsTo(known, input)) {
         const change = (await mend(input, known)) ? 'updated' : null;
-        return { change, runner: portRunner(known), secret: null };
+        return { change, runner: portRunner(known), secret: null, ephemeral: false };
       }
       // F15: one that was made while the answer was lost is taken up with a new secret, and never made a second time.
       const [first, ...others] = await own(input, (name) => name === input.name);
       if (!first) return create(input);
       for (const other of others) await removeOne(input, other.id);
       await mend(input, first);
-      return { change: 'replaced', runner: portRunner(first), secret: await reset(input, first.id) };
+      return { change: 'replaced', runner: portRunner(first), secret: await reset(input, first.id), ephemeral: false };
     },
 
-    async rotate(input: AtScope & { id: string }): Promise<RunnerSecret> {
+    async rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }> {
       const runner = await find(input, input.id);
       if (!runner) throw notFoundError(`runner ${input.id}`);
       assertOwn(runner, input);
-      return reset(input, runner.id);
+      return { id: runner.id, ...(await reset(input, runner.id)) };
     },
 
     async remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
