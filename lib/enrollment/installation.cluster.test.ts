@@ -52,7 +52,7 @@ async function hook(request: IncomingMessage, response: ServerResponse): Promise
   const headers = new Headers(request.headers as Record<string, string>);
   const given = { connectionId, headers, rawBody: Buffer.concat(chunks) };
   try {
-    const accepting = githubAppId ? acceptDirectedDelivery({ ...given, ownerId: githubAppId }) : acceptDelivery(given);
+    const accepting = ownerId ? acceptDirectedDelivery({ ...given, ownerId }) : acceptDelivery(given);
     response.writeHead((await accepting).status).end();
   } catch (error) {
     response.writeHead(error instanceof AppError ? errorCodes[error.code] : 500).end();
