@@ -81,10 +81,10 @@ export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenEx
   });
 }
 
-/** 256 random bits, made once and kept. */
+/** 256 random bits, kept until a person asks for others. */
 export async function bazelPassword(row: Owned): Promise<string> {
   const kept = await keptCredential(row, 'bazel-password');
-  if (kept) return kept.value;
+  if (kept && kept.expiresAt === null) return kept.value;
   const password = randomBytes(32).toString('base64url');
   await keepCredential(row, 'bazel-password', password);
   return password;

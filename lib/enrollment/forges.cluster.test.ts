@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ClusterClient, listObjects } from '#lib/cluster/index.ts';
+import { type ClusterClient, listObjects } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { ForgeKind, ScopeLevel } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
@@ -10,10 +10,12 @@ import {
   approvePlan,
   enrollmentView,
   enterPersonToken,
+  listCredentials,
   listScopesOf,
   makePlan,
   planView,
   replaceForgeToken,
+  rotateCredential,
   savePlanes,
   savePools,
   startEnrollment,
@@ -189,6 +191,31 @@ describe.each(walks)('$forge $level', (walk) => {
   }, 180_000);
 });
 
+/** A registration's secret is renewed on demand: at the forge, here and in the cluster, and shown nowhere. */
+async function rotated(ctx: Ctx, enrollmentId: string): Promise<void> {
+  const rows = await listCredentials(ctx);
+  expect(rows.map(({ kind }) => kind).toSorted()).toEqual(['forge-token', 'runner:flywheel-gl-again-docker']);
+  expect(rows.find(({ kind }) => kind === 'forge-token')).toMatchObject({
+    renewedBy: 'person',
+    expiresAt: expect.any(String),
+    usedAt: expect.any(String),
+  });
+  const runner = () => runnersAt('gitlab', 'gl-again-docker')[0] as { token: string };
+  const before = runner().token;
+  expect(JSON.stringify(rows)).not.toContain(before);
+  await expect(rotateCredential(ctx, { enrollmentId, kind: 'forge-token' })).rejects.toMatchObject({
+    code: 'not_found',
+  });
+  await rotateCredential(ctx, { enrollmentId, kind: 'runner:flywheel-gl-again-docker' });
+  await eventually('another secret', () => Promise.resolve(runner().token !== before), 20_000);
+  const config = async () => {
+    const [secret] = await listObjects(admin, 'Secret', 'v1', 'runners-gl-again', 'flywheel.dev/pool=docker');
+    return Buffer.from((secret?.['data'] as Record<string, string>)['config.toml'] ?? '', 'base64').toString();
+  };
+  await eventually('it in the cluster', async () => (await config()).includes(runner().token), 20_000);
+  await ready(ctx, enrollmentId);
+}
+
 describe('what goes wrong on the way', () => {
   const walk: Walk = {
     forge: 'gitlab',
@@ -231,6 +258,7 @@ describe('what goes wrong on the way', () => {
     await ready(ctx, enrollmentId);
     // The answer of the first creation was lost: there is one runner all the same.
     expect(runnersAt('gitlab', 'gl-again-docker')).toHaveLength(1);
+    await rotated(ctx, enrollmentId);
     await savePools(ctx, {
       enrollmentId,
       pools: [

@@ -28,8 +28,7 @@ const runnerKind = (name: string) => `runner:${name}` as const;
 /** What the pools' objects are rendered with, or what has to happen first. */
 export async function registrationOf(scope: PassScope): Promise<Registration | PhaseResult> {
   const { row } = scope;
-  const { kind, baseUrl } = row.connection;
-  if (kind === 'github') return githubRegistration(scope);
+  if (row.connection.kind === 'github') return githubRegistration(scope);
   const at = await scope.at();
   if (!at) return wait('TokenMissing', 'An access token for the runners is missing.', 'admin');
   const runners = await registeredRunners(scope, await scope.forge(), at);

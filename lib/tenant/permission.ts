@@ -10,6 +10,8 @@ export const tenantPermissions = [
   'cache:see',
   'usage:see',
   'billing:see',
+  'credential:see',
+  'credential:change',
   'member:see',
   'member:change',
   'audit:see',

@@ -1,6 +1,6 @@
 // A whole portal but for its pages: database, stand-ins, the operator's entries, and people who can act. For tests.
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { systemClock } from '#lib/clock.ts';
@@ -142,19 +142,18 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
 
 /** The one door that forges come to by themselves; Next, which stands before it in production, reads nothing of it. */
 async function webhookDoor(): Promise<{ url: string; close: () => void }> {
-  const server = createServer((request, response) => {
-    void buffer(request).then(async (rawBody) => {
-      const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(request.url ?? '') ?? [];
-      const headers = new Headers(request.headers as Record<string, string>);
-      const given = { connectionId, headers, rawBody };
-      const accepted = ownerId === undefined ? acceptDelivery(given) : acceptDirectedDelivery({ ...given, ownerId });
-      const status = await accepted.then(
-        (answer) => answer.status,
-        (error: unknown) => errorCodes[toAppError(error).code],
-      );
-      response.writeHead(status).end();
-    });
-  });
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const rawBody = await buffer(request);
+    const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(request.url ?? '') ?? [];
+    const given = { connectionId, headers: new Headers(request.headers as Record<string, string>), rawBody };
+    const accepted = ownerId === undefined ? acceptDelivery(given) : acceptDirectedDelivery({ ...given, ownerId });
+    const status = await accepted.then(
+      (each) => each.status,
+      (error: unknown) => errorCodes[toAppError(error).code],
+    );
+    response.writeHead(status).end();
+  };
+  const server = createServer((request, response) => void answer(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { runnerGroupPrefix as runnerPrefix } from '../runner-group.ts';
-import type { AtScope, Forge, ForgeRunner, RunnerSecret } from '../port.ts';
+import type { Forge, ForgeRunner } from '../port.ts';
 import type { Ask, Client, Server } from './client.ts';
 import { notOursError, runnerConflictError, tooOldError } from './errors.ts';
 import { type Located, located } from './locate.ts';

@@ -1,0 +1,28 @@
+'use server';
+
+import {
+  replaceForgeToken,
+  replaceOwnKey,
+  OwnKeyInput,
+  ReplaceTokenInput,
+  rotateCredential,
+  RotateInput,
+} from '#lib/enrollment/index.ts';
+import { action } from '#lib/tenant/index.ts';
+import { revalidatePath } from 'next/cache';
+
+export const replaceToken = action('credential:change', ReplaceTokenInput, async (ctx, input) => {
+  await replaceForgeToken(ctx, input);
+  revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
+});
+
+export const rotate = action('credential:change', RotateInput, async (ctx, input) => {
+  await rotateCredential(ctx, input);
+  revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
+});
+
+/** A new private key of an organization's own App. */
+export const replaceKey = action('credential:change', OwnKeyInput, async (ctx, input) => {
+  await replaceOwnKey(ctx, input);
+  revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
+});

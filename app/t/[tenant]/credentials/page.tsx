@@ -1,0 +1,159 @@
+import type { Metadata } from 'next';
+import { listCredentials, ownAppsOf, tokenWish, type CredentialRow } from '#lib/enrollment/index.ts';
+import { may, page } from '#lib/tenant/index.ts';
+import { TokenForm } from '#components/enrollment/token-form.tsx';
+import { KeyForm } from '#components/forge/key-form.tsx';
+import { ButtonForm } from '#components/form/button-form.tsx';
+import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
+import { RelativeTime } from '#components/ui/relative-time.tsx';
+import { EmptyState } from '#components/ui/states.tsx';
+import { Badge } from '#components/ui/status.tsx';
+import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
+import { tenantTitle } from '../title.ts';
+import { replaceKey, replaceToken, rotate } from './actions.ts';
+
+type Params = { tenant: string };
+
+export function generateMetadata(props: { params: Promise<Params> }): Promise<Metadata> {
+  return tenantTitle('Credentials', props.params);
+}
+
+const soonMs = 14 * 24 * 3600_000;
+
+/** A person has to do something about it, and soon. */
+function endsSoon({ renewedBy, expiresAt }: CredentialRow, nowMs: number): boolean {
+  return renewedBy === 'person' && expiresAt !== null && Date.parse(expiresAt) - nowMs < soonMs;
+}
+
+function answerOf(rows: CredentialRow[], ending: CredentialRow[]): string {
+  if (rows.length === 0) return 'No credential is kept.';
+  if (ending.length === 0) return `${rows.length} kept, all sealed. None needs you.`;
+  const names = ending.map(({ enrollment }) => enrollment).join(', ');
+  return `The access token of ${names} ends within two weeks. Enter a new one below.`;
+}
+
+export default page<Params>('credential:see', async (ctx) => {
+  const [rows, apps] = await Promise.all([listCredentials(ctx), ownAppsOf(ctx)]);
+  const nowMs = new Date().getTime();
+  const ending = rows.filter((row) => endsSoon(row, nowMs));
+  const mayChange = may(ctx.role, 'credential:change');
+  const tokens = mayChange ? rows.filter(({ kind }) => kind === 'forge-token') : [];
+  return (
+    <>
+      <PageHeader title="Credentials" answer={answerOf(rows, ending)} />
+      {rows.length === 0 ? (
+        <EmptyState title="Nothing is kept yet">
+          Access tokens, cache tokens and registrations of runners appear here when something is enrolled. None is ever
+          shown again after it was entered or made.
+        </EmptyState>
+      ) : (
+        <Credentials rows={rows} ending={ending} slug={ctx.tenant.slug} mayChange={mayChange} />
+      )}
+      {tokens.length > 0 ? (
+        <Section
+          title="New access tokens"
+          note="A new one is tried at the forge before the old one is let go, so that runners are never without."
+        >
+          <div className="grid gap-4">
+            {tokens.map((row) => (
+              <NewToken key={row.enrollmentId} ctx={ctx} row={row} />
+            ))}
+          </div>
+        </Section>
+      ) : null}
+      {mayChange && apps.length > 0 ? (
+        <Section title="New keys of your Apps" note="Generated at GitHub, pasted here, then deleted there.">
+          <div className="grid gap-4">
+            {apps.map(({ id, slug, account }) => (
+              <Card key={id}>
+                <KeyForm
+                  action={replaceKey.bind(null, ctx.tenant.slug)}
+                  fields={{ githubAppId: id }}
+                  label={`New private key of ${slug} (${account})`}
+                />
+              </Card>
+            ))}
+          </div>
+        </Section>
+      ) : null}
+    </>
+  );
+});
+
+type ListProps = { rows: CredentialRow[]; ending: CredentialRow[]; slug: string; mayChange: boolean };
+
+function Credentials({ rows, ending, slug, mayChange }: ListProps) {
+  return (
+    <Table label="Credentials">
+      <thead>
+        <tr>
+          <Th>For</Th>
+          <Th>Enrollment</Th>
+          <Th>Of</Th>
+          <Th>Since</Th>
+          <Th>Last used</Th>
+          <Th>Ends</Th>
+          <Th>{mayChange ? <span className="sr-only">Rotate</span> : 'Renewed by'}</Th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <Tr key={`${row.enrollmentId}/${row.kind}`}>
+            <Td className="min-w-48">
+              <span className="break-words">{row.purpose}</span>
+            </Td>
+            <Td>
+              {row.enrollment} <span className="block text-sm text-ink-3">{row.forgeName}</span>
+            </Td>
+            <Td>{row.owner}</Td>
+            <Td>
+              <RelativeTime at={row.keptAt} />
+            </Td>
+            <Td>{row.usedAt ? <RelativeTime at={row.usedAt} /> : '–'}</Td>
+            <Td>
+              {row.expiresAt ? <RelativeTime at={row.expiresAt} /> : 'never'}
+              {ending.includes(row) ? (
+                <span className="block">
+                  <Badge tone="warn">Needs you</Badge>
+                </span>
+              ) : null}
+            </Td>
+            <Td>{mayChange ? <Rotate row={row} slug={slug} /> : renewers[row.renewedBy]}</Td>
+          </Tr>
+        ))}
+      </tbody>
+    </Table>
+  );
+}
+
+const renewers = { portal: 'the portal, before it ends', person: 'an admin' };
+
+function Rotate({ row, slug }: { row: CredentialRow; slug: string }) {
+  if (row.renewedBy === 'person') return <span className="text-ink-3">Below</span>;
+  const { enrollmentId, kind } = row;
+  return (
+    <ButtonForm action={rotate.bind(null, slug)} fields={{ enrollmentId, kind }} look="secondary" small>
+      Rotate <span className="sr-only">{`what ${row.purpose.toLowerCase()}, of ${row.enrollment}`}</span>
+    </ButtonForm>
+  );
+}
+
+async function NewToken({ ctx, row }: { ctx: Parameters<typeof listCredentials>[0]; row: CredentialRow }) {
+  const enrollment = await ctx.db.enrollment.findFirst({
+    where: { id: row.enrollmentId },
+    select: { connectionId: true, level: true, path: true },
+  });
+  const help = enrollment && (await tokenWish(enrollment.connectionId, enrollment.level, enrollment.path));
+  if (!help) return null;
+  return (
+    <Card>
+      <TokenForm
+        action={replaceToken.bind(null, ctx.tenant.slug)}
+        fields={{ enrollmentId: row.enrollmentId }}
+        help={help}
+        label={`New access token for ${row.enrollment}`}
+        button="Try it and replace the old one"
+      />
+    </Card>
+  );
+}
