@@ -1,11 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ClusterClient, readObject } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import { acceptDelivery, acceptDirectedDelivery } from '#lib/delivery/index.ts';
-import { AppError, errorCodes } from '#lib/errors.ts';
+import { env } from '#lib/env.ts';
 import { Condition } from '#lib/model/index.ts';
 import { tenantCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -21,15 +18,10 @@ import { beginOwnApp, finishApp, finishInstall, manifestForm } from './github-ap
 
 let portal: TestPortal;
 let admin: ClusterClient;
-const server = createServer((request, response) => void hook(request, response));
 
 beforeAll(async () => {
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  // Before anything reads the configuration: an own App's manifest names its webhook by it.
-  process.env['PORTAL_URL'] = url;
   portal = await startTestPortal({ arc: true });
-  portal.github.app.webhookUrl = `${url}/api/hooks/github`;
+  portal.github.app.webhookUrl = `${env().PORTAL_URL}/api/hooks/github`;
   portal.startWorker();
   const { kubeconfigPath } = await testCluster();
   const kubeConfig = () => {
@@ -39,25 +31,7 @@ beforeAll(async () => {
   };
   admin = new ClusterClient({ id: 'admin', kubeConfig });
 }, 180_000);
-afterAll(async () => {
-  await portal?.stop();
-  server.close();
-});
-
-/** The two webhook routes, without Next around them. */
-async function hook(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(request.url ?? '') ?? [];
-  const headers = new Headers(request.headers as Record<string, string>);
-  const given = { connectionId, headers, rawBody: Buffer.concat(chunks) };
-  try {
-    const accepting = ownerId ? acceptDirectedDelivery({ ...given, ownerId }) : acceptDelivery(given);
-    response.writeHead((await accepting).status).end();
-  } catch (error) {
-    response.writeHead(error instanceof AppError ? errorCodes[error.code] : 500).end();
-  }
-}
+afterAll(() => portal?.stop());
 
 async function control(path: string, body: object = {}): Promise<{ id: number }> {
   const answer = await fetch(`${portal.github.url}/_sandbox${path}`, {
