@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { Webhooks } from '@octokit/webhooks';
 import { describe, expect, test } from 'vitest';
 import { githubWebhooks } from './webhook.ts';
 
@@ -11,6 +12,16 @@ function sign(text: string | Uint8Array, key = secret, algorithm = 'sha256'): st
 
 function verify(headers: Record<string, string>, rawBody: string | Uint8Array = body, key = secret) {
   return githubWebhooks.verifyWebhook(key, { headers: new Headers(headers), rawBody: Buffer.from(rawBody) });
+}
+
+/** Null where nothing was thrown. */
+function codeOf(work: () => unknown): unknown {
+  try {
+    work();
+    return null;
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
 }
 
 const good = { 'x-hub-signature-256': sign(body), 'x-github-delivery': 'd-1', 'x-github-event': 'workflow_job' };
@@ -41,6 +52,25 @@ describe('A8: signatures', () => {
   ])('%s is refused', (_, headers) => {
     expect(() => verify(headers)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
   });
+
+  test.each(['{}', body, '{"emoji":"🏳️‍🌈","nul":"\\u0000"}', `{"long":"${'ä'.repeat(100_000)}"}`, '\uFEFF{}'])(
+    'GitHub’s own library signs and judges text %# as we do',
+    async (text) => {
+      const theirs = new Webhooks({ secret });
+      const signature = await theirs.sign(text);
+      expect(signature).toBe(sign(text));
+      for (const given of [
+        signature,
+        `${signature}0`,
+        signature.slice(0, -1),
+        sign(text, 'another'),
+        signature.toUpperCase(),
+      ]) {
+        const headers = { ...good, 'x-hub-signature-256': given };
+        expect(codeOf(() => verify(headers, text)) !== 'unauthenticated').toBe(await theirs.verify(text, given));
+      }
+    },
+  );
 
   test('a body changed by one byte, or parsed and written again, is refused', () => {
     const changed = Buffer.from(body);
