@@ -16,6 +16,12 @@ const Env = z.object({
   FLYWHEEL_OPERATORS: z.string().default(''),
   /** `1` lets forges and caches live on loopback; never set it where people work. */
   FLYWHEEL_SANDBOX: z.enum(['0', '1']).default('0'),
+  /** Hosts of forges and caches that live in a private network, separated by commas; every other private address is refused. */
+  FLYWHEEL_PRIVATE_HOSTS: z
+    .string()
+    .default('')
+    .transform((list) => list.split(',').map((host) => host.trim().toLowerCase()))
+    .transform((hosts) => hosts.filter((host) => host !== '')),
   KUBECONFIG: z.string().optional(),
   /** Worker tasks at once. */
   FLYWHEEL_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(8),

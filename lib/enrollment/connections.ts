@@ -7,6 +7,12 @@ import type { PersonCtx, PersonIdentity } from '#lib/tenant/index.ts';
 import { userToken } from '#lib/tenant/index.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
 
+/** Where requests may go beside the public internet, by the operator's configuration. */
+export function reach(): { allowLoopback: boolean; privateHosts: string[] } {
+  const { FLYWHEEL_SANDBOX, FLYWHEEL_PRIVATE_HOSTS } = env();
+  return { allowLoopback: FLYWHEEL_SANDBOX === '1', privateHosts: FLYWHEEL_PRIVATE_HOSTS };
+}
+
 async function opened(row: ForgeConnectionModel): Promise<ForgeConnectionValue> {
   const clientSecret = await open(row.sealedClientSecret, connectionPlace(row.id, 'client_secret'));
   const base = {
@@ -15,7 +21,8 @@ async function opened(row: ForgeConnectionModel): Promise<ForgeConnectionValue> 
     baseUrl: row.baseUrl,
     clientId: row.clientId,
     clientSecret,
-    allowLoopback: env().FLYWHEEL_SANDBOX === '1',
+    ...reach(),
+    caBundle: row.caBundle ?? undefined,
   };
   const webhookSecret =
     row.sealedWebhookSecret === null

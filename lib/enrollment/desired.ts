@@ -6,13 +6,12 @@ import {
   type Registration,
 } from '#lib/cluster/index.ts';
 import { open, unsafeDb } from '#lib/db/index.ts';
-import { env } from '#lib/env.ts';
 import { AppError } from '#lib/errors.ts';
 import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
 import { EnrollmentSpec, isReady, labelOf, type Pool } from '#lib/model/index.ts';
 import { cacheEnv, type Secrets } from './cache-env.ts';
-import { openConnectionFor } from './connections.ts';
+import { openConnectionFor, reach } from './connections.ts';
 import { keptCredential } from './credentials.ts';
 import { cacheServerPlace } from './places.ts';
 import { liveStates, quotaOf, type EnrollmentRow } from './rows.ts';
@@ -108,6 +107,6 @@ export async function atticServerOf(row: EnrollmentRow): Promise<(AtticServer & 
     id: server.id,
     url: server.url,
     signingSecret: await open(server.sealedSigningSecret, cacheServerPlace(server.id)),
-    fetch: guardedFetch({ allowLoopback: env().FLYWHEEL_SANDBOX === '1' }),
+    fetch: guardedFetch(reach()),
   };
 }

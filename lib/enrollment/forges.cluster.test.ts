@@ -210,7 +210,8 @@ async function rotated(ctx: Ctx, enrollmentId: string): Promise<void> {
   await eventually('another secret', () => Promise.resolve(runner().token !== before), 20_000);
   const config = async () => {
     const [secret] = await listObjects(admin, 'Secret', 'v1', 'runners-gl-again', 'flywheel.dev/pool=docker');
-    return Buffer.from((secret?.['data'] as Record<string, string>)['config.toml'] ?? '', 'base64').toString();
+    const data = (secret?.['data'] ?? {}) as Record<string, string>;
+    return Buffer.from(data['config.toml'] ?? '', 'base64').toString();
   };
   await eventually('it in the cluster', async () => (await config()).includes(runner().token), 20_000);
   await ready(ctx, enrollmentId);

@@ -16,7 +16,7 @@ import {
 } from '#lib/forge/index.ts';
 import { appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
-import { actAs, openConnection, openConnectionFor } from './connections.ts';
+import { actAs, openConnection, openConnectionFor, reach } from './connections.ts';
 import { adminOf, createTenant, refuseEnrolled, refusePath, startEnrollment, type StartInput } from './draft.ts';
 import { connectionIdForm, errandOf, sendOff, takeBack, type Errand } from './errands.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
@@ -199,7 +199,7 @@ async function finishPlatformApp(by: PersonCtx, errand: Errand<'platform-app'>, 
   const { connectionId: id, details } = errand;
   const { create } = details;
   const connection = create
-    ? { ...emptyConnection, id, baseUrl: create.baseUrl, allowLoopback: env().FLYWHEEL_SANDBOX === '1' }
+    ? { ...emptyConnection, id, baseUrl: create.baseUrl, ...reach() }
     : await githubConnection(id);
   const made = await githubApps(connection).convert(code);
   const data = await sealedConnection(id, made);

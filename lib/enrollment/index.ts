@@ -30,6 +30,7 @@ export {
   replacePlatformKey,
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
+export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
 export { catalog } from './catalog.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {

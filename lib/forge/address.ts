@@ -64,18 +64,52 @@ function isWebPort(port: string): boolean {
   return port === '' || port === '80' || port === '443' || Number(port) >= 1024;
 }
 
+/** What a private network is made of; never what a machine or a cloud keeps for itself (loopback, link-local, metadata). */
+const insideNetwork = new BlockList();
+for (const [network, prefix] of [
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+] as const) {
+  insideNetwork.addSubnet(network, prefix, 'ipv4');
+}
+insideNetwork.addSubnet('fc00::', 7, 'ipv6');
+/** Metadata services that live in a private range: Alibaba Cloud's and, by IPv6, Amazon's. */
+const metadata = new BlockList();
+metadata.addAddress('100.100.100.200', 'ipv4');
+metadata.addAddress('fd00:ec2::254', 'ipv6');
+
+/** An address of a private network, for a host that the operator named as living in one. */
+export function isPrivateAddress(address: string): boolean {
+  const family = isIP(address);
+  if (family === 0) return false;
+  const kind = family === 6 ? 'ipv6' : 'ipv4';
+  return insideNetwork.check(address, kind) && !metadata.check(address, kind);
+}
+
 /**
- * Why this URL may not be fetched, or null. The host of a parsed URL is already in its plain form (`0x7f.1` and
+ * Why this URL may not be fetched, or null. `privateHosts` are those that the operator named as living in a private network:
+ * to them plain http is allowed too. The host of a parsed URL is already in its plain form (`0x7f.1` and
  * `2130706433` read as 127.0.0.1), so that an address in any spelling meets the same lists.
  */
-export function refusalOf(url: URL, allowLoopback: boolean): string | null {
+export function refusalOf(
+  url: URL,
+  allowLoopback: boolean,
+  privateHosts: ReadonlySet<string> = new Set(),
+): string | null {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const atLoopback = allowLoopback && (host === 'localhost' || (isIP(host) !== 0 && isLoopback(host)));
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && atLoopback)) return 'is not https';
+  const isPrivate = privateHosts.has(host);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (atLoopback || isPrivate))) return 'is not https';
   if (url.username !== '' || url.password !== '') return 'carries a user name';
   if (!isWebPort(url.port)) return 'names a port that is no web server’s';
   if (atLoopback) return null;
-  if (isIP(host) !== 0) return isPublicAddress(host) ? null : 'is an address inside a network';
+  if (isIP(host) !== 0) {
+    const isAllowed = isPublicAddress(host) || (isPrivate && isPrivateAddress(host));
+    return isAllowed ? null : 'is an address inside a network';
+  }
+  if (isPrivate) return null;
   const name = host.replace(/\.$/, '');
   if (!name.includes('.') || privateNames.test(name)) return 'is a name inside a network';
   return null;

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { isPublicAddress, refusalOf } from './address.ts';
@@ -221,5 +224,67 @@ describe('A7: answers without end', () => {
     const url = await serve(() => undefined);
     for (const stop of stops.splice(0)) await stop();
     await expect(sandboxFetch(url)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+});
+
+describe('hosts that the operator named as living in a private network', () => {
+  const privateHosts = ['forge.internal', '10.1.2.3', 'gitlab'];
+
+  test.each(['http://forge.internal/x', 'https://forge.internal:8443/', 'https://10.1.2.3/', 'http://gitlab:8080/'])(
+    '%s may be asked',
+    (url) => {
+      expect(refusalOf(new URL(url), false, new Set(privateHosts))).toBeNull();
+    },
+  );
+
+  test.each([
+    'http://other.internal/',
+    'https://10.1.2.4/',
+    'http://forge.internal:22/',
+    'https://user@forge.internal/',
+    'https://forge.internal.evil.test/',
+  ])('%s is none of them', (url) => {
+    expect(refusalOf(new URL(url), false, new Set(privateHosts))).not.toBeNull();
+  });
+
+  test.each(['127.0.0.1', '::1', '169.254.169.254', '100.100.100.200', 'fd00:ec2::254', 'fe80::1', '0.0.0.0'])(
+    'named or not, %s is never connected to',
+    async (address) => {
+      const family = address.includes(':') ? 6 : 4;
+      const resolve = () => Promise.resolve([{ address, family }]);
+      const fetch = guardedFetch({ allowLoopback: false, privateHosts, resolve });
+      await expect(fetch('https://forge.internal/')).rejects.toMatchObject({ code: 'invalid' });
+      const literal = `https://${family === 6 ? `[${address}]` : address}/`;
+      expect(refusalOf(new URL(literal), false, new Set([address]))).not.toBeNull();
+    },
+  );
+
+  test('what such a name resolves to may be private, what another one does may not', async () => {
+    const resolve = () => Promise.resolve([{ address: '10.255.255.1', family: 4 }]);
+    const limits = { allowLoopback: false, resolve, connectTimeoutMs: 50, totalTimeoutMs: 200 };
+    const named = guardedFetch({ ...limits, privateHosts })('https://forge.internal/');
+    await expect(named).rejects.toMatchObject({ code: 'unavailable' });
+    const other = guardedFetch({ ...limits, privateHosts })('https://forge.example.com/');
+    await expect(other).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
+
+describe('an authority of the operator’s own', () => {
+  const pem = (name: string) => readFileSync(join(import.meta.dirname, 'fixtures/tls', name), 'utf8');
+
+  async function serveTls(): Promise<string> {
+    const options = { key: pem('server-key.pem'), cert: pem('server.pem') };
+    const server = createTlsServer(options, (_, response) => response.end('yes'));
+    return `https://localhost:${await listen(server)}`;
+  }
+
+  test('vouches for its servers', async () => {
+    const url = await serveTls();
+    const answer = await guardedFetch({ allowLoopback: true, caBundle: pem('authority.pem') })(url);
+    expect(await answer.text()).toBe('yes');
+  });
+
+  test('and without it they are not believed', async () => {
+    await expect(sandboxFetch(await serveTls())).rejects.toMatchObject({ code: 'unavailable' });
   });
 });

@@ -1,13 +1,15 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
+import { rootCertificates } from 'node:tls';
 import { callbackify } from 'node:util';
 import { Agent, fetch as undiciFetch, type RequestInit as UndiciRequestInit } from 'undici';
 import { AppError } from '../errors.ts';
-import { isLoopback, isPublicAddress, refusalOf } from './address.ts';
+import { isLoopback, isPrivateAddress, isPublicAddress, refusalOf } from './address.ts';
+import type { ForgeConnectionValue } from './port.ts';
 
 /**
  * The only way out to a URL that a person typed, an operator included. A request leaves only to a public address over
- * https (in the sandbox also to loopback), the connection is made to the very address that was checked, redirects are
+ * https (in the sandbox also to loopback, and to hosts that the operator named also into a private network), the connection is made to the very address that was checked, redirects are
  * handed back and never followed, and time and size are bounded, the size after unpacking.
  */
 export type GuardedFetch = typeof globalThis.fetch;
@@ -16,6 +18,10 @@ export type Resolved = { address: string; family: number };
 
 export type GuardOptions = {
   allowLoopback: boolean;
+  /** Hosts that the operator named as living in a private network. */
+  privateHosts?: readonly string[] | undefined;
+  /** PEM of authorities to trust beside the system's own. */
+  caBundle?: string | undefined;
   /** All addresses of a name; the system's resolver unless a test brings its own. */
   resolve?: (name: string) => Promise<Resolved[]>;
   connectTimeoutMs?: number;
@@ -25,25 +31,38 @@ export type GuardOptions = {
 
 const defaults = { connectTimeoutMs: 10_000, totalTimeoutMs: 30_000, bytesMax: 10 * 1024 * 1024 };
 
-// Connections are kept alive and shared: the two usual guards are made once.
-const usual = new Map<boolean, GuardedFetch>();
+// Connections are kept alive and shared: a guard is made once for all who may go the same ways.
+const usual = new Map<string, GuardedFetch>();
+const usualMost = 200;
 
 export function guardedFetch(options: GuardOptions): GuardedFetch {
-  if (Object.keys(options).length > 1) return makeGuard(options);
-  const made = usual.get(options.allowLoopback) ?? makeGuard(options);
-  usual.set(options.allowLoopback, made);
+  const { allowLoopback, privateHosts = [], caBundle, ...tests } = options;
+  if (Object.keys(tests).length > 0) return makeGuard(options);
+  const key = JSON.stringify([allowLoopback, privateHosts, caBundle]);
+  const made = usual.get(key) ?? makeGuard(options);
+  if (usual.size < usualMost) usual.set(key, made);
   return made;
+}
+
+/** The ways that a forge's connection may go. */
+export function guardOf({ allowLoopback, privateHosts, caBundle }: ForgeConnectionValue): GuardedFetch {
+  return guardedFetch({ allowLoopback, privateHosts, caBundle });
 }
 
 function makeGuard(options: GuardOptions): GuardedFetch {
   const limits = { ...defaults, ...options };
+  const privateHosts = new Set(options.privateHosts ?? []);
   const dispatcher = new Agent({
-    connect: { timeout: limits.connectTimeoutMs, lookup: pinnedLookup(limits) },
+    connect: {
+      timeout: limits.connectTimeoutMs,
+      lookup: pinnedLookup(limits, privateHosts),
+      ...(limits.caBundle ? { ca: [...rootCertificates, limits.caBundle] } : {}),
+    },
     headersTimeout: limits.totalTimeoutMs,
     bodyTimeout: limits.totalTimeoutMs,
   });
   return async function guarded(target, init = {}) {
-    const url = allowedUrl(target, limits.allowLoopback);
+    const url = allowedUrl(target, limits.allowLoopback, privateHosts);
     const { signal: callerSignal, ...rest } = init;
     const timeOut = AbortSignal.timeout(limits.totalTimeoutMs);
     const signal = callerSignal ? AbortSignal.any([callerSignal, timeOut]) : timeOut;
@@ -58,9 +77,9 @@ function makeGuard(options: GuardOptions): GuardedFetch {
   };
 }
 
-function allowedUrl(target: string | URL | Request, allowLoopback: boolean): URL {
+function allowedUrl(target: string | URL | Request, allowLoopback: boolean, privateHosts: ReadonlySet<string>): URL {
   const url = URL.parse(target instanceof Request ? target.url : target);
-  const refusal = url ? refusalOf(url, allowLoopback) : 'is not a URL';
+  const refusal = url ? refusalOf(url, allowLoopback, privateHosts) : 'is not a URL';
   if (url && refusal === null) return url;
   throw refusedError(url?.host ?? 'an unreadable URL', refusal ?? '');
 }
@@ -69,12 +88,14 @@ function allowedUrl(target: string | URL | Request, allowLoopback: boolean): URL
  * Resolves and checks in one step, and what it returns is what is connected to: a name cannot be public when it is checked
  * and private when it is used. One bad address among several refuses the name.
  */
-function pinnedLookup(options: GuardOptions): LookupFunction {
+function pinnedLookup(options: GuardOptions, privateHosts: ReadonlySet<string>): LookupFunction {
   const resolve = options.resolve ?? ((name) => systemLookup(name, { all: true, verbatim: true }));
   const resolveChecked = callbackify(async (name: string) => {
     const found = await resolve(name);
     // The sandbox's `localhost` alone may be loopback; any other name that resolves there is somebody's trick.
-    const isAllowed = name === 'localhost' && options.allowLoopback ? isLoopback : isPublicAddress;
+    const isPrivate = privateHosts.has(name);
+    const isOutside = (address: string) => isPublicAddress(address) || (isPrivate && isPrivateAddress(address));
+    const isAllowed = name === 'localhost' && options.allowLoopback ? isLoopback : isOutside;
     const bad = found.find((each) => !isAllowed(each.address));
     if (bad || found.length === 0) throw refusedError(name, `resolves to ${bad?.address ?? 'nothing'}`);
     return found;

@@ -9,7 +9,7 @@
  * no tenant, keeps no secret, and never waits for a rate limit to pass: it says until when, and the caller parks the work.
  */
 export { forgeOf, webhookOf } from './registry.ts';
-export { guardedFetch } from './guard.ts';
+export { guardedFetch, guardOf } from './guard.ts';
 export type { GuardedFetch } from './guard.ts';
 export { appManifest, assertKeyOf, githubApps, installPageUrl, manifestFormUrl } from './github-app.ts';
 export type { AppItself, AppManifest, AppUse, InstallationOf, NewApp, WebhookState } from './github-app.ts';

@@ -14,6 +14,10 @@ export type ForgeConnectionValue = {
   app?: AppKey | undefined;
   /** True in the sandbox alone, where forges live on loopback. */
   allowLoopback: boolean;
+  /** Hosts that the operator's configuration names as living in a private network. */
+  privateHosts?: readonly string[] | undefined;
+  /** PEM of the authorities that vouch for this forge, beside the system's own. */
+  caBundle?: string | undefined;
 };
 
 export type AppKey = { id: string; slug: string; privateKey: string };

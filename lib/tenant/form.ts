@@ -42,7 +42,7 @@ function put(root: FormObject, name: string, value: string): boolean {
 }
 
 /** Fields that are never sent back to the browser, whatever form they are in: they are typed again. */
-const secret = /(^|\.)(privateKey|token|secret|password)$/;
+const secret = /(^|\.)(privateKey|token|secret|clientSecret|password)$/;
 
 /** What was typed, by field name, so that an error loses nothing of it but secrets. */
 export function typedValues(form: FormData): Record<string, string> {

@@ -3,9 +3,11 @@
 import { revalidatePath } from 'next/cache';
 import { redirect } from 'next/navigation';
 import {
+  addForge,
   beginConnection,
   beginPlatformApp,
   NewConnectionInput,
+  NewForgeInput,
   PlatformAppInput,
   PlatformKeyInput,
   replacePlatformKey,
@@ -21,6 +23,12 @@ export const createApp = operatorAction('operator:change', PlatformAppInput, asy
 export const addGithub = operatorAction('operator:change', NewConnectionInput, async (by, input) =>
   redirect(await beginConnection(by, input)),
 );
+
+/** A GitLab or a Forgejo, the vendor's or one's own. */
+export const enterForge = operatorAction('operator:change', NewForgeInput, async (by, input) => {
+  await addForge(by, input);
+  redirect(`/operator/forges?${new URLSearchParams({ entered: input.connectionId }).toString()}`);
+});
 
 export const replaceKey = operatorAction('operator:change', PlatformKeyInput, async (by, input) => {
   await replacePlatformKey(by, input);

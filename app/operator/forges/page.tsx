@@ -1,17 +1,19 @@
 import type { Metadata } from 'next';
-import { forgeRows, type ForgeRow } from '#lib/enrollment/index.ts';
+import { callbackUrl, forgeRows, type ForgeRow } from '#lib/enrollment/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
 import { AppForm } from '#components/forge/app-form.tsx';
+import { ForgeForm } from '#components/forge/forge-form.tsx';
 import { KeyForm } from '#components/forge/key-form.tsx';
 import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
 import { Badge, Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { addGithub, createApp, replaceKey } from './actions.ts';
+import { addGithub, createApp, enterForge, replaceKey } from './actions.ts';
 
 export const metadata: Metadata = { title: 'Forges' };
 
 export default operatorPage('operator:see', async (_, { searchParams }) => {
   const forges = await forgeRows();
+  const entered = forges.find(({ id }) => id === searchParams['entered']);
   const made = forges.find(({ id }) => id === searchParams['made']);
   const github = forges.filter(({ kind }) => kind === 'github');
   const withoutApp = github.filter(({ app }) => app === null);
@@ -21,6 +23,12 @@ export default operatorPage('operator:see', async (_, { searchParams }) => {
       {made ? (
         <Callout tone="good" role="status" title={`${made.name} has its App: ${made.app}.`}>
           Its key and secrets were sealed as they came. Owners may now install it.
+        </Callout>
+      ) : null}
+      {entered ? (
+        <Callout tone="good" role="status" title={`${entered.name} is entered.`}>
+          It answered, and people may sign in with it now. Its webhooks are made by the portal where an enrollment’s
+          access token may.
         </Callout>
       ) : null}
       <Forges forges={forges} />
@@ -50,6 +58,12 @@ export default operatorPage('operator:see', async (_, { searchParams }) => {
               </Card>
             ))}
         </div>
+      </Section>
+      <Section
+        title="GitLab, Forgejo or Gitea"
+        note="People sign in by its OAuth application; runners are registered by access tokens that they enter."
+      >
+        <ForgeForm action={enterForge} callback={callbackUrl(':id')} />
       </Section>
       <Section title="Another GitHub" note="GitHub.com or an Enterprise Server, entered together with its App.">
         <AppForm action={addGithub} />

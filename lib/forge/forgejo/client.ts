@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { guardedFetch } from '../guard.ts';
+import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue } from '../port.ts';
 import { callError, limitMs, nonsenseError, notFoundError, type Refusal } from './errors.ts';
 import { Refused, Version } from './schema.ts';
@@ -55,7 +55,7 @@ type Answer = { data: unknown; headers: Headers };
 
 export function forgejoClient(connection: ForgeConnectionValue): Client {
   const { baseUrl } = connection;
-  const fetch = guardedFetch({ allowLoopback: connection.allowLoopback });
+  const fetch = guardOf(connection);
 
   async function send(method: string, url: string, ask: Ask): Promise<Answer | Refusal> {
     const { as, body } = ask;

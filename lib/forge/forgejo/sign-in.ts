@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts';
-import { guardedFetch } from '../guard.ts';
+import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
 import { hostOf, nonsenseError } from './errors.ts';
@@ -13,7 +13,7 @@ import { GrantRefusal, TokenAnswer, User } from './schema.ts';
 export function forgejoSignIn(connection: ForgeConnectionValue, client: Client): SignIn {
   const { baseUrl, clientId, clientSecret } = connection;
   const tokenUrl = `${baseUrl}/login/oauth/access_token`;
-  const fetch = guardedFetch({ allowLoopback: connection.allowLoopback });
+  const fetch = guardOf(connection);
 
   async function askForTokens(form: Record<string, string>, signal: AbortSignal | undefined): Promise<UserTokens> {
     const response = await fetch(tokenUrl, {

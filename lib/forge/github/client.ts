@@ -1,7 +1,7 @@
 import { App } from '@octokit/app';
 import { Octokit } from '@octokit/core';
 import type { z } from 'zod';
-import { guardedFetch } from '../guard.ts';
+import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue } from '../port.ts';
 import { callError, limitMs, nonsenseError, notAnAppError, notFoundError, type Refusal, refusalOf } from './errors.ts';
 import { InstallationToken } from './schema.ts';
@@ -72,7 +72,7 @@ export function githubClient(connection: ForgeConnectionValue): Client {
   const Base = Octokit.defaults({
     baseUrl: apiBaseUrl(connection.baseUrl),
     userAgent: 'flywheel-portal',
-    request: { fetch: guardedFetch({ allowLoopback: connection.allowLoopback }), log: silent },
+    request: { fetch: guardOf(connection), log: silent },
     log: silent,
   });
   const anonymous = new Base();

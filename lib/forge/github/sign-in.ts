@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts';
-import { guardedFetch } from '../guard.ts';
+import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
 import { nonsenseError } from './errors.ts';
@@ -12,7 +12,7 @@ function scopesOf(connection: ForgeConnectionValue): string[] {
 
 export function githubSignIn(connection: ForgeConnectionValue, client: Client): SignIn {
   const tokenUrl = `${connection.baseUrl}/login/oauth/access_token`;
-  const fetch = guardedFetch({ allowLoopback: connection.allowLoopback });
+  const fetch = guardOf(connection);
 
   async function askForTokens(form: Record<string, string>, signal: AbortSignal | undefined): Promise<UserTokens> {
     const response = await fetch(tokenUrl, {

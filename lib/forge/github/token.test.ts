@@ -71,7 +71,7 @@ describe('a token', () => {
   test('serves no organization, repository or person', async () => {
     for (const scopesFor of ['organization', 'repository', 'person'] as const) {
       await expect(forge().checkToken({ token: olives(), scopesFor })).rejects.toMatchObject({ code: 'invalid' });
-      expect(() => forge().tokenAdvice(scopesFor, 'x')).toThrow();
+      expect(() => forge().tokenAdvice(scopesFor, 'x')).toThrow(/scope that an App serves/);
     }
     const asToken = at(olives(), { level: 'organization', path: 'big-apps', scopeId: String(ids.orgs.bigApps) });
     await expect(forge().observeScope(asToken)).rejects.toMatchObject({ code: 'invalid' });

@@ -1,7 +1,7 @@
 import type { Users } from '@gitbeaker/rest';
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
-import { type GuardedFetch, guardedFetch } from '../guard.ts';
+import { type GuardedFetch, guardOf } from '../guard.ts';
 import type { ForgeConnectionValue } from '../port.ts';
 import {
   callError,
@@ -82,7 +82,7 @@ async function apiOf(host: string, token: string, requesterFn: RequesterFn) {
 
 export function gitlabClient(connection: ForgeConnectionValue): Client {
   const { baseUrl } = connection;
-  const fetch = guardedFetch({ allowLoopback: connection.allowLoopback });
+  const fetch = guardOf(connection);
 
   async function find<T extends z.ZodType>(schema: T, ask: Ask, request: (api: Api) => Promise<unknown>) {
     let data: unknown;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { guardedFetch } from '../guard.ts';
+import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
 import { awayError, grantError, limitError, limitMs, nonsenseError } from './errors.ts';
@@ -13,7 +13,7 @@ const RefusedGrant = z.object({ error: z.string() });
 export function gitlabSignIn(connection: ForgeConnectionValue, client: Client): SignIn {
   const { baseUrl, clientId, clientSecret } = connection;
   const tokenUrl = `${baseUrl}/oauth/token`;
-  const fetch = guardedFetch({ allowLoopback: connection.allowLoopback });
+  const fetch = guardOf(connection);
 
   async function askForTokens(form: Record<string, string>, signal: AbortSignal | undefined): Promise<UserTokens> {
     const response = await fetch(tokenUrl, {
