@@ -203,7 +203,8 @@ describe('an App of the organization’s own', () => {
     ]);
     for (const canary of [made?.webhookSecret, made?.clientSecret, made?.privateKeyPem.split('\n')[1]])
       expect(kept).not.toContain(canary);
-    await expect(open(own.sealedPrivateKey, connectionPlace('github', 'private_key'))).rejects.toThrow();
+    const elsewhere = open(own.sealedPrivateKey, connectionPlace('github', 'private_key'));
+    await expect(elsewhere).rejects.toMatchObject({ code: 'internal' });
     const acts = { connectionId: 'github', tenantId: own.tenantId, githubAppId: own.id };
     expect((await openConnectionFor(acts)).app?.privateKey).toBe(made?.privateKeyPem);
     const stranger = await unsafeDb().tenant.findUniqueOrThrow({ where: { slug: 'cmux' } });

@@ -99,6 +99,7 @@ describe('the shared App', () => {
     await says(id, 'AppSuspended');
     await control(`/installations/${installation}/unsuspend`);
     await isReady(id);
+    expect(await conditionOf(id, 'ForgeReady')).toMatchObject({ status: 'True', reason: 'AsWanted' });
   }, 90_000);
 
   test('uninstalled, and installed again under another number: the cluster is told', async () => {
@@ -122,6 +123,7 @@ describe('the shared App', () => {
     await says(id, 'PermissionMissing');
     await control(`/installations/${installation}/permissions`, { permissions });
     await isReady(id);
+    expect(await conditionOf(id, 'ForgeReady')).toMatchObject({ status: 'True', reason: 'AsWanted' });
   }, 90_000);
 
   test('a repository left out, put back, and transferred away', async () => {
@@ -154,6 +156,7 @@ describe('the shared App', () => {
     await control(`/installations/${installation}/repositories`, { selection: 'all' });
     await lookAgain();
     await says(id, 'ScopeGone');
+    expect(await conditionOf(id, 'Ready')).toMatchObject({ status: 'False' });
     repository.ownerId = orgId;
   }, 120_000);
 
