@@ -7,30 +7,39 @@ import { Keepsakes, type Address } from '#sandbox/keepsakes.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 
 const USAGE = `npm run sandbox -- job OWNER/REPOSITORY LABEL…   queues a job that asks for a runner with these labels
-                     [--seconds N] [--conclusion success|failure|cancelled] [--name NAME]
+                     [--forge github|gitlab|forgejo] [--seconds N] [--name NAME]
 npm run sandbox -- where                         prints where everything is
 npm run sandbox -- kubectl …                     kubectl, as administrator of the sandbox's cluster`;
+
+/** Each stand-in is asked in its forge's own words. */
+const jobOf: Record<string, (repository: string, labels: string[]) => object> = {
+  github: (repository, labels) => ({ repository, labels }),
+  gitlab: (project, tags) => ({ project, tags }),
+  forgejo: (repository, runsOn) => ({ repository, runsOn }),
+};
 
 async function queueJob(address: Address, args: string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { seconds: { type: 'string' }, conclusion: { type: 'string' }, name: { type: 'string' } },
+    options: { forge: { type: 'string', default: 'github' }, seconds: { type: 'string' }, name: { type: 'string' } },
   });
   const [repository, ...labels] = positionals;
   if (!repository || labels.length === 0) throw new Error(USAGE);
-  const { seconds, ...rest } = values;
-  const job = { repository, labels, ...rest, ...(seconds ? { durationSeconds: Number(seconds) } : {}) };
-  const answer = await fetch(`${address.github}/_sandbox/jobs`, {
+  const { forge, seconds, name } = values;
+  const asks = jobOf[forge];
+  if (!asks) throw new Error(USAGE);
+  const more = { ...(name ? { name } : {}), ...(seconds ? { durationSeconds: Number(seconds) } : {}) };
+  const job = { ...asks(repository, labels), ...more };
+  const url = address[forge as 'github' | 'gitlab' | 'forgejo'];
+  const answer = await fetch(`${url}/_sandbox/jobs`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(job),
   });
   const body = (await answer.json()) as { id?: number; message?: string };
   if (!answer.ok) throw new Error(`Not queued: ${body.message ?? answer.status}`);
-  console.log(
-    `Queued job ${body.id} in ${repository}, which asks for: ${labels.join(', ')}. See ${address.github}/_sandbox`,
-  );
+  console.log(`Queued job ${body.id} in ${repository}, which asks for: ${labels.join(', ')}. See ${url}/_sandbox`);
 }
 
 function kubectl(address: Address, args: string[]): void {

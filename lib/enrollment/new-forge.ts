@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { Prisma, seal, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { Prisma, seal, unsafeTransaction } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { guardOf } from '#lib/forge/index.ts';
