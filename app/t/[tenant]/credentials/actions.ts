@@ -1,13 +1,6 @@
 'use server';
 
-import {
-  replaceForgeToken,
-  replaceOwnKey,
-  OwnKeyInput,
-  ReplaceTokenInput,
-  rotateCredential,
-  RotateInput,
-} from '#lib/enrollment/index.ts';
+import { replaceForgeToken, ReplaceTokenInput, rotateCredential, RotateInput } from '#lib/enrollment/index.ts';
 import { action } from '#lib/tenant/index.ts';
 import { revalidatePath } from 'next/cache';
 
@@ -18,11 +11,5 @@ export const replaceToken = action('credential:change', ReplaceTokenInput, async
 
 export const rotate = action('credential:change', RotateInput, async (ctx, input) => {
   await rotateCredential(ctx, input);
-  revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
-});
-
-/** A new private key of an organization's own App. */
-export const replaceKey = action('credential:change', OwnKeyInput, async (ctx, input) => {
-  await replaceOwnKey(ctx, input);
   revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
 });

@@ -1,8 +1,8 @@
 import type { Metadata } from 'next';
+import Link from 'next/link';
 import { listCredentials, ownAppsOf, tokenWish, type CredentialRow } from '#lib/enrollment/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { TokenForm } from '#components/enrollment/token-form.tsx';
-import { KeyForm } from '#components/forge/key-form.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
@@ -10,7 +10,7 @@ import { EmptyState } from '#components/ui/states.tsx';
 import { Badge } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { tenantTitle } from '../title.ts';
-import { replaceKey, replaceToken, rotate } from './actions.ts';
+import { replaceToken, rotate } from './actions.ts';
 
 type Params = { tenant: string };
 
@@ -61,20 +61,15 @@ export default page<Params>('credential:see', async (ctx) => {
           </div>
         </Section>
       ) : null}
-      {mayChange && apps.length > 0 ? (
-        <Section title="New keys of your Apps" note="Generated at GitHub, pasted here, then deleted there.">
-          <div className="grid gap-4">
-            {apps.map(({ id, slug, account }) => (
-              <Card key={id}>
-                <KeyForm
-                  action={replaceKey.bind(null, ctx.tenant.slug)}
-                  fields={{ githubAppId: id }}
-                  label={`New private key of ${slug} (${account})`}
-                />
-              </Card>
-            ))}
-          </div>
-        </Section>
+      {apps.length > 0 ? (
+        <p className="mt-6 text-ink-2">
+          The private {apps.length === 1 ? 'key' : 'keys'} of {apps.map(({ slug }) => slug).join(', ')}{' '}
+          {apps.length === 1 ? 'is' : 'are'} kept with the{' '}
+          <Link href={`/t/${ctx.tenant.slug}/settings/apps`} className="text-accent underline">
+            Apps of this tenant
+          </Link>
+          .
+        </p>
       ) : null}
     </>
   );
