@@ -226,10 +226,12 @@ async function refuseTooManyDrafts(tx: UnsafeTx, by: PersonCtx): Promise<void> {
 export async function createTenant(
   tx: UnsafeTx,
   by: PersonCtx,
-  input: Pick<StartInput, 'tenant'>,
+  input: Pick<StartInput, 'tenant' | 'level'>,
 ): Promise<{ id: string; slug: string }> {
   if (!('new' in input.tenant)) throw notFound('This tenant');
   const { slug, displayName, kind } = input.tenant.new;
+  // No forge tells who belongs to an enterprise: what its operator began would be taken from them at the next sign-in.
+  const source = input.level === 'enterprise' ? 'operator' : 'forge';
   if (await tx.tenant.findUnique({ where: { slug }, select: { id: true } }))
     throw invalidFields({ 'tenant.new.slug': 'is taken; choose another' });
   const cluster = await tx.cluster.findFirst({ orderBy: { createdAt: 'asc' } });
@@ -249,7 +251,7 @@ export async function createTenant(
       quotaRunners: defaultQuota.runners,
       cluster: { connect: { id: cluster.id } },
       billingAccount: { create: { name: displayName } },
-      members: { create: { userId: by.person.userId, role: 'admin', source: 'forge' } },
+      members: { create: { userId: by.person.userId, role: 'admin', source } },
     },
   });
   await appendAudit(tx, by, tenant.id, {

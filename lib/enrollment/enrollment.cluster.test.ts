@@ -22,7 +22,7 @@ let worker: TestWorker;
 let admin: ClusterClient;
 
 beforeAll(async () => {
-  portal = await startTestPortal({ arc: true });
+  portal = await startTestPortal({ arc: true, operators: 'github:1005' });
   worker = portal.startWorker();
   const { kubeconfigPath } = await testCluster();
   admin = new ClusterClient({
@@ -177,6 +177,60 @@ describe('plan and approval', () => {
     );
     expect((await tenantOverview(ctx)).quota.runners).toMatchObject({ used: '0', promised: '2', quota: '8' });
   }, 90_000);
+});
+
+describe('a GitHub enterprise', () => {
+  const scopes = ['manage_runners:enterprise', 'read:enterprise'];
+  const asked = (token: string | undefined) => ({
+    connectionId: 'github',
+    level: 'enterprise' as const,
+    path: 'big-enterprise',
+    token,
+    tenant: { new: { slug: 'big', displayName: 'Big', kind: 'organization' as const } },
+  });
+
+  test('is enrolled by an operator alone, with a token that may', async () => {
+    const olive = await portal.person('olive-operator');
+    const good = portal.github.personalToken('olive-operator', { scopes });
+    const ada = await portal.person('ada-tinyland');
+    expect(await refusal(startEnrollment(ada, asked(good)))).toMatchObject({ fields: { path: /operator/ } });
+    for (const token of [
+      undefined,
+      'ghp_nobody',
+      portal.github.personalToken('olive-operator', { scopes: ['repo'] }),
+      portal.github.personalToken('olive-operator', { fineGrained: true }),
+      portal.github.personalToken('ada-tinyland', { scopes }),
+    ])
+      await expect(startEnrollment(olive, asked(token))).rejects.toBeInstanceOf(AppError);
+    expect(await unsafeDb().tenant.count({ where: { slug: 'big' } })).toBe(0);
+  });
+
+  test('registers by the token, runs a job of one of its organizations, and leaves nothing', async () => {
+    const olive = await portal.person('olive-operator');
+    const token = portal.github.personalToken('olive-operator', { scopes });
+    const { enrollmentId } = await startEnrollment(olive, asked(token));
+    const ctx = await portal.member('olive-operator', 'big');
+    await savePools(ctx, { enrollmentId, pools: [{ pool: 'docker', minRunners: 0, maxRunners: 1 }] });
+    await applied({ ctx, enrollmentId, slug: 'big' });
+    const [repo] = Object.values(portal.github.state.repos).filter(({ ownerId }) => bigOrgs().includes(ownerId));
+    const org = portal.github.state.orgs[repo?.ownerId ?? 0];
+    const job = portal.github.queueJob({
+      repository: `${org?.login}/${repo?.name}`,
+      labels: ['big-docker'],
+      durationSeconds: 1,
+    });
+    const phase = () => Promise.resolve(portal.github.state.jobs[job.id]?.phase === 'completed');
+    await eventually('the job to end', phase, 30_000);
+    await approvePlan(ctx, await makePlan(ctx, { enrollmentId, kind: 'withdraw' }));
+    const gone = async () => (await enrollmentView(ctx, enrollmentId)).state === 'withdrawn';
+    await eventually('withdrawn', gone, 40_000);
+    expect(Object.values(portal.github.state.scaleSets).filter(({ name }) => name === 'big-docker')).toEqual([]);
+    expect(await unsafeDb().credential.count({ where: { enrollmentId } })).toBe(0);
+  }, 120_000);
+
+  function bigOrgs(): number[] {
+    return Object.values(portal.github.state.enterprises).flatMap(({ orgIds }) => orgIds);
+  }
 });
 
 describe('what is refused', () => {

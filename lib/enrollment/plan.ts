@@ -416,6 +416,11 @@ const stale = (log: string): AppError =>
     },
   });
 
+/** An enterprise is proven by its token, and by that of nobody else. */
+async function enterpriseToken(row: EnrollmentRow): Promise<string | undefined> {
+  return row.level === 'enterprise' ? (await keptCredential(row, 'forge-token'))?.value : undefined;
+}
+
 /** Refuses a plan that the world has overtaken; else makes its spec the one that the reconciler follows. Returns the enrollment's id. */
 export async function approvePlan(ctx: Ctx, planId: string): Promise<string> {
   const plan = z.uuid().safeParse(planId).success ? await ctx.db.plan.findFirst({ where: { id: planId } }) : null;
@@ -425,7 +430,8 @@ export async function approvePlan(ctx: Ctx, planId: string): Promise<string> {
   if (plan.state !== 'open') throw stale(`plan is ${plan.state}`);
   const spec = EnrollmentSpec.parse(plan.spec);
   // The person's own right to the scope, looked up now: an open page outlives a role.
-  if (ctx.role !== 'operator' && plan.kind !== 'withdraw') await provenScope(ctx, row);
+  if (ctx.role !== 'operator' && plan.kind !== 'withdraw')
+    await provenScope(ctx, { ...row, token: await enterpriseToken(row) });
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
   if (now?.observedHash !== plan.observedHash) {
     await ctx.db.plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
