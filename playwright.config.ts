@@ -28,9 +28,9 @@ export default defineConfig({
     screenshot: 'only-on-failure',
   },
   webServer: {
-    command: `node sandbox/up.ts --fresh --wait-for-cluster --port ${port} --data-dir ${dataDir}`,
+    command: `node sandbox/up.ts --fresh --wait-for-cluster --gitea --port ${port} --data-dir ${dataDir}`,
     url: `http://localhost:${port}`,
-    // The control plane may have to be built first.
+    // The control plane and Gitea may have to be built first.
     timeout: 25 * 60_000,
     reuseExistingServer: false,
     stdout: 'pipe',

@@ -21,6 +21,7 @@ export type SeedInput = {
   };
   gitlab?: ForgeSeed | undefined;
   forgejo?: ForgeSeed | undefined;
+  gitea?: ForgeSeed | undefined;
   attic: { url: string; hs256SecretBase64: string };
 };
 
@@ -41,8 +42,9 @@ const pricePerRunnerSecond: Record<string, string> = {
 
 export async function seed(input: SeedInput): Promise<void> {
   await seedForge(input.github);
-  if (input.gitlab) await seedTokenForge('gitlab', 'GitLab', input.gitlab);
-  if (input.forgejo) await seedTokenForge('forgejo', 'Forgejo', input.forgejo);
+  if (input.gitlab) await seedTokenForge('gitlab', 'gitlab', 'GitLab', input.gitlab);
+  if (input.forgejo) await seedTokenForge('forgejo', 'forgejo', 'Forgejo', input.forgejo);
+  if (input.gitea) await seedTokenForge('gitea', 'forgejo', 'Gitea', input.gitea);
   await seedCluster(input.attic);
   await seedPools();
   await seedTenant({
@@ -81,8 +83,12 @@ async function seedForge({ url, app }: SeedInput['github']): Promise<void> {
   });
 }
 
-async function seedTokenForge(kind: 'gitlab' | 'forgejo', name: string, forge: ForgeSeed): Promise<void> {
-  const id = kind;
+async function seedTokenForge(
+  id: string,
+  kind: 'gitlab' | 'forgejo',
+  name: string,
+  forge: ForgeSeed,
+): Promise<void> {
   const data = {
     kind,
     name,

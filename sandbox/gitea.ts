@@ -83,6 +83,11 @@ export interface Gitea {
 
 const ADMIN = 'site-admin';
 
+/** Of everybody that is made here; nobody outside this machine can use it. */
+export function giteaPassword(login: string): string {
+  return `sandbox-${login}`;
+}
+
 export async function startGitea(options: GiteaOptions): Promise<Gitea> {
   const binary = options.binary ?? (await buildGitea());
   const dir = resolve(options.dataDir);
@@ -188,7 +193,7 @@ function helpers(url: string, adminToken: string) {
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 300)}`);
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   };
-  const passwordOf = (login: string) => `sandbox-${login}`;
+  const passwordOf = giteaPassword;
   let tokens = 0;
   return {
     api,

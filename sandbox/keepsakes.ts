@@ -10,6 +10,8 @@ export interface Address {
   github: string;
   gitlab: string;
   forgejo: string;
+  /** A real one, where it was asked for. */
+  gitea?: string;
   attic: string;
   /** cluster-admin; the file appears when the control plane is up. Absent without a cluster. */
   kubeconfig?: string;

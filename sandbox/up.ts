@@ -1,6 +1,6 @@
 // The whole portal on one machine, with everything around it: what `npm start` and the browser tests run.
 //
-//   node sandbox/up.ts [--fresh] [--data-dir DIR] [--port N] [--wait-for-cluster]
+//   node sandbox/up.ts [--fresh] [--data-dir DIR] [--port N] [--wait-for-cluster] [--gitea]
 //
 // Real: Postgres, and the Kubernetes API where Go is there to build it. Stand-ins over real HTTP: GitHub, Attic, and ARC.
 // The portal is given all of it as in production, by its environment, and knows nothing of this folder.
@@ -22,6 +22,8 @@ import {
   type Progress,
 } from '#sandbox/control-plane.ts';
 import { startForgejo } from '#sandbox/forgejo/index.ts';
+import { buildGitea } from '#sandbox/gitea.ts';
+import { startGiteaWorld } from '#sandbox/gitea-world.ts';
 import { startGithub, type Github } from '#sandbox/github/index.ts';
 import { startGitlab } from '#sandbox/gitlab/index.ts';
 import { Keepsakes } from '#sandbox/keepsakes.ts';
@@ -42,6 +44,8 @@ export interface UpOptions {
   fresh: boolean;
   /** Start the portal only when the Kubernetes API is there, for tests that cannot wait in the page. */
   waitForCluster: boolean;
+  /** A real Gitea beside the stand-ins, for tests; it takes minutes to build the first time. */
+  gitea: boolean;
 }
 
 const OPERATOR = 'github:1005';
@@ -76,16 +80,17 @@ class Sandbox {
     generateClient(say);
     const ports = await this.#ports();
     const portal = `http://localhost:${ports.web}`;
-    const [postgres, github, gitlab, forgejo] = await Promise.all([
+    const [postgres, github, gitlab, forgejo, gitea] = await Promise.all([
       this.#startPostgres(ports.postgres),
       this.#startGithub(portal, ports.github),
       this.#startGitlab(portal, ports.gitlab),
       this.#startForgejo(portal, ports.forgejo),
+      this.#options.gitea ? this.#startGitea(portal, ports.gitea) : undefined,
     ]);
     const attic = await this.#startAttic(ports.attic);
     const env = this.#portalEnv(portal, postgres, ports.web);
     const cluster = this.#startCluster(ports.kubernetes);
-    await this.#seed(env, { github, gitlab, forgejo }, attic);
+    await this.#seed(env, { github, gitlab, forgejo, gitea }, attic);
     if (!isBuilt()) {
       say('Building the portal (next build) …');
       await buildWeb(join(this.#logs, 'build.log'), env);
@@ -96,7 +101,8 @@ class Sandbox {
     const kubeconfig =
       process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
     const forges = { github: github.url, gitlab: gitlab.url, forgejo: forgejo.url };
-    this.#keepsakes.writeAddress({ portal, ...forges, attic: attic.url, kubeconfig, logs: this.#logs });
+    const real = gitea ? { gitea: gitea.url } : {};
+    this.#keepsakes.writeAddress({ portal, ...forges, ...real, attic: attic.url, kubeconfig, logs: this.#logs });
     announce(portal, forges);
     await cluster;
   }
@@ -110,7 +116,18 @@ class Sandbox {
 
   #forget(): void {
     rmSync(placeFor(join(this.#dataDir, 'postgres')), { recursive: true, force: true });
-    const names = ['postgres', 'control-plane', 'github', 'gitlab', 'forgejo', 'attic', 'arc', 'ports.json', 'secrets.json', 'address.json'];
+    const names = [
+      'postgres',
+      'control-plane',
+      'github',
+      'gitlab',
+      'forgejo',
+      'attic',
+      'arc',
+      'ports.json',
+      'secrets.json',
+      'address.json',
+    ];
     for (const name of names) rmSync(join(this.#dataDir, name), { recursive: true, force: true });
   }
 
@@ -135,6 +152,7 @@ class Sandbox {
       postgres: await near('postgres', 4),
       gitlab: await near('gitlab', 5),
       forgejo: await near('forgejo', 6),
+      gitea: await near('gitea', 7),
     };
   }
 
@@ -194,6 +212,24 @@ class Sandbox {
     return { url: forgejo.url, clientId, clientSecret, webhookSecret: this.#keepsakes.secret('forgejo') };
   }
 
+  /** Never throws: where it cannot be built, what needs it fails alone. */
+  async #startGitea(portal: string, port: number): Promise<ForgeSeed | undefined> {
+    try {
+      const { gitea, clientId, clientSecret } = await startGiteaWorld({
+        dataDir: join(this.#dataDir, 'gitea'),
+        port,
+        binary: await buildGitea(),
+        redirectUri: `${portal}/api/auth/callback/gitea`,
+      });
+      this.#stops.push(() => gitea.stop());
+      say(`Gitea ${gitea.version} is up: ${gitea.url}`);
+      return { url: gitea.url, clientId, clientSecret, webhookSecret: this.#keepsakes.secret('gitea') };
+    } catch (error) {
+      say(`There is no Gitea: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+
   async #startAttic(port: number): Promise<{ url: string; secret: string }> {
     const secret = this.#keepsakes.secret('attic');
     const statePath = join(this.#dataDir, 'attic', 'state.json');
@@ -221,13 +257,12 @@ class Sandbox {
 
   async #seed(
     env: NodeJS.ProcessEnv,
-    { github, gitlab, forgejo }: { github: Github; gitlab: ForgeSeed; forgejo: ForgeSeed },
+    { github, ...forges }: { github: Github; gitlab: ForgeSeed; forgejo: ForgeSeed; gitea: ForgeSeed | undefined },
     attic: { url: string; secret: string },
   ): Promise<void> {
     const input: SeedInput = {
       github: { url: github.url, app: github.app },
-      gitlab,
-      forgejo,
+      ...forges,
       attic: { url: attic.url, hs256SecretBase64: attic.secret },
     };
     const child = spawn(process.execPath, ['sandbox/seed.ts'], { cwd: ROOT, env, stdio: ['pipe', 'inherit', 'pipe'] });
@@ -352,6 +387,7 @@ function optionsFrom(argv: string[]): UpOptions {
       'data-dir': { type: 'string', default: join(ROOT, '.sandbox') },
       port: { type: 'string', default: process.env['PORT'] ?? '' },
       'wait-for-cluster': { type: 'boolean', default: false },
+      gitea: { type: 'boolean', default: false },
     },
   });
   const port = values.port ? Number(values.port) : undefined;
@@ -361,6 +397,7 @@ function optionsFrom(argv: string[]): UpOptions {
     fresh: values.fresh,
     dataDir: values['data-dir'],
     waitForCluster: values['wait-for-cluster'],
+    gitea: values.gitea,
     ...(port === undefined ? {} : { port }),
   };
 }

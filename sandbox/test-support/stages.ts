@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureChromium } from '#sandbox/chromium.ts';
 import { buildControlPlane, progressLine, type Progress } from '#sandbox/control-plane.ts';
+import { buildGitea } from '#sandbox/gitea.ts';
 import { freePort } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
@@ -20,7 +21,7 @@ interface Stage {
   run(): Promise<Result>;
 }
 
-type Need = 'control plane' | 'chromium';
+type Need = 'control plane' | 'gitea' | 'chromium';
 
 const RESULTS = join(ROOT, '.sandbox', 'test');
 const BIN = join(ROOT, 'node_modules', '.bin');
@@ -32,8 +33,8 @@ const STAGES: Stage[] = [
   { name: 'migrations', run: () => check('node', ['prisma/migrate.ts', 'check']) },
   { name: 'unit', run: () => vitest('unit') },
   { name: 'build', run: buildPortal },
-  { name: 'integration', needs: ['control plane'], run: () => vitest('integration') },
-  { name: 'e2e', needs: ['control plane', 'chromium'], run: playwright },
+  { name: 'integration', needs: ['control plane', 'gitea'], run: () => vitest('integration') },
+  { name: 'e2e', needs: ['control plane', 'gitea', 'chromium'], run: playwright },
 ];
 
 /** The routes' types come from Next, which writes them as it starts or builds. */
@@ -143,6 +144,7 @@ function withOurNode(env: Record<string, string>): NodeJS.ProcessEnv {
 // What takes long and disturbs nobody begins at once, beside the stages that do not need it.
 const PREPARE: Record<Need, () => Promise<unknown>> = {
   'control plane': () => buildControlPlane({ onProgress: sayNowAndThen }),
+  gitea: () => buildGitea(),
   chromium: () => ensureChromium(console.log),
 };
 
