@@ -67,9 +67,15 @@ function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
     return (
       <>
         <Badge tone="idle">App not installed</Badge>
-        <OutsideButton href={installUrl} small>
-          Install the App
-        </OutsideButton>
+        {scope.level === 'organization' ? (
+          <LinkButton href={href} small look="primary" aria-label={`Choose the App of ${scope.path}`}>
+            Choose an App
+          </LinkButton>
+        ) : (
+          <OutsideButton href={installUrl} small>
+            Install the App
+          </OutsideButton>
+        )}
       </>
     );
   }
