@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
 
 /** Neither forge limits by itself; what stands before it does, and may name no time. */
@@ -12,7 +13,7 @@ export type Refusal = { status: number; message: string; headers: Headers };
 /** What a refused call means to us; see the contract on `Forge`. */
 export function callError(refusal: Refusal, forge: string, ask: Ask): AppError {
   const { status, message } = refusal;
-  const log = `${forge} for ${ask.about}: ${status} ${message.slice(0, 200)}`;
+  const log = `${forge} for ${ask.about}: ${status} ${loggable(message)}`;
   const retryAfterMs = limitMs(refusal);
   if (retryAfterMs !== null) return limitError(log, forge, retryAfterMs);
   if (status === 401) return ask.as && 'user' in ask.as ? tokenEndedError(log, forge) : credentialError(log, ask.about);
@@ -31,6 +32,17 @@ export function limitMs({ status, headers }: Refusal): number | null {
   if (said === null) return unnamedLimitMs;
   const waitMs = /^\d+$/.test(said) ? Number(said) * 1000 : Date.parse(said) - serverNowMs(headers);
   return Number.isFinite(waitMs) ? Math.max(waitMs, 1000) : unnamedLimitMs;
+}
+
+/**
+ * The token end-point where it decides nothing about the grant: it limits, or is away. What OAuth calls `server_error` and
+ * `temporarily_unavailable` comes with such a status, and ends nobody's sign-in.
+ */
+export function undecidedError(forge: string, { status, headers }: Response): AppError | null {
+  const log = `${forge}: the token end-point answered ${status}`;
+  const retryAfterMs = limitMs({ status, headers, message: '' });
+  if (retryAfterMs !== null) return limitError(log, forge, retryAfterMs);
+  return status >= 500 ? awayError(log, forge) : null;
 }
 
 /** A date is reckoned by the clock that it was written by. */

@@ -2,7 +2,7 @@ import { AppError } from '../../errors.ts';
 import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
-import { hostOf, nonsenseError } from './errors.ts';
+import { hostOf, nonsenseError, undecidedError } from './errors.ts';
 import { GrantRefusal, TokenAnswer, User } from './schema.ts';
 
 /**
@@ -22,6 +22,8 @@ export function forgejoSignIn(connection: ForgeConnectionValue, client: Client):
       body: new URLSearchParams({ client_id: clientId, client_secret: clientSecret, ...form }).toString(),
       signal: signal ?? null,
     });
+    const undecided = undecidedError(baseUrl, response);
+    if (undecided) throw undecided;
     const answer: unknown = await response.json().catch(() => undefined);
     const refusal = GrantRefusal.safeParse(answer);
     if (refusal.success) throw refusedGrant(baseUrl, refusal.data.error, refusal.data.error_description);

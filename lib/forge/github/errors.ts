@@ -1,7 +1,9 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
+import { Refused } from './schema.ts';
 
 /** GitHub's rule where it names no time: wait a minute at least. */
 const secondaryLimitMs = 60_000;
@@ -23,7 +25,7 @@ export function callError(error: unknown, forge: string, ask: Ask): AppError {
   }
   const refusal = refusalOf(error);
   if (!refusal) return brokenError(error, forge);
-  const log = `${forge} for ${ask.about}: ${refusal.status} ${refusal.message.slice(0, 200)}`;
+  const log = `${forge} for ${ask.about}: ${refusal.status} ${loggable(refusal.message)}`;
   const retryAfterMs = limitMs(refusal);
   if (retryAfterMs !== null) return limitError(log, retryAfterMs);
   if (refusal.status === 401) return 'user' in ask.as ? signInAgainError(log) : appRefusedError(log, ask.about);
@@ -48,6 +50,18 @@ export function limitMs({ status, message, headers }: Refusal): number | null {
     return Math.max(resetS * 1000 - nowMs, 1000);
   }
   return status === 429 || /rate limit|abuse detection/i.test(message) ? secondaryLimitMs : null;
+}
+
+/**
+ * The token end-point where it decides nothing about the grant: it limits, or is away. What OAuth calls `server_error` and
+ * `temporarily_unavailable` comes with such a status, and ends nobody's sign-in.
+ */
+export function undecidedError(forge: string, { status, headers }: Response, answer: unknown): AppError | null {
+  const log = `${forge}: the token end-point answered ${status}`;
+  const { message } = Refused.safeParse(answer).data ?? { message: '' };
+  const retryAfterMs = limitMs({ status, message, headers: Object.fromEntries(headers) });
+  if (retryAfterMs !== null) return limitError(log, retryAfterMs);
+  return status >= 500 ? awayError(log, forge) : null;
 }
 
 function limitError(log: string, retryAfterMs: number): AppError {
@@ -183,6 +197,26 @@ export function credentialError(path: string): AppError {
   return new AppError('invalid', {
     log: `${path} was to be reached with a token`,
     screen: { happened: `${path} is served by a GitHub App, not by an access token.`, todo: 'Install the App on it.' },
+  });
+}
+
+export function tokenEndedError(path: string): AppError {
+  return new AppError('forbidden', {
+    log: `GitHub does not know the token of ${path}`,
+    screen: {
+      happened: `The access token of ${path} has ended or was revoked.`,
+      todo: 'An owner must enter a new one.',
+    },
+  });
+}
+
+export function mayNotManageError(path: string): AppError {
+  return new AppError('forbidden', {
+    log: `the token of ${path} may not look at its runner groups`,
+    screen: {
+      happened: `The access token of ${path} may not manage its runners.`,
+      todo: 'Enter a classic token of an owner, with the scopes that are asked for.',
+    },
   });
 }
 

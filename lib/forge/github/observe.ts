@@ -2,8 +2,15 @@ import { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { AtScope, RunnerGroup, ScopeObservation, ScopeProblem, Unsupported } from '../port.ts';
 import { runnerGroupPrefix } from '../runner-group.ts';
-import type { Client } from './client.ts';
-import { credentialError, levelError, type Refusal } from './errors.ts';
+import type { Ask, Client } from './client.ts';
+import {
+  credentialError,
+  levelError,
+  mayNotManageError,
+  notFoundError,
+  type Refusal,
+  tokenEndedError,
+} from './errors.ts';
 import { missingPermissions } from './choice.ts';
 import { findInstallation } from './scopes.ts';
 import { findEnterprise, mayManageRunners, missingScopes, tokenSaid } from './token.ts';
@@ -59,77 +66,98 @@ export function githubObserver(client: Client) {
 
   async function hasRunnerGroups(input: AtScope): Promise<boolean> {
     const absent = ({ status }: Refusal) => status === 404 || status === 403;
-    const ask = { ...groupAsk(input), absent };
-    const page = await client.find('GET /orgs/{org}/actions/runner-groups', RunnerGroupPage, {
-      ...ask,
-      params: { ...ask.params, per_page: 1 },
+    const { route, ask } = await groupsAt(input);
+    const params = { ...ask.params, per_page: 1 };
+    return (await client.find(`GET ${route}`, RunnerGroupPage, { ...ask, params, absent })) !== null;
+  }
+
+  /** Where the groups are and who may touch them. An enterprise is found by its id: its slug may be another's by now. */
+  async function groupsAt(input: AtScope): Promise<GroupsAt> {
+    const { path, signal, level, scopeId: id } = input;
+    const about = { signal, about: path };
+    if (level !== 'enterprise') {
+      const as = { installation: installationOf(input) };
+      return { route: '/orgs/{org}/actions/runner-groups', ask: { ...about, as, params: { org: path } } };
+    }
+    const token = tokenOf(input);
+    const enterprise = await findEnterprise(client, { token, slug: path, id, signal });
+    if (!enterprise) throw notFoundError(path);
+    const ask = { ...about, as: { user: token }, params: { org: enterprise.slug } };
+    return { route: '/enterprises/{org}/actions/runner-groups', ask };
+  }
+
+  /** The enterprise is there, so that 404 is what GitHub says to a token that may not look at its groups. */
+  async function groupsOf(input: AtScope, { route, ask }: GroupsAt): Promise<GroupSchema[]> {
+    const groups = client.all(`GET ${route}`, RunnerGroupPage, (page) => page.runner_groups, ask);
+    if (input.level !== 'enterprise') return groups;
+    return groups.catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'not_found') throw mayNotManageError(input.path);
+      throw error;
     });
-    return page !== null;
   }
 
-  async function findGroup(input: AtScope & { name: string }): Promise<GroupSchema | null> {
-    const all = await client.all(
-      `GET ${groupsOf(input)}`,
-      RunnerGroupPage,
-      (page) => page.runner_groups,
-      groupAsk(input),
-    );
-    return all.find((group) => group.name === input.name && !group.default) ?? null;
+  async function findGroup(input: AtScope & { name: string }, at: GroupsAt): Promise<GroupSchema | null> {
+    return (await groupsOf(input, at)).find((group) => group.name === input.name && !group.default) ?? null;
   }
 
-  async function ensureRunnerGroup(input: AtScope & { name: string; allowsPublicRepositories: false }) {
+  async function ensureRunnerGroup(
+    input: AtScope & { name: string; allowsPublicRepositories: false },
+  ): Promise<{ change: 'created' | 'updated' | null; id: string; name: string } | Unsupported> {
+    if (!hasGroups(input)) return { unsupported: true };
     assertOurs(input.name);
-    const before = await findGroup(input);
-    if (!before) return createGroup(input);
+    const { route, ask } = await groupsAt(input);
+    const before = await findGroup(input, { route, ask });
+    const wanted = { visibility: 'all', allows_public_repositories: false };
+    if (!before) {
+      const params = { ...ask.params, ...wanted, name: input.name };
+      const made = await client.find(`POST ${route}`, GroupSchema, { ...ask, params, absent: isOutsidePlan });
+      return made ? { change: 'created', id: made.id, name: made.name } : { unsupported: true };
+    }
     if (before.visibility === 'all' && !before.allows_public_repositories)
       return { change: null, id: before.id, name: before.name };
-    const ask = groupAsk(input);
-    const params = {
-      ...ask.params,
-      runner_group_id: before.id,
-      name: before.name,
-      visibility: 'all',
-      allows_public_repositories: false,
-    };
-    const after = await client.call(`PATCH ${groupsOf(input)}/{runner_group_id}`, GroupSchema, {
-      ...ask,
-      params,
-    });
-    return { change: 'updated' as const, id: after.id, name: after.name };
+    const params = { ...ask.params, ...wanted, runner_group_id: before.id, name: before.name };
+    const after = await client.call(`PATCH ${route}/{runner_group_id}`, GroupSchema, { ...ask, params });
+    return { change: 'updated', id: after.id, name: after.name };
   }
 
-  async function createGroup(
-    input: AtScope & { name: string },
-  ): Promise<{ change: 'created'; id: string; name: string } | Unsupported> {
-    const ask = groupAsk(input);
-    const params = { ...ask.params, name: input.name, visibility: 'all', allows_public_repositories: false };
-    const group = await client.find(`POST ${groupsOf(input)}`, GroupSchema, {
-      ...ask,
-      params,
-      absent: isOutsidePlan,
-    });
-    return group ? { change: 'created', id: group.id, name: group.name } : { unsupported: true };
+  async function observeRunnerGroup(input: AtScope & { name: string }): Promise<RunnerGroup | null> {
+    if (!hasGroups(input)) return null;
+    const group = await findGroup(input, await groupsAt(input));
+    return group && portGroup(group);
+  }
+
+  async function removeRunnerGroup(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
+    if (!hasGroups(input)) return { change: null };
+    const { route, ask } = await groupsAt(input);
+    const group = (await groupsOf(input, { route, ask })).find(({ id }) => id === input.id);
+    if (!group) return { change: null };
+    assertOurs(group.name);
+    const params = { ...ask.params, runner_group_id: input.id };
+    await client.find(`DELETE ${route}/{runner_group_id}`, z.unknown(), { ...ask, params });
+    return { change: 'removed' };
   }
 
   return {
     observeScope,
-    ensureRunnerGroup,
-    async observeRunnerGroup(input: AtScope & { name: string }): Promise<RunnerGroup | null> {
-      const group = await findGroup(input);
-      return group && portGroup(group);
-    },
-    async removeRunnerGroup(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
-      const ask = groupAsk(input);
-      const params = { ...ask.params, runner_group_id: input.id };
-      const group = await client.find(`GET ${groupsOf(input)}/{runner_group_id}`, GroupSchema, {
-        ...ask,
-        params,
-      });
-      if (!group) return { change: null };
-      assertOurs(group.name);
-      await client.find(`DELETE ${groupsOf(input)}/{runner_group_id}`, z.unknown(), { ...ask, params });
-      return { change: 'removed' };
-    },
+    observeRunnerGroup: (input: AtScope & { name: string }) => observeRunnerGroup(input).catch(byScope(input)),
+    ensureRunnerGroup: (input: AtScope & { name: string; allowsPublicRepositories: false }) =>
+      ensureRunnerGroup(input).catch(byScope(input)),
+    removeRunnerGroup: (input: AtScope & { id: string }) => removeRunnerGroup(input).catch(byScope(input)),
+  };
+}
+
+type GroupsAt = { route: string; ask: Ask };
+
+/** A repository has its runners and no groups of them. */
+function hasGroups({ level }: AtScope): boolean {
+  return level !== 'repository';
+}
+
+/** The token of an enterprise is nobody's sign-in: that it has ended is told to whoever keeps the enrollment. */
+function byScope({ path }: AtScope) {
+  return (error: unknown): never => {
+    if (error instanceof AppError && error.code === 'unauthenticated') throw tokenEndedError(path);
+    throw error;
   };
 }
 
@@ -139,16 +167,6 @@ function isOfAnother(installation: Installation, { level, scopeId }: AtScope): b
 
 function pathOf(installation: Installation, { level, path }: AtScope): string {
   return level === 'organization' ? installation.account.login : path;
-}
-
-function groupsOf({ level }: AtScope): string {
-  return level === 'enterprise' ? '/enterprises/{org}/actions/runner-groups' : '/orgs/{org}/actions/runner-groups';
-}
-
-function groupAsk(input: AtScope) {
-  const { path, signal, level } = input;
-  const as = level === 'enterprise' ? { user: tokenOf(input) } : { installation: installationOf(input) };
-  return { as, signal, about: path, params: { org: path } };
 }
 
 function tokenOf({ credential, level }: AtScope): string {

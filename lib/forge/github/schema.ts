@@ -57,15 +57,18 @@ export const Enterprise = z
 export type Enterprise = z.infer<typeof Enterprise>;
 
 /** GraphQL answers 200 to what it refuses, and says so beside what it could answer. */
-export const EnterpriseAnswer = z.object({
-  data: z
-    .object({
-      enterprise: Enterprise.nullish(),
-      viewer: z.object({ enterprises: z.object({ nodes: z.array(Enterprise.nullable()) }) }).nullish(),
-    })
-    .nullish(),
-  errors: z.array(z.object({ type: Text.catch('UNKNOWN'), message: Text })).default([]),
-});
+export const EnterpriseAnswer = z
+  .object({
+    data: z
+      .object({
+        enterprise: Enterprise.nullish(),
+        viewer: z.object({ enterprises: z.object({ nodes: z.array(Enterprise.nullable()) }) }).nullish(),
+      })
+      .nullish(),
+    errors: z.array(z.object({ type: Text.catch('UNKNOWN'), message: Text })).default([]),
+  })
+  // Absent and refused are said; an answer that says nothing at all is none.
+  .refine(({ data, errors }) => data?.enterprise !== undefined || errors.length > 0, { path: ['data'] });
 
 export const AppItself = z.object({ html_url: z.url() });
 
@@ -111,6 +114,8 @@ export const TokenAnswer = z.union([
   }),
   z.object({ error: z.string() }),
 ]);
+
+export const Refused = z.object({ message: z.string().catch('') });
 
 /** A moved repository: the answer to its old name is 301 with the address by id. */
 export const Moved = z.object({ url: z.string() });

@@ -2,7 +2,7 @@ import { AppError } from '../../errors.ts';
 import { guardOf } from '../guard.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
-import { nonsenseError } from './errors.ts';
+import { nonsenseError, undecidedError } from './errors.ts';
 import { TokenAnswer, User } from './schema.ts';
 
 /** GitHub gives nothing to read in an App's scopes: what the App was permitted, it may. A bare OAuth app names them. */
@@ -25,7 +25,10 @@ export function githubSignIn(connection: ForgeConnectionValue, client: Client): 
       }).toString(),
       signal: signal ?? null,
     });
-    const parsed = TokenAnswer.safeParse(await response.json().catch(() => undefined));
+    const answer: unknown = await response.json().catch(() => undefined);
+    const undecided = undecidedError(connection.baseUrl, response, answer);
+    if (undecided) throw undecided;
+    const parsed = TokenAnswer.safeParse(answer);
     if (!parsed.success) throw nonsenseError(connection.baseUrl, 'the token end-point', String(response.status));
     if ('error' in parsed.data) throw refusedGrant(connection.baseUrl, parsed.data.error);
     const { access_token: accessToken, refresh_token: refreshToken, expires_in: lifeS } = parsed.data;

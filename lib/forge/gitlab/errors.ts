@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
 
 /** Where a limit names no time: GitLab's own windows are a minute long. */
@@ -28,7 +29,7 @@ export function callError(error: unknown, forge: string, ask: Ask): AppError {
   if (error instanceof AppError) return error;
   const refusal = refusalOf(error);
   if (!refusal) return brokenError(error, forge);
-  const log = `${forge} for ${ask.about}: ${refusal.status} ${refusal.message.slice(0, 200)}`;
+  const log = `${forge} for ${ask.about}: ${refusal.status} ${loggable(refusal.message)}`;
   const retryAfterMs = limitMs(refusal);
   if (retryAfterMs !== null) return limitError(log, retryAfterMs);
   if (refusal.status === 401) return tokenEndedError(log, ask);
@@ -196,6 +197,11 @@ export function credentialError(): AppError {
     log: 'gitlab: asked to act by an installation',
     screen: { happened: 'GitLab has no Apps to act by.', todo: 'Give the enrollment an access token.' },
   });
+}
+
+/** Another call for the same runner won. */
+export function runnerConflictError(name: string): AppError {
+  return conflictError(`the runner ${name} was made twice at once`, `the runner ${name}`);
 }
 
 export function foreignRunnerError(name: string): AppError {
