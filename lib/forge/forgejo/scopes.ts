@@ -6,6 +6,8 @@ import { levelError, notFoundError } from './errors.ts';
 import { findOrganization, findRepository, teamsOf } from './locate.ts';
 import { listOf, Repository, User } from './schema.ts';
 
+/** A list that goes on behind this page has no end. */
+const pageMax = 1000;
 /** A search looks this far at once, so that one call stays within seconds; the cursor goes on from there. */
 const pagesAtOnce = 10;
 /** As many are enough for one answer. */
@@ -55,7 +57,7 @@ async function listScopes(client: Client, installUrl: string, input: Listing): P
     const { items, isLast } = await client.page('GET /user/repos', listOf(Repository), number, ask);
     const administered = items.filter((each) => repositoryRole(each, person.self, person.roles) === 'admin');
     add(administered.map((each) => repositoryChoice(each, installUrl)));
-    if (isLast) return { scopes, nextCursor: null };
+    if (isLast || number === pageMax) return { scopes, nextCursor: null };
     if (scopes.length >= choicesAtOnce) return { scopes, nextCursor: String(number + 1) };
   }
   return { scopes, nextCursor: String(first + pagesAtOnce) };
@@ -71,7 +73,7 @@ function accountsOf({ self, roles }: Person, installUrl: string): ScopeChoice[] 
 
 function pageOf(cursor: string | undefined): number {
   const page = Number(cursor ?? '1');
-  return Number.isInteger(page) && page >= 1 && page <= 1000 ? page : 1;
+  return Number.isInteger(page) && page >= 1 && page <= pageMax ? page : 1;
 }
 
 // ------------------------------------------------------------------------------------------------ finding

@@ -17,6 +17,8 @@ import {
   User,
 } from './schema.ts';
 
+/** A list that goes on behind this page has no end. */
+const pageMax = 1000;
 /** A search looks this far at once, so that one call stays within seconds; the cursor goes on from there. */
 const pagesAtOnce = 10;
 
@@ -71,7 +73,7 @@ async function listScopes(client: Client, installUrl: string, input: Listing): P
   for (let page = first; page < first + pagesAtOnce; page += 1) {
     const { choices, isLast } = await repositoriesOn(page, client, input, reach, installUrl);
     add(choices);
-    if (isLast) return { scopes, nextCursor: null };
+    if (isLast || page === pageMax) return { scopes, nextCursor: null };
     if (scopes.length >= pageSize / 2) return { scopes, nextCursor: String(page + 1) };
   }
   return { scopes, nextCursor: String(first + pagesAtOnce) };
@@ -79,7 +81,7 @@ async function listScopes(client: Client, installUrl: string, input: Listing): P
 
 function pageOf(cursor: string | undefined): number {
   const page = Number(cursor ?? '1');
-  return Number.isInteger(page) && page >= 1 && page <= 1000 ? page : 1;
+  return Number.isInteger(page) && page >= 1 && page <= pageMax ? page : 1;
 }
 
 async function organizationsOf(client: Client, input: AsUser, reach: Reach, installUrl: string) {
