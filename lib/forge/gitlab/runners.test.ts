@@ -136,13 +136,17 @@ test('a runner of the group above, of the same name, is not the group’s own', 
   expect(third.runner.id).toBe(second.runner.id);
 });
 
-test('two that were made at once become one, the older', async () => {
+test('of several that were made at once the oldest stays, and the others are told', async () => {
   const scope = at('group');
-  const made = await Promise.all([1, 2, 3].map(() => runners.ensure({ ...scope, ...wanted })));
-  const oldest = Math.min(...made.map((each) => Number(each.runner.id)));
-  const one = await runners.ensure({ ...scope, ...wanted });
-  expect(one).toMatchObject({ change: 'replaced', runner: { id: String(oldest) } });
+  const ensured = [1, 2, 3].map(() => runners.ensure({ ...scope, ...wanted }).catch((error: unknown) => error));
+  const outcomes = await Promise.all(ensured);
   expect(ofGitlab()).toHaveLength(1);
+  const [stays] = ofGitlab();
+  expect(outcomes).toContainEqual(
+    expect.objectContaining({ runner: expect.objectContaining({ id: String(stays?.id) }) }),
+  );
+  expect(outcomes.filter((each) => each instanceof Error)).toHaveLength(2);
+  expect(outcomes).toContainEqual(expect.objectContaining({ code: 'conflict' }));
 });
 
 test('a group that is renamed keeps its runners, by its id', async () => {

@@ -3,7 +3,7 @@ import type { AtScope, EnsuredRunner, ForgeRunner, RunnerSecret } from '../port.
 import { runnerGroupPrefix as prefix } from '../runner-group.ts';
 import { type GitlabLevel, gitlabLevel } from './choice.ts';
 import { type Api, type Client, numberOf, type PageOptions } from './client.ts';
-import { foreignRunnerError, notFoundError, type Refusal, registrationError } from './errors.ts';
+import { foreignRunnerError, notFoundError, type Refusal, registrationError, runnerConflictError } from './errors.ts';
 import { askAt } from './observe.ts';
 import { NewRunner, ResetToken, Runner, RunnerItem } from './schema.ts';
 
@@ -53,8 +53,17 @@ export function gitlabRunners(client: Client) {
       }),
     );
     if (!made) throw registrationError(ask.about);
+    await assertAlone(input, made.id);
     const runner: ForgeRunner = { id: made.id, name: input.name, status: 'never_contacted', contactedAt: null };
     return { change: 'created', runner, secret: secretOf(made), ephemeral: false };
+  }
+
+  /** Descriptions may be given twice: of several that were made at once the first stays, and the others' makers are told. */
+  async function assertAlone(input: Wanted, id: string): Promise<void> {
+    const [first] = await own(input, (name) => name === input.name);
+    if (first?.id === id) return;
+    await removeOne(input, id);
+    throw runnerConflictError(input.name);
   }
 
   /** Whether anything had to be mended. A paused runner stays so: somebody meant it. */

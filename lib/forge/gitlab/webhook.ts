@@ -220,11 +220,7 @@ export function gitlabHooks(client: Client, secret: string | undefined) {
       const hooks = await findHooks(client, input);
       if (!hooks) return unsupported;
       const known = hooks.filter((hook) => hook.url === input.url);
-      const { scopeId } = input;
-      for (const { id } of known) {
-        const ask = askAt(input);
-        await client.find(z.unknown(), ask, (api) => api.hooks[levelOf(input)].remove(scopeId, numberOf(id)));
-      }
+      for (const { id } of known) if (!(await remove(client, input, id))) return unsupported;
       return { change: known.length > 0 ? 'removed' : null };
     },
   };
@@ -251,16 +247,28 @@ async function findHooks(client: Client, input: At): Promise<Hook[] | null> {
   return hooks;
 }
 
+/** That the token has ended is no answer about hooks, but an error. */
 async function onePage(client: Client, input: At, number: number) {
   try {
-    return await client.page(Hook, askAt(input), number, (api, options) =>
+    return await client.page(Hook, { ...askAt(input), absent: isRefused }, number, (api, options) =>
       api.hooks[levelOf(input)].all(input.scopeId, options),
     );
   } catch (error) {
-    const refused = error instanceof AppError && (error.code === 'forbidden' || error.code === 'not_found');
-    if (refused) return null;
+    if (error instanceof AppError && error.code === 'not_found') return null;
     throw error;
   }
+}
+
+/** False where this token may see a hook and not take it away. */
+async function remove(client: Client, input: At, id: string): Promise<boolean> {
+  let mayNot = false;
+  const absent = ({ status }: Refusal) => {
+    mayNot = status === 403;
+    return mayNot || status === 404;
+  };
+  const ask = { ...askAt(input), absent };
+  await client.find(z.unknown(), ask, (api) => api.hooks[levelOf(input)].remove(input.scopeId, numberOf(id)));
+  return !mayNot;
 }
 
 /** GitLab never shows a hook's secrets again; what they were made of is recognised by a mark in the description. */
