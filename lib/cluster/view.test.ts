@@ -178,6 +178,19 @@ describe('list and watch', () => {
     expect([...view.all('ResourceQuota')]).toEqual([]);
   });
 
+  test('tells what a namespace has of a kind, and of that namespace alone', async () => {
+    const elsewhere = quota('there', 5);
+    elsewhere.metadata.namespace = 'runners-other';
+    server.list = { version: 10, items: [quota('a', 1), quota('b', 2), elsewhere] };
+    await synced();
+    const namesIn = (namespace: string) =>
+      [...view.allIn(namespace, 'ResourceQuota')].map(({ metadata }) => metadata.name);
+    expect([namesIn('runners-acme'), namesIn('runners-other'), namesIn('absent')]).toEqual([['a', 'b'], ['there'], []]);
+    expect([...view.allIn('runners-acme', 'Secret')]).toEqual([]);
+    await server.say('DELETED', quota('a', 11));
+    await eventually('the deletion', () => namesIn('runners-acme').join() === 'b');
+  });
+
   test('A23: holds no Secret’s value, and yet knows whether one is as it should be', async () => {
     const canary = Buffer.from('canary-5e1f').toString('base64');
     const metadata = { name: 's', namespace: 'runners-acme', labels };

@@ -12,7 +12,8 @@ import { enrollmentLabel, managedBy, tenantLabel, type KubernetesObject } from '
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 
-const pageSize = 500;
+/** All kinds are listed at once, and what was parsed of each page is in memory together: about 0.5 MB of it a page. */
+const pageSize = 100;
 /** The server ends a watch by then; silence for longer means a connection that died unnoticed. */
 const watchSeconds = 240;
 const retryMsMost = 15_000;
@@ -65,7 +66,14 @@ export type Observed = KubernetesObject & {
 };
 
 /** Kept as text, without the version: a thousand tenants' objects as live trees would be several times as large. */
-type Entry = { kind: Kind; text: string; uid: string; resourceVersion: string; matched?: string };
+type Entry = {
+  kind: Kind;
+  namespace: string | undefined;
+  text: string;
+  uid: string;
+  resourceVersion: string;
+  matched?: string;
+};
 
 export type Change = {
   kind: Kind;
@@ -82,6 +90,8 @@ export type Change = {
 export class ClusterView {
   readonly client: ClusterClient;
   readonly #entries = new Map<string, Entry>();
+  /** The paths within each namespace: a pass over one tenant must not read what all tenants have. */
+  readonly #within = new Map<string, Set<string>>();
   readonly #synced = new Set<Kind>();
   readonly #listeners: ((change: Change) => void)[] = [];
   /** Writes of ours that are under way, by path: the hash that each leaves. */
@@ -140,6 +150,13 @@ export class ClusterView {
 
   *all(kind: Kind): Generator<Observed> {
     for (const entry of this.#entries.values()) if (entry.kind === kind) yield observedOf(entry);
+  }
+
+  *allIn(namespace: string, kind: Kind): Generator<Observed> {
+    for (const path of this.#within.get(namespace) ?? []) {
+      const entry = this.#entries.get(path);
+      if (entry?.kind === kind) yield observedOf(entry);
+    }
   }
 
   /**
@@ -266,12 +283,15 @@ export class ClusterView {
   #put(kind: Kind, object: Observed, announce: boolean): string {
     const path = objectPath(object);
     const before = this.#entries.get(path);
-    const { uid, resourceVersion } = object.metadata;
+    const { uid, resourceVersion, namespace } = object.metadata;
     if (before && !isNewer(resourceVersion, before.resourceVersion)) return path;
     const text = JSON.stringify(compact(object));
     const isSame = before?.uid === uid && before.text === text;
     const matched = isSame ? before.matched : undefined;
-    this.#entries.set(path, { kind, uid, resourceVersion, text, ...(matched === undefined ? {} : { matched }) });
+    const known = { kind, namespace, uid, resourceVersion, text };
+    this.#entries.set(path, matched === undefined ? known : { ...known, matched });
+    if (!before && namespace !== undefined)
+      this.#within.set(namespace, (this.#within.get(namespace) ?? new Set()).add(path));
     if (announce && !isSame && !this.#isExpected(path, object)) this.#announce(kind, object, false);
     return path;
   }
@@ -286,6 +306,9 @@ export class ClusterView {
 
   #drop(path: string, entry: Entry): void {
     this.#entries.delete(path);
+    const within = this.#within.get(entry.namespace ?? '');
+    within?.delete(path);
+    if (within?.size === 0) this.#within.delete(entry.namespace ?? '');
     this.#announce(entry.kind, observedOf(entry), true);
   }
 

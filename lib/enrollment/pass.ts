@@ -85,9 +85,8 @@ type OwnKind =
 export function own(scope: PassScope, kind: OwnKind, matches: (object: Observed) => boolean): Observed[] {
   const { runners } = namespacesOf(scope.row.tenant.slug);
   // ARC hands labels on to what it makes; the annotation says what we applied ourselves.
-  return [...scope.view.all(kind)].filter(
+  return [...scope.view.allIn(runners, kind)].filter(
     (object) =>
-      object.metadata.namespace === runners &&
       appliedHash(object) !== undefined &&
       object.metadata.labels?.[enrollmentLabel] === scope.row.name &&
       matches(object),

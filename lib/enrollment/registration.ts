@@ -126,8 +126,8 @@ type PodStatus = { containerStatuses?: { state?: ContainerState; lastState?: Con
 /** When a process of this enrollment's pods last ended; said in whole seconds, so a second is added. */
 function lastEnd({ row, view }: PassScope): Date | null {
   const { runners } = namespacesOf(row.tenant.slug);
-  const ends = [...view.all('Pod')].flatMap((pod) => {
-    if (pod.metadata.namespace !== runners || pod.metadata.labels?.[enrollmentLabel] !== row.name) return [];
+  const ends = [...view.allIn(runners, 'Pod')].flatMap((pod) => {
+    if (pod.metadata.labels?.[enrollmentLabel] !== row.name) return [];
     const { containerStatuses = [] } = (pod.status ?? {}) as PodStatus;
     const states = containerStatuses.flatMap(({ state, lastState }) => [state, lastState]);
     return states.flatMap((state) => Date.parse(state?.terminated?.finishedAt ?? '') || []);
