@@ -249,6 +249,48 @@ describe('jobs', () => {
   });
 });
 
+describe('many at once', () => {
+  const settled = async (all: Promise<unknown>[]) =>
+    (await Promise.allSettled(all)).map((each) => (each.status === 'fulfilled' ? 'kept' : each.reason.code));
+
+  test('A10: what is refused takes no other with it', async () => {
+    const all = Array.from({ length: 20 }, (_, id) =>
+      deliver({ payload: job('queued', { id, ...(id % 2 === 1 ? { owner: '8' } : {}) }) }),
+    );
+    expect(await settled(all)).toEqual(Array.from({ length: 20 }, (_, id) => (id % 2 === 1 ? 'forbidden' : 'kept')));
+    const { deliveries, jobs } = await stored();
+    expect([deliveries, jobs.length]).toEqual([10, 10]);
+  });
+
+  test('I5: one that cannot be written takes itself back and no other', async () => {
+    const bad = job('queued', { id: 500 });
+    // A year that Postgres does not have.
+    bad.workflow_job.created_at = '0000-01-01T00:00:00Z';
+    const good = (id: number) => deliver({ payload: job('queued', { id }) });
+    const answers = await settled([good(1), good(2), deliver({ id: 'd-bad', payload: bad }), good(3)]);
+    expect(answers.map((answer) => answer === 'kept')).toEqual([true, true, false, true]);
+    const { deliveries, jobs } = await stored();
+    expect([deliveries, jobs.map((each) => each.externalId)]).toEqual([3, ['1', '2', '3']]);
+  });
+
+  test('a job is merged with what came before, each with its own', async () => {
+    for (const step of ['running', 'queued', 'completed'] as const)
+      await Promise.all(Array.from({ length: 30 }, (_, id) => deliver({ payload: job(step, { id }) })));
+    const { deliveries, jobs } = await stored();
+    expect(deliveries).toBe(90);
+    const ends = new Set(jobs.map(({ externalId: _, ...rest }) => JSON.stringify(rest)));
+    expect([jobs.length, ends.size]).toEqual([30, 1]);
+    expect(jobs[0]).toMatchObject({
+      state: 'completed',
+      conclusion: 'success',
+      runnerName: 'r',
+      queuedAt: new Date('2026-11-01T10:00:00Z'),
+      startedAt: new Date('2026-11-01T10:00:05Z'),
+      completedAt: new Date('2026-11-01T10:01:00Z'),
+    });
+  });
+});
+
 describe('repeats', () => {
   test('F16: a redelivery is answered the same and does nothing again', async () => {
     const once = { id: 'd-1', event: 'organization', payload: { installation: { id: 100 }, organization: { id: 7 } } };

@@ -1,9 +1,18 @@
 import { type ForgeConnectionModel, open, unsafeDb, unsafeTransaction } from '../db/index.ts';
 import { AppError, notFound } from '../errors.ts';
 import { type InstallationEvent, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
-import { recordJob } from './jobs.ts';
+import { gathered } from './gather.ts';
+import { recordJobs } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
-import { insertDelivery, isKnownInstallation, recordInstallation, wakeEnrollmentsOf } from './rows.ts';
+import {
+  insertDeliveries,
+  insertDelivery,
+  isKnownInstallation,
+  isOfAccount,
+  knownInstallations,
+  recordInstallation,
+  wakeEnrollmentsOf,
+} from './rows.ts';
 
 export type DeliveryInput = {
   connectionId: string;
@@ -21,16 +30,88 @@ export type Accepted = { status: 202; duplicate: boolean };
  */
 export async function acceptDelivery(input: DeliveryInput): Promise<Accepted> {
   if (input.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
-  const connection = await unsafeDb().forgeConnection.findUnique({ where: { id: input.connectionId } });
-  if (!connection?.sealedWebhookSecret) throw notFound('This webhook');
-  const secret = await open(connection.sealedWebhookSecret, `forge_connection/${connection.id}/webhook_secret`);
+  const { connection, secret } = await hookedConnection(input.connectionId);
   const reader = webhookOf(connection.kind);
   const webhook = reader.verifyWebhook(secret, input);
+  if (webhook.about === 'job') return keptTogether(connection, webhook);
   return unsafeTransaction(async (tx) => {
     if (!(await insertDelivery(tx, connection.id, webhook))) return { status: 202, duplicate: true };
     await takeIn(tx, connection, reader, webhook);
     return { status: 202, duplicate: false };
   });
+}
+
+type Hooked = { connection: ForgeConnectionModel; secret: string };
+
+const kept = new Map<string, { hooked: Promise<Hooked>; untilMs: number }>();
+const keptMs = 1_000;
+
+/** The connection with its secret opened; at most a second old, so that a burst of deliveries reads it once. */
+async function hookedConnection(id: string): Promise<Hooked> {
+  const known = kept.get(id);
+  if (known && performance.now() < known.untilMs) return known.hooked;
+  const hooked = readHooked(id);
+  kept.set(id, { hooked, untilMs: performance.now() + keptMs });
+  hooked.catch(() => kept.delete(id));
+  return hooked;
+}
+
+async function readHooked(id: string): Promise<Hooked> {
+  const connection = await unsafeDb().forgeConnection.findUnique({ where: { id } });
+  if (!connection?.sealedWebhookSecret) throw notFound('This webhook');
+  const secret = await open(connection.sealedWebhookSecret, `forge_connection/${id}/webhook_secret`);
+  return { connection, secret };
+}
+
+/** Jobs are told of by the thousand: those of a connection that arrive together are kept in one transaction. */
+const jobsMost = 100;
+const gatherers = new Map<string, (given: GivenJob) => Promise<Accepted | AppError>>();
+type GivenJob = { connection: ForgeConnectionModel; webhook: Webhook };
+
+async function keptTogether(connection: ForgeConnectionModel, webhook: Webhook): Promise<Accepted> {
+  const gather = gatherers.get(connection.id) ?? gathered(jobsMost, keepJobs);
+  gatherers.set(connection.id, gather);
+  const answer = await gather({ connection, webhook });
+  if (answer instanceof AppError) throw answer;
+  return answer;
+}
+
+/** One transaction for deliveries of one connection about jobs. What is not the connection's own is refused by itself. */
+async function keepJobs(given: GivenJob[]): Promise<(Accepted | AppError)[]> {
+  const connection = given[0]?.connection;
+  if (!connection) return [];
+  const reader = webhookOf(connection.kind);
+  return unsafeTransaction(async (tx) => {
+    const isOwn = await ownTest(tx, connection, reader, given);
+    const own = given.filter(({ webhook }) => isOwn(webhook)).map(({ webhook }) => webhook);
+    const fresh = own.length > 0 ? await insertDeliveries(tx, connection.id, own) : new Set<string>();
+    const answers = given.map(({ webhook }) => {
+      if (!isOwn(webhook)) return notOwnError(connection.id, webhook);
+      // The first of several that carry the same id is the one that was kept.
+      return { webhook, status: 202 as const, duplicate: !fresh.delete(webhook.deliveryId) };
+    });
+    const jobs = answers.flatMap((answer) =>
+      answer instanceof AppError || answer.duplicate ? [] : (reader.readWorkflowJob(answer.webhook.payload) ?? []),
+    );
+    if (jobs.length > 0) await recordJobs(tx, connection.id, jobs);
+    return answers.map((answer) =>
+      answer instanceof AppError ? answer : { status: answer.status, duplicate: answer.duplicate },
+    );
+  });
+}
+
+/** `assertOwn` for many. */
+async function ownTest(
+  tx: Tx,
+  { id, kind }: ForgeConnectionModel,
+  reader: WebhookReader,
+  given: readonly GivenJob[],
+): Promise<(webhook: Webhook) => boolean> {
+  if (kind !== 'github') return () => true;
+  const ids = new Set(given.flatMap(({ webhook }) => webhook.installationId ?? []));
+  const known = await knownInstallations(tx, id, [...ids]);
+  return ({ installationId, payload }) =>
+    installationId !== null && isOfAccount(known, installationId, reader.readAccountId(payload));
 }
 
 type Tx = Parameters<Parameters<typeof unsafeTransaction>[0]>[0];
@@ -45,10 +126,6 @@ async function takeIn(
   const about = webhook.about === 'installation' ? reader.readInstallation(webhook.payload) : null;
   if (about) await recordInstallation(tx, connection.id, about);
   else await assertOwn(tx, connection, reader, webhook);
-  if (webhook.about === 'job') {
-    const job = reader.readWorkflowJob(webhook.payload);
-    if (job) await recordJob(tx, connection.id, job);
-  }
   // What such an event says is not believed: the worker looks.
   if (webhook.about === 'installation' || webhook.about === 'scope') {
     await wakeEnrollmentsOf(tx, connection.id, webhook.installationId, accountOf(about, reader, webhook));
@@ -72,11 +149,14 @@ async function assertOwn(
   // A hook of the whole server, which its operator made: jobs count for whoever's scope they ran in.
   if (kind !== 'github') return;
   // A ping and the App's own events are about no installation and change nothing.
-  if (webhook.installationId === null && webhook.about !== 'job') return;
+  if (webhook.installationId === null) return;
   const accountId = reader.readAccountId(webhook.payload);
-  if (webhook.installationId && (await isKnownInstallation(tx, connectionId, webhook.installationId, accountId)))
-    return;
-  throw new AppError('forbidden', {
+  if (await isKnownInstallation(tx, connectionId, webhook.installationId, accountId)) return;
+  throw notOwnError(connectionId, webhook);
+}
+
+function notOwnError(connectionId: string, webhook: Webhook): AppError {
+  return new AppError('forbidden', {
     log: `webhook: ${webhook.event} of installation ${webhook.installationId ?? 'none'} is not of connection ${connectionId}`,
     screen: {
       happened: 'The delivery is about an installation that is not known at this connection.',

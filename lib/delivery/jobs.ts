@@ -1,5 +1,6 @@
 import type { Prisma, UnsafeTx } from '../db/index.ts';
 import type { WorkflowJob } from '../forge/index.ts';
+import type { ScopeLevel } from '../model/index.ts';
 import { type JobReading, mergeJob } from './job-state.ts';
 import { servesRepository } from './serves.ts';
 
@@ -12,7 +13,7 @@ export async function recordJob(
   tx: UnsafeTx,
   connectionId: string,
   job: WorkflowJob,
-  teller: Teller = { githubAppId: null },
+  teller: Teller,
 ): Promise<void> {
   const pool = await poolOf(tx, { connectionId, ...teller }, job);
   if (!pool) return;
@@ -30,18 +31,70 @@ export async function recordJob(
 export type Teller = { githubAppId: string | null } | { id: string };
 
 type Pool = { tenantId: string; enrollmentId: string; scaleSetName: string };
+type NamedPool = Pool & { enrollment: { level: ScopeLevel; scopeId: string; path: string } };
 
-/**
- * The pool that the job's labels name, if its enrollment is of this connection and of this very repository or its owner.
- * Anybody may write any label into a workflow: without the second half, that would be a job on another tenant's bill.
- */
+/** Takes the readings of many jobs into their rows, as `recordJob` takes one: a few statements however many they are. */
+export async function recordJobs(tx: UnsafeTx, connectionId: string, jobs: readonly WorkflowJob[]): Promise<void> {
+  const named = await namedPools(tx, { connectionId, githubAppId: null }, [
+    ...new Set(jobs.flatMap((job) => job.labels)),
+  ]);
+  const rows = new Map<string, Pool & JobReading>();
+  for (const job of jobs) {
+    const pool = poolAmong(named, job);
+    if (!pool) continue;
+    const before = rows.get(job.externalId);
+    rows.set(job.externalId, { ...pool, ...(before ? mergeJob(before, readingOf(job)) : readingOf(job)) });
+  }
+  if (rows.size === 0) return;
+  // Always in the same order, so that two who write the same jobs cannot wait for each other.
+  const sorted = [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const inserted = await tx.job.createManyAndReturn({
+    data: sorted.map(([externalId, row]) => ({ connectionId, externalId, ...row })),
+    skipDuplicates: true,
+    select: { externalId: true },
+  });
+  const fresh = new Set(inserted.map((row) => row.externalId));
+  await mergeKnown(tx, connectionId, new Map(sorted.filter(([externalId]) => !fresh.has(externalId))));
+}
+
+async function mergeKnown(tx: UnsafeTx, connectionId: string, readings: Map<string, JobReading>): Promise<void> {
+  if (readings.size === 0) return;
+  const ids = [...readings.keys()];
+  await tx.$queryRaw`
+    select 1 from job where connection_id = ${connectionId} and external_id = any(${ids}) order by external_id for update`;
+  const known = await tx.job.findMany({
+    where: { connectionId, externalId: { in: ids } },
+    select: { externalId: true, ...fields },
+  });
+  const merged = known.flatMap(({ externalId, ...row }) => {
+    const reading = readings.get(externalId);
+    return reading ? [{ externalId, ...mergeJob(row, reading) }] : [];
+  });
+  await tx.$executeRaw`
+    update job set state = told.state, repository = told.repository, workflow = told.workflow, name = told.name,
+      conclusion = told.conclusion, runner_name = told."runnerName", queued_at = told."queuedAt",
+      started_at = told."startedAt", completed_at = told."completedAt"
+    from jsonb_to_recordset(${JSON.stringify(merged)}::jsonb) as told ("externalId" text, state "JobState", repository text,
+      workflow text, name text, conclusion text, "runnerName" text, "queuedAt" timestamptz, "startedAt" timestamptz,
+      "completedAt" timestamptz)
+    where job.connection_id = ${connectionId} and job.external_id = told."externalId"`;
+}
+
 async function poolOf(
   tx: UnsafeTx,
   enrollment: { connectionId: string } & Teller,
   job: WorkflowJob,
 ): Promise<Pool | undefined> {
-  const named = await tx.enrollmentPool.findMany({
-    where: { scaleSetName: { in: job.labels }, enrollment },
+  return poolAmong(await namedPools(tx, enrollment, job.labels), job);
+}
+
+async function namedPools(
+  tx: UnsafeTx,
+  enrollment: { connectionId: string } & Teller,
+  labels: string[],
+): Promise<NamedPool[]> {
+  return tx.enrollmentPool.findMany({
+    where: { scaleSetName: { in: labels }, enrollment },
     select: {
       tenantId: true,
       enrollmentId: true,
@@ -50,7 +103,14 @@ async function poolOf(
     },
     orderBy: { scaleSetName: 'asc' },
   });
-  const found = named.find((each) => servesRepository(each.enrollment, job));
+}
+
+/**
+ * The pool that the job's labels name, if its enrollment is of this connection and of this very repository or its owner.
+ * Anybody may write any label into a workflow: without the second half, that would be a job on another tenant's bill.
+ */
+function poolAmong(named: readonly NamedPool[], job: WorkflowJob): Pool | undefined {
+  const found = named.find((each) => job.labels.includes(each.scaleSetName) && servesRepository(each.enrollment, job));
   return found && { tenantId: found.tenantId, enrollmentId: found.enrollmentId, scaleSetName: found.scaleSetName };
 }
 

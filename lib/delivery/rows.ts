@@ -15,6 +15,51 @@ export async function insertDelivery(tx: UnsafeTx, connectionId: string, webhook
   return inserted === 1;
 }
 
+/** The same for many: those of these that were not kept already, each once. */
+export async function insertDeliveries(
+  tx: UnsafeTx,
+  connectionId: string,
+  webhooks: readonly Webhook[],
+): Promise<Set<string>> {
+  const given = webhooks.map(({ deliveryId, event, installationId, action }) => ({
+    deliveryId,
+    event,
+    installationId,
+    payload: { action },
+  }));
+  // Always in the same order, so that two who keep the same deliveries cannot wait for each other.
+  const rows = await tx.$queryRaw<{ delivery_id: string }[]>`
+    insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)
+    select ${connectionId}, "deliveryId", event, "installationId", payload, now()
+    from jsonb_to_recordset(${JSON.stringify(given)}::jsonb)
+      as given ("deliveryId" text, event text, "installationId" text, payload jsonb)
+    order by "deliveryId"
+    on conflict do nothing
+    returning delivery_id`;
+  return new Set(rows.map((row) => row.delivery_id));
+}
+
+/** The accounts of those of these installations that are this connection's; null where only an enrollment knows it. */
+export async function knownInstallations(
+  tx: UnsafeTx,
+  connectionId: string,
+  ids: readonly string[],
+): Promise<Map<string, string | null>> {
+  const seen = await tx.installation.findMany({
+    where: { connectionId, externalId: { in: [...ids] } },
+    select: { externalId: true, accountId: true },
+  });
+  const known = new Map<string, string | null>(seen.map(({ externalId, accountId }) => [externalId, accountId]));
+  const others = ids.filter((id) => !known.has(id));
+  if (others.length === 0) return known;
+  const enrolled = await tx.enrollment.findMany({
+    where: { connectionId, installationId: { in: others } },
+    select: { installationId: true },
+  });
+  for (const { installationId } of enrolled) if (installationId !== null) known.set(installationId, null);
+  return known;
+}
+
 /**
  * An installation is this connection's if we saw it here before, or enrolled it here. Where its account is known, the
  * delivery must be about that account.
@@ -25,13 +70,17 @@ export async function isKnownInstallation(
   installationId: string,
   accountId: string | null,
 ): Promise<boolean> {
-  const installation = await tx.installation.findUnique({
-    where: { connectionId_externalId: { connectionId, externalId: installationId } },
-    select: { accountId: true },
-  });
-  if (installation) return accountId === null || installation.accountId === accountId;
-  const enrolled = await tx.enrollment.findFirst({ where: { connectionId, installationId }, select: { id: true } });
-  return enrolled !== null;
+  const known = await knownInstallations(tx, connectionId, [installationId]);
+  return isOfAccount(known, installationId, accountId);
+}
+
+export function isOfAccount(
+  known: ReadonlyMap<string, string | null>,
+  installationId: string,
+  accountId: string | null,
+): boolean {
+  const account = known.get(installationId);
+  return account !== undefined && (account === null || accountId === null || account === accountId);
 }
 
 /**

@@ -1,0 +1,208 @@
+/**
+ * P6: signed `workflow_job` deliveries of about 9 KB, each of them kept when its 202 comes: through the portal's own door, a
+ * production `next start`, into a Postgres that syncs to disk; against a bare Node HTTP handler that reads the same bytes and
+ * answers 202. Beside it, as `room`: the same acceptance behind a bare HTTP server, which shows what is the framework's.
+ * The sender shares the machine with all of them. Afterwards the database is asked whether all is there, once.
+ */
+import { fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Pool } from 'undici';
+import { closeDb, unsafeDb } from '#lib/db/index.ts';
+import { labelOf } from '#lib/model/index.ts';
+import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
+import { freePort, startChild, waitUntil } from '#sandbox/process.ts';
+import { ROOT } from '#sandbox/setup.mjs';
+import { buildWeb, isBuilt, NEXT } from '#sandbox/web-build.ts';
+import { migrate } from '../prisma/migrate.ts';
+import { connectionId, seed } from '../prisma/seed.ts';
+import { organization } from './organization.ts';
+import { jobDeliveries, type Delivery } from './payload.ts';
+import { median, pairs, print, quantile, rounded, say, type Options, type Sides } from './report.ts';
+import type { ReceiverMessage } from './receiver.ts';
+import { addTenants } from './tenants.ts';
+
+const connections = 32;
+const jobsEach = 1000;
+const warmUpJobs = 300;
+const organizations = 20;
+const secret = 'the secret of the bench';
+
+type Receiver = { url: string; stop: () => Promise<void> };
+type Load = { perSecond: number; latenciesMs: number[] };
+type Receivers = { door: Receiver; room: Receiver; bare: Receiver };
+
+export async function deliveries(options: Options): Promise<void> {
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    await measure(await startReceivers(stops), options);
+  } finally {
+    for (const stop of stops.toReversed()) await stop();
+  }
+}
+
+async function measure({ door, room, bare }: Receivers, options: Options): Promise<void> {
+  const labels = await addScopes();
+  let sent = 0;
+  const signedJobs = (jobs: number) => {
+    const made = jobDeliveries(secret, 1 + sent, jobs, labels);
+    sent += jobs;
+    return made;
+  };
+  for (const each of [door, room, bare]) await load(each, signedJobs(warmUpJobs));
+  await verify(2 * warmUpJobs);
+  const found: (Sides & { room: number; latenciesMs: number[] })[] = [];
+  for (let pair = 0; pair < options.runs; pair += 1) {
+    const ours = await load(door, signedJobs(jobsEach));
+    const peer = await load(bare, signedJobs(jobsEach));
+    const behind = await load(room, signedJobs(jobsEach));
+    const rates = [ours, behind, peer].map((each) => each.perSecond.toFixed(0)).join(', ');
+    say(`P6 pair ${pair + 1}: door, room, bare ${rates} req/s, p99 ${quantile(ours.latenciesMs, 0.99).toFixed(0)} ms`);
+    found.push({ ours: ours.perSecond, peer: peer.perSecond, room: behind.perSecond, latenciesMs: ours.latenciesMs });
+  }
+  await verify(2 * (warmUpJobs + options.runs * jobsEach));
+  const roomPerSecond = median(found.map((each) => each.room));
+  print({
+    metric: 'P6',
+    ...pairs(found),
+    p99_ms: rounded(
+      quantile(
+        found.flatMap((each) => each.latenciesMs),
+        0.99,
+      ),
+    ),
+    unit: 'req/s',
+    requests: { ours: 3 * jobsEach, peer: 3 * jobsEach },
+    room: { perSecond: rounded(roomPerSecond), ratio: rounded(median(found.map((each) => each.room / each.peer))) },
+    connections,
+  });
+}
+
+/** Sends all of them over kept connections, each of which has one under way at a time. */
+async function load({ url }: Receiver, all: readonly Delivery[]): Promise<Load> {
+  const { origin, pathname: path } = new URL(url);
+  const pool = new Pool(origin, { connections, pipelining: 1 });
+  const waiting = all.values();
+  const latenciesMs: number[] = [];
+  const send = async () => {
+    for (const { headers, body } of waiting) {
+      const from = performance.now();
+      const answer = await pool.request({ path, method: 'POST', headers, body });
+      const text = await answer.body.text();
+      latenciesMs.push(performance.now() - from);
+      if (answer.statusCode !== 202) throw new Error(`${url} answered ${answer.statusCode}: ${text}`);
+    }
+  };
+  const from = performance.now();
+  await Promise.all(Array.from({ length: connections }, send));
+  const seconds = (performance.now() - from) / 1000;
+  await pool.close();
+  return { perSecond: all.length / seconds, latenciesMs };
+}
+
+/** Every delivery and every job, with the last that was said of it, of all that the portal answered 202 to. */
+async function verify(jobs: number): Promise<void> {
+  const kept = await unsafeDb().delivery.count();
+  const completed = await unsafeDb().job.count({
+    where: { state: 'completed', conclusion: 'success', runnerName: 'runner' },
+  });
+  if (kept !== 3 * jobs || completed !== jobs)
+    throw new Error(`${kept} deliveries and ${completed} completed jobs are kept, of ${3 * jobs} and ${jobs}`);
+}
+
+/** Tenants with enrolled organizations whose installations are known; answers the label of a pool of each. */
+async function addScopes(): Promise<string[]> {
+  const enrolled = await addTenants('h', organizations);
+  await unsafeDb().installation.createMany({
+    data: enrolled.map((_, index) => {
+      const { id, login, installationId } = organization(index);
+      return {
+        connectionId,
+        externalId: String(installationId),
+        accountId: String(id),
+        accountLogin: login,
+        accountType: 'Organization',
+        repositorySelection: 'all',
+        permissions: {},
+      };
+    }),
+  });
+  return enrolled.map(({ slug }) => labelOf({ slug, isDefault: false }, 'docker'));
+}
+
+async function startReceivers(stops: (() => Promise<void>)[]): Promise<Receivers> {
+  const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
+  stops.push(async () => rmSync(folder, { recursive: true, force: true }));
+  if (!isBuilt()) {
+    say('building the portal (next build) …');
+    await buildWeb(join(folder, 'build.log'), process.env);
+  }
+  // Kept data is synced data: anything less would not be durable.
+  const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: true });
+  stops.push(async () => {
+    await postgres.stop();
+    rmSync(postgres.dataDir, { recursive: true, force: true });
+  });
+  await migrate(postgres.ownerUrl);
+  const port = await freePort();
+  configure(postgres, port);
+  stops.push(closeDb);
+  const keys = { id: 1, slug: 'app', clientId: 'id', clientSecret: 'x', privateKeyPem: 'x', webhookSecret: secret };
+  const nowhere = 'http://127.0.0.1:9';
+  await seed({
+    github: { url: nowhere, app: keys },
+    attic: { url: nowhere, hs256SecretBase64: randomBytes(32).toString('base64') },
+  });
+  const door = await startPortal(port, folder);
+  stops.push(door.stop);
+  const room = await startReceiver('room');
+  stops.push(room.stop);
+  const bare = await startReceiver('bare');
+  stops.push(bare.stop);
+  return { door, room, bare };
+}
+
+function configure(postgres: Postgres, port: number): void {
+  Object.assign(process.env, {
+    NODE_ENV: 'production',
+    NEXT_TELEMETRY_DISABLED: '1',
+    DATABASE_URL: postgres.appUrl,
+    PORTAL_URL: `http://127.0.0.1:${port}`,
+    FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
+    LOG_LEVEL: 'warn',
+  });
+}
+
+async function startPortal(port: number, folder: string): Promise<Receiver> {
+  const url = `http://127.0.0.1:${port}`;
+  const child = startChild({
+    command: process.execPath,
+    args: [NEXT, 'start', '-p', String(port), '-H', '127.0.0.1'],
+    cwd: ROOT,
+    env: process.env,
+    logFile: join(folder, 'web.log'),
+  });
+  const answers = () =>
+    fetch(url, { redirect: 'manual' }).then(
+      () => true,
+      () => false,
+    );
+  await waitUntil('The portal', 60_000, answers, child);
+  return { url: `${url}/api/hooks/${connectionId}`, stop: () => child.stop() };
+}
+
+async function startReceiver(kind: 'room' | 'bare'): Promise<Receiver> {
+  const child = fork(fileURLToPath(new URL('./receiver.ts', import.meta.url)), [kind]);
+  const [{ port }] = (await once(child, 'message')) as [ReceiverMessage];
+  return {
+    url: `http://127.0.0.1:${port}/api/hooks/${connectionId}`,
+    stop: async () => {
+      child.disconnect();
+      await once(child, 'exit');
+    },
+  };
+}
