@@ -1,6 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { AppError } from '../../errors.ts';
 import type { Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
+import { isSignedHex, parsedBody, unreadableError, unsignedError } from '../signed-body.ts';
 import { WebhookAbout, WebhookHead, WorkflowJobPayload } from './schema.ts';
 
 /** Forgejo's deliveries and Gitea's: the same signature under each one's own names. There are no installations. */
@@ -17,13 +16,13 @@ export const forgejoWebhooks: WebhookReader = {
  * not signed, so the event's name decides only which schema the signed payload must fit.
  */
 function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webhook {
-  if (!isSigned(secret, rawBody, signatureOf(headers))) throw unsignedError();
+  if (!isSignedHex(secret, rawBody, signatureOf(headers))) throw unsignedError();
   const deliveryId = headers.get('x-forgejo-delivery') ?? headers.get('x-gitea-delivery') ?? '';
   const event = headers.get('x-forgejo-event') ?? headers.get('x-gitea-event') ?? '';
   // Without an id a repeat could not be told from a new delivery.
   if (!/^[\w.-]{1,100}$/.test(deliveryId) || !/^[a-z_]{1,100}$/.test(event))
     throw unreadableError('its id or its event');
-  const payload = parseJson(rawBody);
+  const payload = parsedBody(rawBody);
   const head = WebhookHead.safeParse(payload);
   if (!head.success) throw unreadableError('its payload');
   const action = head.data.action ?? null;
@@ -42,39 +41,6 @@ function aboutOf(event: string): Webhook['about'] {
 function signatureOf(headers: WebhookInput['headers']): string | null {
   const own = headers.get('x-forgejo-signature') ?? headers.get('x-gitea-signature');
   return own ?? headers.get('x-hub-signature-256')?.replace(/^sha256=/, '') ?? null;
-}
-
-/** Constant time for every signature of the right length; the length is no secret. */
-function isSigned(secret: string, rawBody: Uint8Array, signature: string | null): boolean {
-  if (secret === '' || signature === null) return false;
-  const right = Buffer.from(createHmac('sha256', secret).update(rawBody).digest('hex'));
-  const given = Buffer.from(signature);
-  return given.length === right.length && timingSafeEqual(given, right);
-}
-
-function parseJson(rawBody: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(rawBody).toString('utf8'));
-  } catch {
-    throw unreadableError('its JSON');
-  }
-}
-
-function unsignedError(): AppError {
-  return new AppError('unauthenticated', {
-    log: 'webhook: the signature is missing or not of our secret',
-    screen: {
-      happened: 'The delivery is not signed with this connection’s secret.',
-      todo: 'Set the same secret on both sides.',
-    },
-  });
-}
-
-function unreadableError(part: string): AppError {
-  return new AppError('invalid', {
-    log: `webhook: ${part} cannot be read`,
-    screen: { happened: `The delivery is signed, but ${part} cannot be read.`, todo: 'Send it as application/json.' },
-  });
 }
 
 const stateOf: Record<string, WorkflowJob['state']> = { in_progress: 'running', completed: 'completed' };

@@ -1,6 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { AppError } from '../../errors.ts';
 import type { InstallationEvent, Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
+import { isSignedHex, parsedBody, unreadableError, unsignedError } from '../signed-body.ts';
 import { InstallationPayload, WebhookAccount, WebhookHead, WorkflowJobPayload } from './schema.ts';
 
 export const githubWebhooks: WebhookReader = {
@@ -16,13 +15,14 @@ export const githubWebhooks: WebhookReader = {
  * not signed, so the event's name decides only which schema the signed payload must fit.
  */
 function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webhook {
-  if (!isSigned(secret, rawBody, headers.get('x-hub-signature-256'))) throw unsignedError();
+  const signature = /^sha256=(.*)$/.exec(headers.get('x-hub-signature-256') ?? '')?.[1] ?? null;
+  if (!isSignedHex(secret, rawBody, signature)) throw unsignedError();
   const deliveryId = headers.get('x-github-delivery') ?? '';
   const event = headers.get('x-github-event') ?? '';
   // Without an id a repeat could not be told from a new delivery.
   if (!/^[\w.-]{1,100}$/.test(deliveryId) || !/^[a-z_]{1,100}$/.test(event))
     throw unreadableError('its id or its event');
-  const payload = parseJson(rawBody);
+  const payload = parsedBody(rawBody);
   const head = WebhookHead.safeParse(payload);
   if (!head.success) throw unreadableError('its payload');
   return {
@@ -41,39 +41,6 @@ function aboutOf(event: string): Webhook['about'] {
   if (event === 'workflow_job') return 'job';
   if (event === 'installation') return 'installation';
   return scopeEvents.has(event) ? 'scope' : 'other';
-}
-
-/** Constant time for every signature of the right length; the length is no secret. SHA-1 signatures are not looked at. */
-function isSigned(secret: string, rawBody: Uint8Array, header: string | null): boolean {
-  if (secret === '' || header === null) return false;
-  const right = Buffer.from(`sha256=${createHmac('sha256', secret).update(rawBody).digest('hex')}`);
-  const given = Buffer.from(header);
-  return given.length === right.length && timingSafeEqual(given, right);
-}
-
-function parseJson(rawBody: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(rawBody).toString('utf8'));
-  } catch {
-    throw unreadableError('its JSON');
-  }
-}
-
-function unsignedError(): AppError {
-  return new AppError('unauthenticated', {
-    log: 'webhook: the signature is missing or not of our secret',
-    screen: {
-      happened: 'The delivery is not signed with this connection’s secret.',
-      todo: 'Set the same secret on both sides.',
-    },
-  });
-}
-
-function unreadableError(part: string): AppError {
-  return new AppError('invalid', {
-    log: `webhook: ${part} cannot be read`,
-    screen: { happened: `The delivery is signed, but ${part} cannot be read.`, todo: 'Send it as application/json.' },
-  });
 }
 
 const stateOf: Record<string, WorkflowJob['state']> = { in_progress: 'running', completed: 'completed' };

@@ -2,6 +2,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { AtScope, Unsupported, Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
+import { parsedBody, unreadableError } from '../signed-body.ts';
 import { gitlabLevel } from './choice.ts';
 import { type Client, numberOf } from './client.ts';
 import type { Refusal } from './errors.ts';
@@ -40,7 +41,7 @@ function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webh
   // Without an id a repeat could not be told from a new delivery.
   if (!/^[\w.-]{1,100}$/.test(deliveryId) || !/^[A-Za-z ]{1,100}$/.test(event))
     throw unreadableError('its id or its event');
-  const payload = parseJson(rawBody);
+  const payload = parsedBody(rawBody);
   const head = WebhookHead.safeParse(payload);
   if (!head.success) throw unreadableError('its payload');
   const { object_kind: kind, event_name: name, build_status: status } = head.data;
@@ -105,30 +106,12 @@ function derived(secret: string, use: string): Buffer {
   return createHmac('sha256', secret).update(`flywheel gitlab hook: ${use}`).digest();
 }
 
-function parseJson(rawBody: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(rawBody).toString('utf8'));
-  } catch {
-    throw unreadableError('its JSON');
-  }
-}
-
 function unprovenError(): AppError {
   return new AppError('unauthenticated', {
     log: 'webhook: neither the token nor the signature is of our secret',
     screen: {
       happened: 'The delivery does not carry this connection’s secret.',
       todo: 'Set the same secret token on both sides.',
-    },
-  });
-}
-
-function unreadableError(part: string): AppError {
-  return new AppError('invalid', {
-    log: `webhook: ${part} cannot be read`,
-    screen: {
-      happened: `The delivery is proven, but ${part} cannot be read.`,
-      todo: 'Leave the hook’s template empty.',
     },
   });
 }
