@@ -1,7 +1,7 @@
 /**
  * What a forge said, for the log: cut, and without whatever may be a secret. A forge, or what stands before it, may repeat
- * a token that it did not like. Long words without a digit are the names of permissions and scopes, and stay.
+ * a token that it did not like. Long words of small letters alone are the names of permissions and scopes, and stay.
  */
 export function loggable(words: string): string {
-  return words.replaceAll(/(?=[\w.=+-]*\d)[\w.=+-]{16,}/g, '…').slice(0, 200);
+  return words.replaceAll(/(?=[\w.=+-]*[\dA-Z])[\w.=+-]{16,}/g, '…').slice(0, 200);
 }
