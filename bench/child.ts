@@ -14,11 +14,12 @@ let started = 0;
 export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
   started += 1;
   const logFile = join(world.folder, `worker-${started}.log`);
+  const { args, env } = workerCommand();
   const child = startChild({
     command: process.execPath,
-    args: workerArguments(),
+    args,
     cwd: ROOT,
-    env: { ...process.env, LOG_LEVEL: 'info' },
+    env: { ...process.env, ...env, LOG_LEVEL: 'info' },
     logFile,
   });
   await until('the worker', 120_000, () => {
@@ -28,10 +29,15 @@ export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
   return { ...child, logFile };
 }
 
-/** What `npm run worker` gives to node, its flags included. */
-function workerArguments(): string[] {
+/** What `npm run worker` gives to node: variables before it, flags and the file after it. */
+function workerCommand(): { args: string[]; env: Record<string, string> } {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { worker: string } };
-  return scripts.worker.split(' ').slice(1);
+  const words = scripts.worker.split(' ');
+  const place = words.indexOf('node');
+  return {
+    args: words.slice(place + 1),
+    env: Object.fromEntries(words.slice(0, place).map((word) => word.split('=') as [string, string])),
+  };
 }
 
 /** Resident memory in MB (10^6 bytes), now and at its highest. */

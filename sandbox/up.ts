@@ -48,6 +48,8 @@ export interface UpOptions {
   gitea: boolean;
 }
 
+/** As in package.json's `worker`. */
+const SMALL_HEAP = ['--max-old-space-size=256', '--max-semi-space-size=2', '--optimize-for-size'];
 const OPERATOR = 'github:1005';
 const DEMO_ACCOUNTS = [
   ['ada-tinyland', 'owns the organization tinyland-inc'],
@@ -329,7 +331,7 @@ class Sandbox {
   async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
     await this.#supervisor.add({
       name: 'The worker',
-      start: async () => this.#node('worker', ['--max-semi-space-size=4', 'lib/main.ts'], env),
+      start: async () => this.#node('worker', [...SMALL_HEAP, 'lib/main.ts'], { ...env, MALLOC_ARENA_MAX: '2' }),
     });
   }
 
