@@ -1,4 +1,4 @@
-import type { Prisma, UnsafeTx } from '../db/index.ts';
+import { Prisma, type UnsafeTx } from '../db/index.ts';
 import type { WorkflowJob } from '../forge/index.ts';
 import type { ScopeLevel } from '../model/index.ts';
 import { type JobReading, mergeJob } from './job-state.ts';
@@ -9,13 +9,8 @@ import { servesRepository } from './serves.ts';
  * tenant could have written it (an organization's own App, an enrollment's own hook), only what that teller serves is, and
  * the job's id is that teller's word for it: it can neither change nor foresee a row that anybody else told of.
  */
-export async function recordJob(
-  tx: UnsafeTx,
-  connectionId: string,
-  job: WorkflowJob,
-  teller: Teller,
-): Promise<void> {
-  const pool = await poolOf(tx, { connectionId, ...teller }, job);
+export async function recordJob(tx: UnsafeTx, connectionId: string, job: WorkflowJob, teller: Teller): Promise<void> {
+  const pool = poolAmong(await namedPools(tx, connectionId, teller, job.labels), job);
   if (!pool) return;
   const word = 'id' in teller ? teller.id : teller.githubAppId;
   const externalId = word === null ? job.externalId : `${word}:${job.externalId}`;
@@ -31,13 +26,12 @@ export async function recordJob(
 export type Teller = { githubAppId: string | null } | { id: string };
 
 type Pool = { tenantId: string; enrollmentId: string; scaleSetName: string };
-type NamedPool = Pool & { enrollment: { level: ScopeLevel; scopeId: string; path: string } };
+type NamedPool = Pool & { level: ScopeLevel; scopeId: string; path: string };
 
 /** Takes the readings of many jobs into their rows, as `recordJob` takes one: a few statements however many they are. */
 export async function recordJobs(tx: UnsafeTx, connectionId: string, jobs: readonly WorkflowJob[]): Promise<void> {
-  const named = await namedPools(tx, { connectionId, githubAppId: null }, [
-    ...new Set(jobs.flatMap((job) => job.labels)),
-  ]);
+  const labels = [...new Set(jobs.flatMap((job) => job.labels))];
+  const named = await namedPools(tx, connectionId, { githubAppId: null }, labels);
   const rows = new Map<string, Pool & JobReading>();
   for (const job of jobs) {
     const pool = poolAmong(named, job);
@@ -48,24 +42,39 @@ export async function recordJobs(tx: UnsafeTx, connectionId: string, jobs: reado
   if (rows.size === 0) return;
   // Always in the same order, so that two who write the same jobs cannot wait for each other.
   const sorted = [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const inserted = await tx.job.createManyAndReturn({
-    data: sorted.map(([externalId, row]) => ({ connectionId, externalId, ...row })),
-    skipDuplicates: true,
-    select: { externalId: true },
-  });
-  const fresh = new Set(inserted.map((row) => row.externalId));
+  const fresh = await insertJobs(tx, connectionId, sorted);
   await mergeKnown(tx, connectionId, new Map(sorted.filter(([externalId]) => !fresh.has(externalId))));
+}
+
+/* Written by hand: a query is compiled anew for each number of rows, and that takes longer than the statement itself. */
+
+async function insertJobs(
+  tx: UnsafeTx,
+  connectionId: string,
+  jobs: readonly [string, Pool & JobReading][],
+): Promise<Set<string>> {
+  const told = JSON.stringify(jobs.map(([externalId, row]) => ({ externalId, ...row })));
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    insert into job (connection_id, external_id, tenant_id, enrollment_id, scale_set_name, state, repository, workflow, name,
+      conclusion, runner_name, queued_at, started_at, completed_at)
+    select ${connectionId}, "externalId", "tenantId", "enrollmentId", "scaleSetName", state, repository, workflow, name,
+      conclusion, "runnerName", "queuedAt", "startedAt", "completedAt"
+    from jsonb_to_recordset(${told}::jsonb) as told ("externalId" text, "tenantId" uuid, "enrollmentId" uuid,
+      "scaleSetName" text, state "JobState", repository text, workflow text, name text, conclusion text, "runnerName" text,
+      "queuedAt" timestamptz, "startedAt" timestamptz, "completedAt" timestamptz)
+    order by "externalId"
+    on conflict do nothing
+    returning external_id as id`;
+  return new Set(rows.map(({ id }) => id));
 }
 
 async function mergeKnown(tx: UnsafeTx, connectionId: string, readings: Map<string, JobReading>): Promise<void> {
   if (readings.size === 0) return;
-  const ids = [...readings.keys()];
-  await tx.$queryRaw`
-    select 1 from job where connection_id = ${connectionId} and external_id = any(${ids}) order by external_id for update`;
-  const known = await tx.job.findMany({
-    where: { connectionId, externalId: { in: ids } },
-    select: { externalId: true, ...fields },
-  });
+  const known = await tx.$queryRaw<(JobReading & { externalId: string })[]>`
+    select external_id as "externalId", state, repository, workflow, name, conclusion, runner_name as "runnerName",
+      queued_at as "queuedAt", started_at as "startedAt", completed_at as "completedAt"
+    from job where connection_id = ${connectionId} and external_id = any(${[...readings.keys()]})
+    order by external_id for update`;
   const merged = known.flatMap(({ externalId, ...row }) => {
     const reading = readings.get(externalId);
     return reading ? [{ externalId, ...mergeJob(row, reading) }] : [];
@@ -80,29 +89,17 @@ async function mergeKnown(tx: UnsafeTx, connectionId: string, readings: Map<stri
     where job.connection_id = ${connectionId} and job.external_id = told."externalId"`;
 }
 
-async function poolOf(
-  tx: UnsafeTx,
-  enrollment: { connectionId: string } & Teller,
-  job: WorkflowJob,
-): Promise<Pool | undefined> {
-  return poolAmong(await namedPools(tx, enrollment, job.labels), job);
-}
-
-async function namedPools(
-  tx: UnsafeTx,
-  enrollment: { connectionId: string } & Teller,
-  labels: string[],
-): Promise<NamedPool[]> {
-  return tx.enrollmentPool.findMany({
-    where: { scaleSetName: { in: labels }, enrollment },
-    select: {
-      tenantId: true,
-      enrollmentId: true,
-      scaleSetName: true,
-      enrollment: { select: { level: true, scopeId: true, path: true } },
-    },
-    orderBy: { scaleSetName: 'asc' },
-  });
+async function namedPools(tx: UnsafeTx, connectionId: string, teller: Teller, labels: string[]): Promise<NamedPool[]> {
+  const told =
+    'id' in teller
+      ? Prisma.sql`enrollment.id = ${teller.id}::uuid`
+      : Prisma.sql`enrollment.github_app_id is not distinct from ${teller.githubAppId}::uuid`;
+  return tx.$queryRaw<NamedPool[]>`
+    select scale_set_name as "scaleSetName", enrollment.tenant_id as "tenantId", enrollment_id as "enrollmentId", level,
+      scope_id as "scopeId", path
+    from enrollment_pool join enrollment on enrollment.id = enrollment_id
+    where scale_set_name = any(${labels}) and connection_id = ${connectionId} and ${told}
+    order by scale_set_name`;
 }
 
 /**
@@ -110,7 +107,7 @@ async function namedPools(
  * Anybody may write any label into a workflow: without the second half, that would be a job on another tenant's bill.
  */
 function poolAmong(named: readonly NamedPool[], job: WorkflowJob): Pool | undefined {
-  const found = named.find((each) => job.labels.includes(each.scaleSetName) && servesRepository(each.enrollment, job));
+  const found = named.find((each) => job.labels.includes(each.scaleSetName) && servesRepository(each, job));
   return found && { tenantId: found.tenantId, enrollmentId: found.enrollmentId, scaleSetName: found.scaleSetName };
 }
 

@@ -45,18 +45,15 @@ export async function knownInstallations(
   connectionId: string,
   ids: readonly string[],
 ): Promise<Map<string, string | null>> {
-  const seen = await tx.installation.findMany({
-    where: { connectionId, externalId: { in: [...ids] } },
-    select: { externalId: true, accountId: true },
-  });
-  const known = new Map<string, string | null>(seen.map(({ externalId, accountId }) => [externalId, accountId]));
-  const others = ids.filter((id) => !known.has(id));
-  if (others.length === 0) return known;
-  const enrolled = await tx.enrollment.findMany({
-    where: { connectionId, installationId: { in: others } },
-    select: { installationId: true },
-  });
-  for (const { installationId } of enrolled) if (installationId !== null) known.set(installationId, null);
+  const rows = await tx.$queryRaw<{ id: string; account: string | null }[]>`
+    select external_id as id, account_id as account from installation
+    where connection_id = ${connectionId} and external_id = any(${ids})
+    union all
+    select installation_id, null from enrollment
+    where connection_id = ${connectionId} and installation_id = any(${ids})`;
+  // Two that differ are an installation and its enrollment: the account is what the former says.
+  const known = new Map<string, string | null>();
+  for (const { id, account } of rows) known.set(id, known.get(id) ?? account);
   return known;
 }
 
