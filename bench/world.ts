@@ -112,9 +112,11 @@ async function answer<T extends ForgeMessage['type']>(
   child: ChildProcess,
   type: T,
 ): Promise<Extract<ForgeMessage, { type: T }>> {
-  const ended = once(child, 'exit').then(() => Promise.reject(new Error('the GitHub ended')));
-  const [message] = (await Promise.race([once(child, 'message'), ended])) as [ForgeMessage];
+  const asked = new AbortController();
+  const ended = once(child, 'exit', asked).then(() => Promise.reject(new Error('the GitHub ended')));
   ended.catch(() => undefined);
+  const [message] = (await Promise.race([once(child, 'message'), ended])) as [ForgeMessage];
+  asked.abort();
   if (message.type !== type) throw new Error(`the GitHub said ${message.type} instead of ${type}`);
   return message as Extract<ForgeMessage, { type: T }>;
 }

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
@@ -147,6 +148,23 @@ describe('A8: what is not signed by this connection', () => {
     await expect(large).rejects.toMatchObject({ code: 'too_large' });
     expect(await stored()).toEqual({ deliveries: 0, jobs: [], tasks: [] });
   });
+});
+
+test('a secret that was replaced is believed no longer than a second', async () => {
+  const ping = (secret: string) => deliver({ event: 'ping', payload: {}, secret }).catch((error) => error.code);
+  expect(await ping(secrets.a)).toMatchObject({ status: 202 });
+  const replace = async (secret: string) => {
+    const sealedWebhookSecret = await seal(secret, 'forge_connection/a/webhook_secret');
+    await unsafeDb().forgeConnection.update({ where: { id: 'a' }, data: { sealedWebhookSecret } });
+    await sleep(1100);
+  };
+  await replace('another');
+  try {
+    expect(await ping(secrets.a)).toBe('unauthenticated');
+    expect(await ping('another')).toMatchObject({ status: 202 });
+  } finally {
+    await replace(secrets.a);
+  }
 });
 
 describe('A10: whose delivery it is', () => {
