@@ -248,6 +248,8 @@ function runnersOf(gitlab: Gitlab): MadeWorld {
     },
     spoil: (id) => void (one(id).runUntagged = true),
     drop: (id) => void delete gitlab.state.runners[id],
+    // An Owner of a group is one of every group in it, and an administrator of all.
+    move: (id) => void Object.assign(one(id), { type: 'group_type', groupId: ids.groups.lab, projectIds: [] }),
     async works({ token }) {
       const answer = await fetch(`${gitlab.apiUrl}/runners/verify`, {
         method: 'POST',

@@ -771,6 +771,21 @@ function runners(at: Level): void {
       expect([world.named('somebody’s'), world.named(name)]).toEqual([1, 1]);
     });
 
+    held('of our own at another scope are neither listed nor touched', async (port, world) => {
+      const scope = enrolled(at);
+      const { runner } = await port.ensure({ ...scope, ...wanted });
+      const { id } = runner;
+      world.move?.(id);
+      expect(world.namedAt(scope.scopeId, name)).toBe(0);
+      expect(await port.list(scope)).toEqual([]);
+      expect(['invalid', 'forbidden', 'not_found']).toContain(await codeOf(port.rotate({ ...scope, id })));
+      const removed = await port.remove({ ...scope, id }).catch((error: unknown) => error);
+      expect(removed).not.toEqual({ change: 'removed' });
+      expect(world.named(name)).toBe(1);
+      await port.ensure({ ...scope, ...wanted });
+      expect([world.namedAt(scope.scopeId, name), world.named(name)]).toEqual([1, 2]);
+    });
+
     held('F25: of many none is missed', async (port, world) => {
       const scope = enrolled(at);
       const { runner } = await port.ensure({ ...scope, ...wanted });
