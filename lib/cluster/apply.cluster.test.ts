@@ -304,7 +304,7 @@ describe('a plan', () => {
 });
 
 test('the portal’s own rights are no more than it needs', async () => {
-  for (const path of ['/api/v1/nodes', '/apis/rbac.authorization.k8s.io/v1/clusterroles', '/api/v1/configmaps'])
+  for (const path of ['/api/v1/nodes', '/apis/rbac.authorization.k8s.io/v1/clusterroles', '/api/v1/endpoints'])
     await expect(portal.call({ method: 'GET', path }, path)).rejects.toMatchObject({ code: 'forbidden' });
   const binding = {
     apiVersion: 'rbac.authorization.k8s.io/v1',

@@ -204,6 +204,7 @@ export const kinds = {
   LimitRange: { plural: 'limitranges', namespaced: true },
   NetworkPolicy: { plural: 'networkpolicies', namespaced: true },
   Secret: { plural: 'secrets', namespaced: true },
+  ConfigMap: { plural: 'configmaps', namespaced: true },
   ServiceAccount: { plural: 'serviceaccounts', namespaced: true },
   Role: { plural: 'roles', namespaced: true },
   RoleBinding: { plural: 'rolebindings', namespaced: true },

@@ -1,6 +1,11 @@
 import { namespacesOf } from '#lib/model/index.ts';
 import {
+  authorityData,
+  authorityEnv,
+  authorityFile,
+  authorityKey,
   cacheSecretName,
+  configHashOf,
   enrollmentLabel,
   hasCache,
   labels,
@@ -13,7 +18,6 @@ import {
   runnerSecondsMost,
   runnerUid,
   secret,
-  sha256,
   type EnrollmentInput,
   type ForgejoRegistration,
   type KubernetesObject,
@@ -64,12 +68,12 @@ function selectorOf(instance: string): Record<string, string> {
   return { 'app.kubernetes.io/name': 'forgejo-runner', 'app.kubernetes.io/instance': instance };
 }
 
-type Runner = { instance: string; configText: string; ephemeral: boolean };
+type Runner = { instance: string; configText: string; forgejo: ForgejoRegistration };
 
 function runnerPod(
   input: EnrollmentInput,
   { pool, scaleSetName }: PoolInput,
-  { instance, configText, ephemeral }: Runner,
+  { instance, configText, forgejo }: Runner,
 ): Record<string, unknown> {
   const size = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
   const resources = { requests: size, limits: size };
@@ -81,7 +85,7 @@ function runnerPod(
         [poolLabel]: pool.name,
         ...selectorOf(instance),
       }),
-      annotations: { [configHash]: sha256(configText) },
+      annotations: { [configHash]: configHashOf(input, configText) },
     },
     spec: {
       ...plainPod,
@@ -110,16 +114,19 @@ function runnerPod(
             `${programFolder}/forgejo-runner`,
             '--config',
             `${configFolder}/config.yml`,
-            ...(ephemeral ? ['one-job', '--wait'] : ['daemon']),
+            ...(forgejo.ephemeral ? ['one-job', '--wait'] : ['daemon']),
           ],
           workingDir: workFolder,
-          env: [{ name: 'HOME', value: workFolder }],
+          env: [{ name: 'HOME', value: workFolder }, ...authorityEnv(input, forgejo.url)],
           ...(hasCache(input) ? { envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] } : {}),
           resources,
           securityContext: restrictedContainer,
           volumeMounts: [
             { ...program, readOnly: true },
             { name: 'config', mountPath: configFolder, readOnly: true },
+            ...(input.caBundle === undefined
+              ? []
+              : [{ name: 'config', mountPath: authorityFile, subPath: authorityKey, readOnly: true }]),
             { name: 'work', mountPath: workFolder },
             { name: 'tmp', mountPath: '/tmp' },
           ],
@@ -149,7 +156,7 @@ function runnerObjects(
   const own = { [poolLabel]: choice.pool.name };
   const configText = config(forgejo, name, choice.scaleSetName);
   return [
-    secret(objectName, input, { 'config.yml': configText }, own),
+    secret(objectName, input, { 'config.yml': configText, ...authorityData(input) }, own),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -163,7 +170,7 @@ function runnerObjects(
         // Two pods of one registration are the same runner twice.
         strategy: { type: 'Recreate' },
         selector: { matchLabels: selectorOf(instance) },
-        template: runnerPod(input, choice, { instance, configText, ephemeral: forgejo.ephemeral }),
+        template: runnerPod(input, choice, { instance, configText, forgejo }),
       },
     },
   ];

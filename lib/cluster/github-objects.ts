@@ -1,5 +1,9 @@
 import { namespacesOf } from '#lib/model/index.ts';
 import {
+  authorityData,
+  authorityEnv,
+  authorityFolder,
+  authorityKey,
   cacheSecretName,
   enrollmentLabel,
   hasCache,
@@ -24,6 +28,8 @@ import { allowForge } from './tenant-objects.ts';
  * Facts of ARC 0.14.2, from actions/actions-runner-controller at that release: charts/gha-runner-scale-set/templates
  * (names, labels, cleanup annotations and finalizers, manager Role), controllers/actions.github.com/autoscalingrunnerset_controller.go
  * (deletes a set whose version label is missing or of another minor). Pod profile: Pod Security Standards "restricted" and more.
+ * Of an Enterprise Server's own authority (`githubServerTLS`) the chart also asks the runner to write it into the system's
+ * store, which wants root: SSL_CERT_DIR takes that place.
  */
 
 const cleanupProtection = 'actions.github.com/cleanup-protection';
@@ -59,6 +65,35 @@ export const managerRules = [
   },
 ];
 
+/** The one ConfigMap that holds a forge's own authority; it outlives the runner sets, as the Secrets do. */
+export function authorityName(enrollment: string): string {
+  return `${enrollment}-forge-ca`;
+}
+
+export function authorityObjects(input: EnrollmentInput): KubernetesObject[] {
+  if (input.caBundle === undefined) return [];
+  const { slug } = input.tenant;
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: {
+        name: authorityName(input.name),
+        namespace: namespacesOf(slug).runners,
+        labels: labels(slug, { [enrollmentLabel]: input.name }),
+      },
+      data: authorityData(input),
+    },
+  ];
+}
+
+/** With an authority of the forge's own, ARC's manager reads that one ConfigMap. */
+function rulesOf({ caBundle, name }: EnrollmentInput) {
+  if (caBundle === undefined) return managerRules;
+  const reads = { apiGroups: [''], resources: ['configmaps'], resourceNames: [authorityName(name)], verbs: ['get'] };
+  return [...managerRules, reads];
+}
+
 function poolNames(scaleSetName: string) {
   return {
     manager: `${scaleSetName}-gha-rs-manager`,
@@ -66,7 +101,12 @@ function poolNames(scaleSetName: string) {
   };
 }
 
-function runnerPod(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): Record<string, unknown> {
+function runnerPod(
+  input: EnrollmentInput,
+  { configUrl }: GithubRegistration,
+  { pool, scaleSetName }: PoolInput,
+): Record<string, unknown> {
+  const hasAuthority = input.caBundle !== undefined;
   const resources = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
   return {
     metadata: {
@@ -87,21 +127,28 @@ function runnerPod(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): R
           image: pool.image,
           imagePullPolicy: 'Always',
           command: ['/home/runner/run.sh'],
+          ...(hasAuthority ? { env: authorityEnv(input, new URL(configUrl).origin) } : {}),
           ...(hasCache(input) ? { envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] } : {}),
           resources: { requests: resources, limits: resources },
           securityContext: restrictedContainer,
           volumeMounts: [
             { name: 'work', mountPath: '/home/runner/_work' },
             { name: 'tmp', mountPath: '/tmp' },
+            ...(hasAuthority ? [{ name: 'authority', mountPath: authorityFolder, readOnly: true }] : []),
           ],
         },
       ],
       volumes: [
         { name: 'work', emptyDir: { sizeLimit: pool.storage } },
         { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
+        ...(hasAuthority ? [{ name: 'authority', configMap: { name: authorityName(input.name) } }] : []),
       ],
     },
   };
+}
+
+function authorityRef({ name }: EnrollmentInput) {
+  return { configMapKeyRef: { name: authorityName(name), key: authorityKey } };
 }
 
 function poolMetadata(input: EnrollmentInput, { pool, scaleSetName }: PoolInput) {
@@ -120,7 +167,9 @@ function poolMetadata(input: EnrollmentInput, { pool, scaleSetName }: PoolInput)
 function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration, choice: PoolInput): KubernetesObject {
   const names = poolNames(choice.scaleSetName);
   const metadata = poolMetadata(input, choice);
-  const template = runnerPod(input, choice);
+  const template = runnerPod(input, github, choice);
+  const { caBundle } = input;
+  const values = caBundle === undefined ? [github.credentials, template] : [github.credentials, template, caBundle];
   return {
     apiVersion: 'actions.github.com/v1alpha1',
     kind: 'AutoscalingRunnerSet',
@@ -138,14 +187,16 @@ function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration
         'actions.github.com/cleanup-manager-role-binding': names.manager,
         'actions.github.com/cleanup-manager-role-name': names.manager,
         'actions.github.com/cleanup-no-permission-service-account-name': names.serviceAccount,
-        // Nothing watches the Secret: only a change here makes the listener read a rotated key. At most 63 characters.
-        'actions.github.com/values-hash': sha256([github.credentials, template]).slice(0, 63),
+        // Nothing watches the Secret or the ConfigMap: only a change here makes the listener read a rotated key or another
+        // authority. At most 63 characters.
+        'actions.github.com/values-hash': sha256(values).slice(0, 63),
       },
     },
     spec: {
       githubConfigUrl: github.configUrl,
       githubConfigSecret: credentialsSecretName(input.name),
       ...(github.runnerGroup ? { runnerGroup: github.runnerGroup } : {}),
+      ...(caBundle === undefined ? {} : { githubServerTLS: { certificateFrom: authorityRef(input) } }),
       // ARC fills it in where it is empty, and that would be drift.
       runnerScaleSetName: choice.scaleSetName,
       minRunners: choice.minRunners,
@@ -176,7 +227,7 @@ export function githubPoolObjects(
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'Role',
       metadata: { ...protectedMetadata, name: names.manager },
-      rules: managerRules,
+      rules: rulesOf(input),
     },
     {
       apiVersion: 'rbac.authorization.k8s.io/v1',

@@ -1,6 +1,9 @@
 import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf, type ReadyPool } from '#lib/model/index.ts';
 import {
+  authorityData,
+  authorityKey,
   cacheSecretName,
+  configHashOf,
   enrollmentLabel,
   hasCache,
   labels,
@@ -12,7 +15,6 @@ import {
   runnerNamesOf,
   runnerUid,
   secret,
-  sha256,
   type EnrollmentInput,
   type GitlabRegistration,
   type KubernetesObject,
@@ -25,7 +27,7 @@ import { toml, type TomlTable } from './toml.ts';
  * GitLab's runners: for each pool a manager, which is gitlab-runner with the Kubernetes executor and makes a pod for each job.
  *
  * Facts of gitlab-runner 19, from gitlabhq/gitlab-runner: docs/executors/kubernetes/_index.md (settings, the manager's rights,
- * pod_spec), docs/configuration/advanced-configuration.md and feature-flags.md, dockerfiles/runner/alpine (SIGQUIT lets jobs
+ * pod_spec), docs/configuration/advanced-configuration.md, feature-flags.md and tls-self-signed.md, dockerfiles/runner/alpine (SIGQUIT lets jobs
  * end; the configuration's folder also keeps the manager's own id).
  */
 
@@ -33,6 +35,7 @@ const managerImage = 'registry.gitlab.com/gitlab-org/gitlab-runner:alpine-v19.3.
 const managerUid = 10_001;
 const managerHome = '/home/gitlab-runner';
 const configFile = `${managerHome}/.gitlab-runner/config.toml`;
+const authorityFile = `${managerHome}/.gitlab-runner/${authorityKey}`;
 /** How long a manager that is replaced waits for its jobs; then they end with it. The chart's own figure. */
 const jobsEndSeconds = 3600;
 const configHash = 'flywheel.dev/config-hash';
@@ -166,6 +169,8 @@ function config(input: EnrollmentInput, gitlab: GitlabRegistration, choice: Pool
         name,
         url: gitlab.url,
         token: registered(gitlab.runners, name).token,
+        // Trusted beside the system's, by the manager and, handed on by it, by what fetches and uploads in a job.
+        ...(input.caBundle === undefined ? {} : { 'tls-ca-file': authorityFile }),
         executor: 'kubernetes',
         limit: atOnce,
         builds_dir: '/tmp/builds',
@@ -192,7 +197,7 @@ function managerPod(input: EnrollmentInput, choice: PoolInput, configText: strin
       // Without the pool's label: what bears it is a runner, and is metered.
       labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, ...selectorOf(choice) }),
       // A hash tells nothing of a token of twenty random characters and more.
-      annotations: { [configHash]: sha256(configText) },
+      annotations: { [configHash]: configHashOf(input, configText) },
     },
     spec: {
       ...plainPod,
@@ -213,6 +218,9 @@ function managerPod(input: EnrollmentInput, choice: PoolInput, configText: strin
             { name: 'home', mountPath: managerHome },
             { name: 'state', mountPath: `${managerHome}/.gitlab-runner` },
             { name: 'config', mountPath: configFile, subPath: 'config.toml', readOnly: true },
+            ...(input.caBundle === undefined
+              ? []
+              : [{ name: 'config', mountPath: authorityFile, subPath: authorityKey, readOnly: true }]),
             { name: 'tmp', mountPath: '/tmp' },
           ],
         },
@@ -250,7 +258,7 @@ export function gitlabPoolObjects(
     automountServiceAccountToken: false,
   });
   return [
-    secret(names.manager, input, { 'config.toml': configText }, own),
+    secret(names.manager, input, { 'config.toml': configText, ...authorityData(input) }, own),
     account(names.job),
     account(names.manager),
     {

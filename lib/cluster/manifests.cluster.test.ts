@@ -166,7 +166,9 @@ const docker = {
   securityClass: 'restricted' as const,
 };
 
-describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s', (kind) => {
+const caBundle = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
+
+describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a network of one’s own', (kind) => {
   const slug = `at-${kind}`;
   const objects = enrollmentObjects({
     tenant: {
@@ -179,6 +181,7 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s', (kind) 
     registration: registrations[kind](slug),
     pools: [{ pool: docker, scaleSetName: `${slug}-docker`, minRunners: 0, maxRunners: 2 }],
     forgeEndpoint: { namespace: 'forge', port: 3000 },
+    caBundle,
     cacheEnv: { ATTIC_TOKEN: 'token' },
   });
   let client: ClusterClient;
@@ -243,6 +246,58 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s', (kind) 
     await expect(ask(text.replace('cpu_limit = "1750m"', 'cpu_limit = "17"'))).rejects.toMatchObject({
       code: 'forbidden',
     });
+  });
+});
+
+describe('what is rendered for a GitHub Enterprise Server, in a network of one’s own', () => {
+  const slug = 'at-github';
+  const objects = enrollmentObjects({
+    tenant: { slug, quota: { cpu: '16', memory: '32Gi', runners: 8 }, hasBazel: false },
+    name: slug,
+    registration: {
+      kind: 'github',
+      configUrl: 'https://github.example.org/acme',
+      credentials: { appId: '1', installationId: '2', privateKey: 'key' },
+      controller: { version: '0.14.2', namespace: 'arc-systems', serviceAccount: 'arc-gha-rs-controller' },
+    },
+    pools: [{ pool: docker, scaleSetName: `${slug}-docker`, minRunners: 0, maxRunners: 2 }],
+    forgeEndpoint: { cidr: '10.9.8.7/32', port: 8443 },
+    caBundle,
+    cacheEnv: {},
+  });
+  const [set] = objects.filter(({ kind }) => kind === 'AutoscalingRunnerSet') as [KubernetesObject];
+  let client: ClusterClient;
+  beforeAll(async () => {
+    client = clusterClient((await testCluster({ arc: true })).portalKubeconfigPath);
+  }, 180_000);
+
+  test('is applied with the portal’s own rights, which may give ARC the ConfigMap to read, and then nothing is left to do', async () => {
+    // Without the set, which the controller there would try to register.
+    const around = objects.filter((object) => object !== set);
+    const view = new ClusterView(client);
+    expect(await ensureObjects(view, around, allowed)).toEqual({ applied: around.length, unchanged: 0 });
+    const again = await dryRunObjects(client, around);
+    expect(again.filter(({ op }) => op !== '=')).toEqual([]);
+
+    const abort = new AbortController();
+    const fresh = new ClusterView(client);
+    fresh.start(abort.signal);
+    expect(await fresh.whenSynced(20_000)).toBe(true);
+    expect(around.filter(({ kind }) => kind === 'ConfigMap').map((map) => fresh.get(map)?.['data'])).toEqual([
+      { 'ca.crt': caBundle },
+    ]);
+    expect(await ensureObjects(fresh, around, allowed)).toEqual({ applied: 0, unchanged: around.length });
+    abort.abort();
+    await fresh.stopped();
+  });
+
+  test('is a set that the custom resource takes, strictly read, whose pod is admitted', async () => {
+    const found = await applyObject(client, set, true);
+    expect(found['spec']).toMatchObject({
+      githubServerTLS: { certificateFrom: { configMapKeyRef: { name: `${slug}-forge-ca`, key: 'ca.crt' } } },
+    });
+    const { template } = set['spec'] as { template: Pod };
+    await expect(tried(client, `runners-${slug}`, template)).resolves.toMatchObject({ kind: 'Pod' });
   });
 });
 

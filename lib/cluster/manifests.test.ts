@@ -85,6 +85,7 @@ function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
       },
     ],
     forgeEndpoint: { namespace: 'sentinel-forge-namespace', port: 48_127 },
+    caBundle: 'sentinel-authority',
     cacheEnv: { SENTINEL_KEY: 'sentinel-cache-token' },
     bazel: { sizeGib: 127, user: 'sentinel-user', password: 'sentinel-password' },
   };
@@ -629,6 +630,114 @@ describe('the hardening profile', () => {
     const [range] = ofKind(objects, 'LimitRange');
     const limit = { default: most, defaultRequest: least, max: { cpu, memory } };
     expect(range?.['spec']).toMatchObject({ limits: [limit] });
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ a forge's own authority
+
+type Mounted = { name: string; mountPath: string; subPath?: string; readOnly?: boolean };
+type WithFiles = Container & { env?: { name: string; value: string }[]; volumeMounts: Mounted[] };
+
+/** What a container reads at a path: of the volume that is mounted nearest to it, the value in the object behind it. */
+function fileAt(objects: readonly KubernetesObject[], spec: PodSpec, container: Container, path: string): unknown {
+  const mounts = (container as WithFiles).volumeMounts.filter((mount) => `${path}/`.startsWith(`${mount.mountPath}/`));
+  const at = mounts.toSorted((a, b) => b.mountPath.length - a.mountPath.length)[0];
+  const volume = spec.volumes.find(({ name }) => name === at?.name) as
+    | { secret?: { secretName: string }; configMap?: { name: string } }
+    | undefined;
+  const [kind, name] = volume?.secret ? ['Secret', volume.secret.secretName] : ['ConfigMap', volume?.configMap?.name];
+  const object = objects.find((each) => each.kind === kind && nameOf(each) === name);
+  const data = object && (decoded(object)['data'] as Record<string, string>);
+  return { value: data?.[at?.subPath ?? path.split('/').at(-1) ?? ''], readOnly: at?.readOnly };
+}
+
+describe.each(kinds)('a forge’s own authority, at %s', (kind) => {
+  const caBundle = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
+  const input = cmuxAt(kind);
+  const plain = enrollmentObjects(input);
+  const objects = enrollmentObjects({ ...input, caBundle });
+  const ofRunners = (all: readonly KubernetesObject[]) => podSpecs(all).filter(([name]) => !name.includes('bazel'));
+  const envOf = ([container]: Container[]) =>
+    Object.fromEntries(((container as WithFiles).env ?? []).map(({ name, value }) => [name, value]));
+
+  test('lies in each pod where the programs there look for it', () => {
+    const pods = ofRunners(objects);
+    expect(pods.length).toBe(kind === 'forgejo' ? 6 : 2);
+    for (const [name, spec] of pods) {
+      const env = envOf(spec.containers);
+      const paths =
+        kind === 'gitlab'
+          ? [/tls-ca-file = "([^"]+)"/.exec(configIn(name.replace('Deployment ', '')))?.[1]]
+          : [env['NODE_EXTRA_CA_CERTS'], env['GIT_CONFIG_VALUE_0'], `${env['SSL_CERT_DIR']?.split(':')[1]}/ca.crt`];
+      for (const path of paths)
+        expect(fileAt(objects, spec, spec.containers[0] as Container, path ?? '')).toEqual({
+          value: caBundle,
+          readOnly: true,
+        });
+    }
+  });
+
+  function configIn(name: string): string {
+    const found = objects.find((each) => each.kind === 'Secret' && nameOf(each) === name);
+    return found ? ((decoded(found)['data'] as Record<string, string>)['config.toml'] ?? '') : '';
+  }
+
+  test('stands beside the system’s, and git trusts it at that forge alone', () => {
+    if (kind === 'gitlab') return;
+    const forge = kind === 'github' ? 'https://github.com' : 'https://forgejo.example.org';
+    for (const [, spec] of ofRunners(objects))
+      expect(envOf(spec.containers)).toMatchObject({
+        SSL_CERT_DIR: '/etc/ssl/certs:/flywheel/authority',
+        GIT_CONFIG_COUNT: '1',
+        GIT_CONFIG_KEY_0: `http.${forge}/.sslCAInfo`,
+      });
+  });
+
+  test('changes nothing else of a pod: its hardening is that of one without', () => {
+    const bare = (all: readonly KubernetesObject[]) =>
+      ofRunners(all).map(([name, { volumes: _, containers, ...spec }]) => [
+        name,
+        spec,
+        containers.map((container) => ({ ...container, env: null, volumeMounts: null })),
+      ]);
+    expect(bare(objects)).toEqual(bare(plain));
+    const volumeKinds = ofRunners(objects).flatMap(([, { volumes }]) =>
+      volumes.flatMap((volume) => Object.keys(volume).filter((field) => field !== 'name')),
+    );
+    expect([...new Set(volumeKinds)].toSorted()).toEqual(
+      kind === 'github' ? ['configMap', 'emptyDir'] : ['emptyDir', 'secret'],
+    );
+  });
+
+  test('replaces, when it changes, what has read the former one', () => {
+    const hashes = (all: readonly KubernetesObject[]) =>
+      [...ofKind(all, 'AutoscalingRunnerSet'), ...ofKind(all, 'Deployment')]
+        .filter((object) => nameOf(object) !== 'bazel-remote')
+        .map(({ metadata, ...object }) =>
+          kind === 'github'
+            ? metadata.annotations?.['actions.github.com/values-hash']
+            : (object['spec'] as { template: { metadata: { annotations: Record<string, string> } } }).template.metadata
+                .annotations['flywheel.dev/config-hash'],
+        );
+    const other = hashes(enrollmentObjects({ ...input, caBundle: `${caBundle}\n` }));
+    expect(other.every((hash, index) => hash !== undefined && hash !== hashes(objects)[index])).toBe(true);
+    expect(hashes(plain).some((hash) => hashes(objects).includes(hash))).toBe(false);
+  });
+
+  test('is in no ConfigMap but at GitHub, where ARC may read that one and the set names it', () => {
+    expect(ofKind(plain, 'ConfigMap')).toEqual([]);
+    const maps = ofKind(objects, 'ConfigMap');
+    expect(maps.map((map) => [nameOf(map), map['data']])).toEqual(
+      kind === 'github' ? [['cmux-forge-ca', { 'ca.crt': caBundle }]] : [],
+    );
+    if (kind !== 'github') return;
+    const reads = { apiGroups: [''], resources: ['configmaps'], resourceNames: ['cmux-forge-ca'], verbs: ['get'] };
+    for (const role of ofKind(objects, 'Role')) expect(role['rules']).toEqual([...managerRules, reads]);
+    for (const set of ofKind(objects, 'AutoscalingRunnerSet'))
+      expect(set['spec']).toMatchObject({
+        githubServerTLS: { certificateFrom: { configMapKeyRef: { name: 'cmux-forge-ca', key: 'ca.crt' } } },
+      });
+    for (const set of ofKind(plain, 'AutoscalingRunnerSet')) expect(set['spec']).not.toHaveProperty('githubServerTLS');
   });
 });
 

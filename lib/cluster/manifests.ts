@@ -1,6 +1,6 @@
 import { bazelObjects } from './bazel-objects.ts';
 import { forgejoPoolObjects } from './forgejo-objects.ts';
-import { credentialsSecretName, githubPoolObjects, githubSecret } from './github-objects.ts';
+import { authorityObjects, credentialsSecretName, githubPoolObjects, githubSecret } from './github-objects.ts';
 import { gitlabPoolObjects } from './gitlab-objects.ts';
 import {
   cacheSecretName,
@@ -41,12 +41,15 @@ export {
 } from './objects.ts';
 export { managerSize, publicInternet } from './tenant-objects.ts';
 
-/** The Secrets of an enrollment. They outlive the runner sets that need them. */
+/** The Secrets of an enrollment, and the ConfigMap of its forge's own authority. They outlive the runner sets that need them. */
 export function secretObjects(input: EnrollmentInput): KubernetesObject[] {
   const { registration } = input;
   return [
     ...(registration.kind === 'github'
-      ? [secret(credentialsSecretName(input.name), input, githubSecret(registration.credentials))]
+      ? [
+          secret(credentialsSecretName(input.name), input, githubSecret(registration.credentials)),
+          ...authorityObjects(input),
+        ]
       : []),
     ...(hasCache(input) ? [secret(cacheSecretName(input.name), input, input.cacheEnv)] : []),
   ];

@@ -72,6 +72,8 @@ export type EnrollmentInput = {
   pools: readonly PoolInput[];
   /** Where the forge is, when it is not on the public internet at 443. */
   forgeEndpoint?: { namespace: string; port: number } | { cidr: string; port: number } | undefined;
+  /** PEM of the authorities that vouch for the forge, beside the system's own. */
+  caBundle?: string | undefined;
   /** Environment of the runners that reaches the caches; kept in a Secret. */
   cacheEnv: Record<string, string>;
   bazel?: { sizeGib: number; user: string; password: string } | undefined;
@@ -137,6 +139,38 @@ export const restrictedContainer = {
   capabilities: { drop: ['ALL'] },
   seccompProfile: { type: 'RuntimeDefault' },
 };
+
+/** A forge's own authority: the key that it is kept under, and the folder of a runner's container in which it lies alone. */
+export const authorityKey = 'ca.crt';
+export const authorityFolder = '/flywheel/authority';
+export const authorityFile = `${authorityFolder}/${authorityKey}`;
+
+/**
+ * What makes the programs of a runner's container trust the forge's own authority too. Go (crypto/x509) and .NET read every
+ * folder that SSL_CERT_DIR lists, and the runners are written in these; actions are written for Node, which adds the file to
+ * its own. To git a file is all that it trusts, so it is told of it for the forge's address alone (git-config: `http.<url>.*`,
+ * GIT_CONFIG_COUNT).
+ */
+export function authorityEnv({ caBundle }: EnrollmentInput, forgeUrl: string): { name: string; value: string }[] {
+  if (caBundle === undefined) return [];
+  return [
+    { name: 'SSL_CERT_DIR', value: `/etc/ssl/certs:${authorityFolder}` },
+    { name: 'NODE_EXTRA_CA_CERTS', value: authorityFile },
+    { name: 'GIT_CONFIG_COUNT', value: '1' },
+    { name: 'GIT_CONFIG_KEY_0', value: `http.${forgeUrl}/.sslCAInfo` },
+    { name: 'GIT_CONFIG_VALUE_0', value: authorityFile },
+  ];
+}
+
+/** The authority as a Secret's or a ConfigMap's data; nothing where the forge has none of its own. */
+export function authorityData({ caBundle }: EnrollmentInput): Record<string, string> {
+  return caBundle === undefined ? {} : { [authorityKey]: caBundle };
+}
+
+/** Of what a process reads once, when it starts. */
+export function configHashOf({ caBundle }: EnrollmentInput, configText: string): string {
+  return sha256(caBundle === undefined ? configText : [configText, caBundle]);
+}
 
 export function cacheSecretName(enrollment: string): string {
   return `${enrollment}-cache`;

@@ -45,6 +45,7 @@ export const viewKinds: readonly ViewKind[] = [
   { kind: 'LimitRange', apiVersion: 'v1' },
   { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1' },
   { kind: 'Secret', apiVersion: 'v1' },
+  { kind: 'ConfigMap', apiVersion: 'v1' },
   { kind: 'ServiceAccount', apiVersion: 'v1' },
   { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'RoleBinding', apiVersion: 'rbac.authorization.k8s.io/v1' },
