@@ -13,7 +13,7 @@ type Props = {
   callback: string;
 };
 
-/** Enters a GitLab or a Forgejo: address, OAuth application and, for one's own server, who vouches for it. */
+/** Enters a GitLab or a Forgejo: address, OAuth application and, for one's own server, who vouches for it and where runners find it. */
 export function ForgeForm({ action, callback }: Props) {
   const form = useActionForm(action);
   const [id, setId] = useState(form.valueOf('connectionId', ''));
@@ -79,6 +79,11 @@ export function ForgeForm({ action, callback }: Props) {
           className={`${inputClass} py-2 font-mono text-sm`}
         />
       </Field>
+      {text(
+        'runnerEgress',
+        'Runners reach it at (optional)',
+        'Runners reach the public internet at 443 alone. For a forge elsewhere: 10.9.8.7/32:8443, or namespace/forge:3000 for one in the same cluster.',
+      )}
       <div>
         <SubmitButton pending={form.pending}>Ask it, and enter it</SubmitButton>
       </div>

@@ -14,6 +14,7 @@ import { cacheEnv, type Secrets } from './cache-env.ts';
 import { openConnectionFor, reach } from './connections.ts';
 import { keptCredential } from './credentials.ts';
 import { cacheServerPlace } from './places.ts';
+import { forgeEndpointOf } from './runner-egress.ts';
 import { liveStates, quotaOf, type EnrollmentRow } from './rows.ts';
 
 /** Chosen pools with what they are: a pool that lost its resources since is left out, and said by the caller. */
@@ -49,6 +50,8 @@ export function enrollmentInput(
     name: row.name,
     registration,
     pools: poolInputs(row, spec, known.pools),
+    forgeEndpoint: forgeEndpointOf(row.connection),
+    caBundle: row.connection.caBundle ?? undefined,
     cacheEnv: cacheEnv(row.tenant.slug, secrets),
     bazel: spec.planes.bazel && secrets.bazel ? { sizeGib: spec.planes.bazel.sizeGib, ...secrets.bazel } : undefined,
   };

@@ -34,12 +34,26 @@ function input(more: Partial<Record<keyof NewForgeInput, string>>) {
   return NewForgeInput.parse(given);
 }
 
+const refusedWays = [
+  ['10.9.8.7/32', 'a range and a port'],
+  ['10.9.8.7:8443', 'a range and a port'],
+  ['10.9.8.7/24:8443', 'a range and a port'],
+  ['0.0.0.0/0:443', 'metadata'],
+  ['127.0.0.1/32:3000', 'loopback'],
+  ['169.254.169.254/32:80', 'link-local'],
+  ['[fd00::1]/128:443', 'a range and a port'],
+  ['namespace/Forge:3000', 'a range and a port'],
+  ['namespace/forge:0', 'a range and a port'],
+  ['namespace/forge:65536', '1 to 65535'],
+] as const;
+
 const atField = (field: string, text: string) => ({ screen: { fields: { [field]: expect.stringContaining(text) } } });
 
 test('a forge that answers is entered, its secrets sealed, and can be asked', async () => {
-  await addForge(olive, input({}));
+  await addForge(olive, input({ runnerEgress: ' namespace/forge:3000 ' }));
   const row = await unsafeDb().forgeConnection.findUniqueOrThrow({ where: { id: 'codeberg' } });
   expect(JSON.stringify(row)).not.toContain(forgejo.app.clientSecret);
+  expect(row.runnerEgress).toBe('namespace/forge:3000');
   expect(await open(row.sealedWebhookSecret ?? '', 'forge_connection/codeberg/webhook_secret')).toMatch(/^[\w-]{43}$/);
   const forge = await openForge('codeberg');
   const facts = await forge.checkToken({ token: forgejo.token('ada-tinyland', ['read:user']), scopesFor: 'person' });
@@ -69,6 +83,7 @@ test('nobody but an operator may, and a key is no certificate', async () => {
   await expect(addForge(ada, input({ connectionId: 'y' }))).rejects.toMatchObject({ code: 'not_found' });
   const key = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----';
   expect(() => input({ caBundle: key })).toThrow('certificates in PEM');
+  for (const [runnerEgress, problem] of refusedWays) expect(() => input({ runnerEgress })).toThrow(problem);
   for (const baseUrl of ['https://user@forge.test', 'ftp://forge.test', 'https://forge.test/path', 'nonsense'])
     expect(() => input({ baseUrl })).toThrow('origin');
 });

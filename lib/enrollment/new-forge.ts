@@ -9,10 +9,11 @@ import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { reach } from './connections.ts';
 import { connectionIdForm } from './errands.ts';
 import { connectionPlace } from './places.ts';
+import { RunnerEgress } from './runner-egress.ts';
 
 /*
  * A GitLab or a Forgejo that an operator enters: the vendor's own or one in their own network, with the authority that vouches
- * for its certificate. It is asked once, through the guard, before it is kept; people then sign in by its OAuth application.
+ * for its certificate and the way on which runners reach it. It is asked once, through the guard, before it is kept; people then sign in by its OAuth application.
  */
 
 const pemBlock = /^\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/;
@@ -30,6 +31,7 @@ export const NewForgeInput = z.strictObject({
     .refine((text) => text.trim() === '' || pemBlock.test(text), 'is to be certificates in PEM, and no key')
     .transform((text) => text.trim() || null)
     .default(null),
+  runnerEgress: RunnerEgress.default(null),
 });
 export type NewForgeInput = z.output<typeof NewForgeInput>;
 
@@ -41,18 +43,18 @@ export function callbackUrl(connectionId: string): string {
 export async function addForge(by: PersonCtx, input: NewForgeInput): Promise<void> {
   if (!by.person.isOperator) throw notFound();
   await assertAnswers(input);
-  const { kind, connectionId: id, name, baseUrl, clientId, clientSecret, caBundle } = input;
+  const { kind, connectionId: id, name, baseUrl, clientId, clientSecret, caBundle, runnerEgress } = input;
   const sealedClientSecret = await seal(clientSecret, connectionPlace(id, 'client_secret'));
   const webhookSecret = randomBytes(32).toString('base64url');
   const sealedWebhookSecret = await seal(webhookSecret, connectionPlace(id, 'webhook_secret'));
   await unsafeTransaction(async (tx) => {
     await tx.forgeConnection.create({
-      data: { id, kind, name, baseUrl, clientId, sealedClientSecret, sealedWebhookSecret, caBundle },
+      data: { id, kind, name, baseUrl, clientId, sealedClientSecret, sealedWebhookSecret, caBundle, runnerEgress },
     });
     await appendAudit(tx, by, null, {
       action: 'forge:add',
       target: `forge/${id}`,
-      after: { kind, name, baseUrl, ownAuthority: caBundle !== null },
+      after: { kind, name, baseUrl, ownAuthority: caBundle !== null, runnerEgress },
     });
   }).catch(asTaken);
 }

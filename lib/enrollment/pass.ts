@@ -76,6 +76,7 @@ type OwnKind =
   | 'AutoscalingRunnerSet'
   | 'Deployment'
   | 'Secret'
+  | 'ConfigMap'
   | 'NetworkPolicy'
   | 'Role'
   | 'RoleBinding'

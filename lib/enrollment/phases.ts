@@ -22,7 +22,7 @@ import { bazelPassword, keepCredential, keptCredential, noteUse } from './creden
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
-import { remove, removePools } from './removal.ts';
+import { removeKept, removePools } from './removal.ts';
 import { quotaOf, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
 
@@ -203,7 +203,9 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   const isLeftOver = (object: Observed) => poolLabel in (object.metadata.labels ?? {}) && !wanted.has(keyOf(object));
   const waiting = await removePools(scope, isLeftOver);
   if (waiting) return waiting;
-  for (const secret of own(scope, 'Secret', isLeftOver)) await remove(scope, secret);
+  // A forge that has an authority of its own no longer takes the ConfigMap with it, which is of no pool.
+  const isUnread = (object: Observed) => object.kind === 'ConfigMap' && !wanted.has(keyOf(object));
+  await removeKept(scope, (object) => isLeftOver(object) || isUnread(object));
   if (row.connection.kind !== 'github')
     await dropRunners(scope, new Set(wantedRunners(row, spec, scope.pools).map(({ name }) => name)));
   const names = spec.pools.map((choice) => choice.pool);

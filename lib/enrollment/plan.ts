@@ -266,6 +266,7 @@ const removable = [
   { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'ServiceAccount', apiVersion: 'v1' },
   { kind: 'Secret', apiVersion: 'v1' },
+  { kind: 'ConfigMap', apiVersion: 'v1' },
 ] as const;
 
 async function ofThisEnrollment(row: EnrollmentRow, client: ClusterClient) {

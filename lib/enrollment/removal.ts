@@ -43,6 +43,16 @@ export async function removePools(
 
 const named: Record<string, string> = { AutoscalingRunnerSet: 'Runner set', Deployment: 'Runner' };
 
+/** What the runners read, when nothing reads it any more: Secrets, and the authority of a forge. Returns what is still there. */
+export async function removeKept(
+  scope: PassScope,
+  matches: (object: Observed) => boolean,
+): Promise<Observed | undefined> {
+  const kept = (['Secret', 'ConfigMap'] as const).flatMap((kind) => own(scope, kind, matches));
+  for (const object of kept) await remove(scope, object);
+  return kept[0];
+}
+
 /** ARC takes its finalizer off what a set names; where ARC never saw the set, the finalizer is ours alone and we do. */
 async function removeProtected(scope: PassScope, object: Observed): Promise<void> {
   if ((object.metadata.finalizers ?? []).includes(cleanupProtection)) {

@@ -3,7 +3,9 @@ import { EnrollmentSpec, type Quota, type Scope } from '#lib/model/index.ts';
 
 export const withPosition = {
   tenant: true,
-  connection: { select: { id: true, kind: true, name: true, baseUrl: true, appSlug: true } },
+  connection: {
+    select: { id: true, kind: true, name: true, baseUrl: true, appSlug: true, caBundle: true, runnerEgress: true },
+  },
   pools: { orderBy: { scaleSetName: 'asc' } },
 } as const satisfies Prisma.EnrollmentInclude;
 

@@ -6,9 +6,9 @@ import { atticViewName, namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
 import { atticServerOf, otherLiveEnrollments } from './desired.ts';
-import { clusterKnown, ok, own, wait, type PassScope, type Phase } from './pass.ts';
+import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
 import { dropAllRunners } from './registration.ts';
-import { remove, removePools, stuck } from './removal.ts';
+import { remove, removeKept, removePools, stuck } from './removal.ts';
 
 async function setsGone(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
@@ -17,9 +17,8 @@ async function setsGone(scope: PassScope): Promise<PhaseResult> {
 }
 
 async function secretsGone(scope: PassScope): Promise<PhaseResult> {
-  const secrets = own(scope, 'Secret', () => true);
-  for (const secret of secrets) await remove(scope, secret);
-  return secrets[0] ? stuck('Secret', secrets[0]) : ok('The credentials are gone from the cluster.');
+  const left = await removeKept(scope, () => true);
+  return left ? stuck(left.kind, left) : ok('The credentials are gone from the cluster.');
 }
 
 async function forgeGone(scope: PassScope): Promise<PhaseResult> {
