@@ -1,7 +1,7 @@
 // A bare HTTP server as a process of its own: node bench/receiver.ts bare|room. Ends with its parent.
 //   bare   reads the body and answers 202: what no server on this machine can beat
 //   room   the delivery room with no framework before it, to see how much of the time is the framework's
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { acceptDelivery } from '#lib/delivery/index.ts';
 import { toAppError } from '#lib/errors.ts';
@@ -27,11 +27,12 @@ async function statusOf(request: IncomingMessage, rawBody: Buffer): Promise<numb
 
 const isBare = process.argv[2] === 'bare';
 
-const server = createServer((request, response) => {
-  void bodyOf(request).then(async (body) => {
-    const status = isBare ? 202 : await statusOf(request, body);
-    response.writeHead(status, { 'content-type': 'application/json' }).end('{"duplicate":false}');
-  });
-});
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const body = await bodyOf(request);
+  const status = isBare ? 202 : await statusOf(request, body);
+  response.writeHead(status, { 'content-type': 'application/json' }).end('{"duplicate":false}');
+}
+
+const server = createServer((request, response) => void answer(request, response));
 process.on('disconnect', () => process.exit(0));
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));

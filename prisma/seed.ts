@@ -83,12 +83,7 @@ async function seedForge({ url, app }: SeedInput['github']): Promise<void> {
   });
 }
 
-async function seedTokenForge(
-  id: string,
-  kind: 'gitlab' | 'forgejo',
-  name: string,
-  forge: ForgeSeed,
-): Promise<void> {
+async function seedTokenForge(id: string, kind: 'gitlab' | 'forgejo', name: string, forge: ForgeSeed): Promise<void> {
   const data = {
     kind,
     name,
