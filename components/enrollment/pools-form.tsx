@@ -17,6 +17,7 @@ export type FormPool = {
   size: string;
   cpu: number;
   memoryGib: number;
+  storageGib: number;
   pricePerHour: number | null;
   mostRunners: number;
   ready: boolean;
@@ -25,7 +26,7 @@ export type FormPool = {
   maxRunners: number;
 };
 
-type Amount = { cpu: number; memoryGib: number; runners: number };
+type Amount = { cpu: number; memoryGib: number; storageGib: number; runners: number };
 
 type Props = {
   action: FormAction;
@@ -101,6 +102,7 @@ function usedBy(chosen: FormPool[], choices: Record<string, Choice>, others: Amo
     const runners = count(choices[pool.name]?.max);
     used.cpu += pool.cpu * runners;
     used.memoryGib += pool.memoryGib * runners;
+    used.storageGib += pool.storageGib * runners;
     used.runners += runners;
   }
   return used;
@@ -120,6 +122,12 @@ function QuotaMeters({ used, quota, others }: { used: Amount; quota: Amount; oth
         used={used.memoryGib}
         limit={quota.memoryGib}
         text={`${plain(used.memoryGib)} of ${plain(quota.memoryGib)} GiB`}
+      />
+      <Meter
+        label="Storage"
+        used={used.storageGib}
+        limit={quota.storageGib}
+        text={`${plain(used.storageGib)} of ${plain(quota.storageGib)} GiB`}
       />
       <Meter label="Runners" used={used.runners} limit={quota.runners} text={`${used.runners} of ${quota.runners}`} />
       {others.runners > 0 ? (

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
-import { cpuMillicores, memoryBytes, type ReadyPool } from '#lib/model/index.ts';
+import { cpuMillicores, memoryBytes } from '#lib/model/index.ts';
 import { gitlabManagerRules, jobSizes } from './gitlab-objects.ts';
+import type { RenderedPool } from './objects.ts';
 import { poolObjects, type EnrollmentInput, type KubernetesObject, type PoolInput } from './manifests.ts';
 
-const pool: ReadyPool = {
+const pool: RenderedPool = {
   name: 'nix',
   description: 'Nix builds',
   cpu: '4',

@@ -1,4 +1,4 @@
-import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf, type ReadyPool } from '#lib/model/index.ts';
+import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf } from '#lib/model/index.ts';
 import {
   authorityData,
   authorityKey,
@@ -19,6 +19,7 @@ import {
   type GitlabRegistration,
   type KubernetesObject,
   type PoolInput,
+  type RenderedPool,
 } from './objects.ts';
 import { allowForge, managerSize, poolPolicy } from './tenant-objects.ts';
 import { toml, type TomlTable } from './toml.ts';
@@ -72,7 +73,7 @@ const mebibyte = 1024n ** 2n;
  * uploads beside the job (the helper) takes an eighth of the CPU and a quarter of the memory, up to a limit, and the job the
  * rest. So the quota holds as many jobs as was said.
  */
-export function jobSizes(pool: ReadyPool): { build: Size; helper: Size } {
+export function jobSizes(pool: RenderedPool): { build: Size; helper: Size } {
   const whole = { cpu: cpuMillicores(pool.cpu), memory: memoryBytes(pool.memory), storage: memoryBytes(pool.storage) };
   const helper = {
     cpu: least(500n, whole.cpu / 8n),

@@ -28,7 +28,8 @@ export const runnerUid = 1001;
 
 export type TenantInput = {
   slug: string;
-  quota: { cpu: string; memory: string; runners: number };
+  /** `storage` is that of the runners' work folders; without it they are not counted. */
+  quota: { cpu: string; memory: string; runners: number; storage?: string };
   /** Where runners find the caches inside the cluster; absent when the cache is reached by 443 like anything else. */
   cacheEndpoint?: { namespace: string; port: number } | undefined;
   hasBazel: boolean;
@@ -63,7 +64,10 @@ export type ForgejoRegistration = {
 /** How the runners of an enrollment come to their forge: by ARC, or as the portal registered them. */
 export type Registration = GithubRegistration | GitlabRegistration | ForgejoRegistration;
 
-export type PoolInput = { pool: ReadyPool; scaleSetName: string; minRunners: number; maxRunners: number };
+/** A pool as its objects are made from it; who may have it was decided before. */
+export type RenderedPool = Omit<ReadyPool, 'requiresApproval'>;
+
+export type PoolInput = { pool: RenderedPool; scaleSetName: string; minRunners: number; maxRunners: number };
 
 export type EnrollmentInput = {
   tenant: TenantInput;

@@ -36,11 +36,16 @@ function least(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }
 
+function scratchStorage(storage: string, managers: number): string {
+  return formatMemory(memoryBytes(storage) + BigInt(managers) * memoryBytes(managerSize['ephemeral-storage']));
+}
+
 /** What the tenant was given for runners, and on top of it what the managers of its runners take. */
 function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   const managers = input.managers ?? 0;
   const cpu = formatCpu(cpuMillicores(input.quota.cpu) + BigInt(managers) * cpuMillicores(managerSize.cpu));
   const memory = formatMemory(memoryBytes(input.quota.memory) + BigInt(managers) * memoryBytes(managerSize.memory));
+  const storage = input.quota.storage && scratchStorage(input.quota.storage, managers);
   return {
     apiVersion: 'v1',
     kind: 'ResourceQuota',
@@ -52,6 +57,9 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
         'requests.memory': memory,
         'limits.memory': memory,
         pods: String(input.quota.runners + managers),
+        ...(storage === undefined
+          ? {}
+          : { 'requests.ephemeral-storage': storage, 'limits.ephemeral-storage': storage }),
         persistentvolumeclaims: '0',
         services: '0',
         'services.loadbalancers': '0',

@@ -9,13 +9,25 @@ import { open, unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
-import { EnrollmentSpec, isReady, labelOf, type Pool } from '#lib/model/index.ts';
+import {
+  amountsOf,
+  EnrollmentSpec,
+  isReady,
+  labelOf,
+  leftOf,
+  noAmounts,
+  quotaOfAmounts,
+  type Pool,
+  type Quota,
+} from '#lib/model/index.ts';
+import { isStopped, presentAllocation } from './allocation.ts';
+import { poolsByName } from './catalog.ts';
 import { cacheEnv, type Secrets } from './cache-env.ts';
 import { openConnectionFor, reach } from './connections.ts';
 import { keptCredential } from './credentials.ts';
 import { cacheServerPlace } from './places.ts';
 import { forgeEndpointOf } from './runner-egress.ts';
-import { liveStates, quotaOf, type EnrollmentRow } from './rows.ts';
+import { liveStates, type EnrollmentRow } from './rows.ts';
 
 /** Chosen pools with what they are: a pool that lost its resources since is left out, and said by the caller. */
 export function poolInputs(row: EnrollmentRow, spec: EnrollmentSpec, pools: ReadonlyMap<string, Pool>): PoolInput[] {
@@ -40,16 +52,16 @@ export function enrollmentInput(
     pools: ReadonlyMap<string, Pool>;
     registration: Registration;
     secrets: Secrets;
-    tenantHasBazel: boolean;
-    managers: number;
+    shared: SharedByTenant;
   },
 ): EnrollmentInput {
-  const { registration, secrets, managers } = known;
+  const { registration, secrets, shared } = known;
+  const { quota, hasBazel, managers } = shared;
   return {
-    tenant: { slug: row.tenant.slug, quota: quotaOf(row.tenant), hasBazel: known.tenantHasBazel, managers },
+    tenant: { slug: row.tenant.slug, quota, hasBazel, managers },
     name: row.name,
     registration,
-    pools: poolInputs(row, spec, known.pools),
+    pools: poolInputs(row, spec, known.pools).map((choice) => (shared.isStopped ? stopped(choice) : choice)),
     forgeEndpoint: forgeEndpointOf(row.connection),
     caBundle: row.connection.caBundle ?? undefined,
     cacheEnv: cacheEnv(row.tenant.slug, secrets),
@@ -57,7 +69,19 @@ export function enrollmentInput(
   };
 }
 
-export type SharedByTenant = { hasBazel: boolean; managers: number };
+export type SharedByTenant = {
+  /** Of the runners' namespace: what the tenant was given, less what tenants below it and its Bazel cache have of it. */
+  quota: Quota;
+  hasBazel: boolean;
+  managers: number;
+  /** Whether the tenant, or one above it, is suspended. */
+  isStopped: boolean;
+};
+
+/** A suspended tenant's pool: its registration stays, so that it goes on where it was, and nothing runs. */
+function stopped(choice: PoolInput): PoolInput {
+  return { ...choice, minRunners: 0, maxRunners: 0 };
+}
 
 /**
  * What the tenant's namespace must hold for all of its live enrollments together: whether any has the Bazel plane, so that
@@ -72,8 +96,13 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
     ...(spec ? [{ kind: row.connection.kind, spec }] : []),
     ...others.map((other) => ({ kind: other.connection.kind, spec: EnrollmentSpec.parse(other.spec) })),
   ];
+  const { own } = await presentAllocation(row.tenantId, await poolsByName());
+  const bazelGib = Math.max(0, ...all.map((each) => each.spec.planes.bazel?.sizeGib ?? 0));
+  const disk = { ...noAmounts, storage: BigInt(bazelGib) * 1024n ** 3n };
   return {
-    hasBazel: all.some((each) => each.spec.planes.bazel !== undefined),
+    quota: quotaOfAmounts(leftOf(amountsOf(own), disk)),
+    isStopped: await isStopped(row.tenantId),
+    hasBazel: bazelGib > 0,
     managers: all.reduce((sum, each) => sum + managersOf(each.kind, each.spec.pools), 0),
   };
 }

@@ -3,6 +3,7 @@ import { tenantDb, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/in
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { githubApps, type ScopeChoice, type ScopeRole } from '#lib/forge/index.ts';
 import {
+  amountsOf,
   enrollmentNameOf,
   EnrollmentSpec,
   isReady,
@@ -10,27 +11,32 @@ import {
   mostRunners,
   PoolChoice,
   Planes,
-  quotaProblems,
+  promisedBy,
+  quotaPartLabel,
   runnersProblems,
   scaleSetNameLengthMax,
   scopeContains,
   scopeLevels,
+  shortages,
+  sumOf,
   TenantName,
   TenantSlug,
+  type Amounts,
   type ForgeKind,
   type Pool,
   type Quota,
   unreadyReason,
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { allocationOf, type Allocation } from './allocation.ts';
 import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
 import { actAs, identityAt, openConnectionFor, openForge, type ActsBy } from './connections.ts';
 import { keepForgeToken, provenToken } from './forge-token.ts';
-import { liveStates, quotaOf, scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { liveStates, quotaColumns, scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
 import type { Scope } from '#lib/model/index.ts';
 
 /** What a tenant gets that nobody decided otherwise for. */
-export const defaultQuota: Quota = { cpu: '16', memory: '32Gi', runners: 8 };
+export const defaultQuota: Quota = { cpu: '16', memory: '32Gi', runners: 8, storage: '250Gi' };
 const draftsMostPerPerson = 20;
 
 export const StartInput = z.strictObject({
@@ -246,9 +252,7 @@ export async function createTenant(
       displayName,
       kind,
       state: 'draft',
-      quotaCpu: defaultQuota.cpu,
-      quotaMemory: defaultQuota.memory,
-      quotaRunners: defaultQuota.runners,
+      ...quotaColumns(defaultQuota),
       cluster: { connect: { id: cluster.id } },
       billingAccount: { create: { name: displayName } },
       members: { create: { userId: by.person.userId, role: 'admin', source } },
@@ -307,9 +311,10 @@ export type EnrollmentDraft = {
   state: EnrollmentRow['state'];
   generation: number;
   draft: Draft;
+  /** What the tenant has for its own pools: its quota, less what tenants below it hold. */
   quota: Quota;
   /** What other live enrollments of the tenant may use at most, out of the same quota. */
-  otherPools: PoolChoice[];
+  promised: Amounts;
   pools: (CatalogPool & { ready: boolean; label: string; mostRunners: number })[];
 };
 
@@ -326,16 +331,11 @@ function draftOf(row: EnrollmentRow): Draft {
   return Draft.parse(row.draft ?? row.spec ?? { pools: [], planes: {} });
 }
 
-async function otherPoolsOf(ctx: Ctx, id: string): Promise<PoolChoice[]> {
-  const rows = await ctx.db.enrollmentPool.findMany({ where: { enrollmentId: { not: id } } });
-  return rows.map(({ poolName, minRunners, maxRunners }) => ({ pool: poolName, minRunners, maxRunners }));
-}
-
 /** The wizard's and the change form's view of an enrollment. */
 export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentDraft> {
   const row = await ownRow(ctx, id);
   const pools = await catalog();
-  const quota = quotaOf(row.tenant);
+  const { own: quota, promised } = await allocationOf(unsafeDb(), ctx.tenant.id, await poolsByName(), row.id);
   return {
     id,
     name: row.name,
@@ -346,7 +346,7 @@ export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentD
     generation: row.generation,
     draft: draftOf(row),
     quota,
-    otherPools: await otherPoolsOf(ctx, id),
+    promised,
     pools: pools.map((pool) => ({
       ...pool,
       ready: isReady(pool),
@@ -376,20 +376,16 @@ export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice
     fields[`pools.${labels.get(scaleSetName)}`] = `its label ${scaleSetName} is in use by another enrollment`;
   for (const { pool, field, message } of runnersProblems(row.connection.kind, pools))
     fields[`pools.${pool}.${field}`] ??= message;
-  for (const [path, message] of Object.entries(
-    quotaFields(pools, await otherPoolsOf(ctx, row.id), known, quotaOf(row.tenant)),
-  ))
-    fields[path] ??= message;
+  const allocation = await allocationOf(unsafeDb(), ctx.tenant.id, known, row.id);
+  for (const [path, message] of Object.entries(quotaFields(row, pools, known, allocation))) fields[path] ??= message;
   if (Object.keys(fields).length > 0) throw invalidFields(fields, 'These pools cannot be had as asked.');
 }
 
-const unitOf = { cpu: 'CPU', memory: 'memory', runners: 'runners' };
-
 function quotaFields(
+  row: EnrollmentRow,
   pools: PoolChoice[],
-  others: PoolChoice[],
   known: ReadonlyMap<string, Pool>,
-  quota: Quota,
+  { own: quota, promised }: Allocation,
 ): Record<string, string> {
   const fields: Record<string, string> = {};
   for (const choice of pools) {
@@ -397,8 +393,10 @@ function quotaFields(
     if (pool && isReady(pool) && choice.maxRunners > mostRunners(pool, quota))
       fields[`pools.${choice.pool}.maxRunners`] = `the quota holds ${mostRunners(pool, quota)} at most`;
   }
-  const problems = quotaProblems([...others, ...pools], known, quota);
-  const words = problems.map((problem) => `${problem.needed} of ${problem.quota} ${unitOf[problem.what]}`);
+  const wanted = promisedBy(pools, known, draftOf(row).planes.bazel?.sizeGib);
+  const words = shortages(sumOf([promised, wanted]), amountsOf(quota)).map(
+    ({ what, needed, quota: had }) => `${needed} of ${had} ${quotaPartLabel[what]}`,
+  );
   if (words.length > 0)
     fields['pools'] = `Together they would need ${words.join(' and ')} at their maximum, more than the quota holds.`;
   return fields;

@@ -6,6 +6,7 @@ import { namespacesOf, type EnrollmentSpec, type Pool } from '#lib/model/index.t
 import type { Lease } from '#lib/work/index.ts';
 import type { Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
+import type { SharedByTenant } from './desired.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /* What the phases of one pass share. */
@@ -24,10 +25,8 @@ export type PassScope = {
   /** When the forge and the caches were last seen to be as they should; a restart looks again. */
   seen: Map<string, number>;
   attic: Secrets['attic'];
-  /** Whether the tenant has the Bazel plane at all; asked once a pass. */
-  hasBazel: () => Promise<boolean>;
-  /** Pods of the tenant that run nobody's job, over all its enrollments; asked once a pass. */
-  managers: () => Promise<number>;
+  /** What the tenant's enrollments have in common; asked once a pass. */
+  shared: () => Promise<SharedByTenant>;
 };
 
 export type Phase = {

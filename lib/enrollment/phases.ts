@@ -23,7 +23,7 @@ import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
-import { quotaOf, type EnrollmentRow } from './rows.ts';
+import type { EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
 
 /* The phases of enrolling: each makes one thing so, is idempotent, and says how far it is. */
@@ -92,13 +92,8 @@ async function ensureGroup(scope: PassScope, forge: Forge): Promise<void> {
 }
 
 async function tenantInput(scope: PassScope): Promise<TenantInput> {
-  const { tenant } = scope.row;
-  return {
-    slug: tenant.slug,
-    quota: quotaOf(tenant),
-    hasBazel: await scope.hasBazel(),
-    managers: await scope.managers(),
-  };
+  const { hasBazel, managers, quota } = await scope.shared();
+  return { slug: scope.row.tenant.slug, quota, hasBazel, managers };
 }
 
 async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
@@ -171,8 +166,7 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
     attic: scope.attic,
     bazel: spec.planes.bazel ? { user: bazelUser, password: await bazelPassword(row) } : undefined,
   };
-  const shared = { tenantHasBazel: await scope.hasBazel(), managers: await scope.managers() };
-  return enrollmentInput(row, spec, { pools: scope.pools, registration, secrets, ...shared });
+  return enrollmentInput(row, spec, { pools: scope.pools, registration, secrets, shared: await scope.shared() });
 }
 
 async function poolsReady(scope: PassScope): Promise<PhaseResult> {
@@ -215,6 +209,8 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
 }
 
 async function runnersReady(scope: PassScope): Promise<PhaseResult> {
+  if ((await scope.shared()).isStopped)
+    return wait('Suspended', 'The tenant is suspended: no runner is started. What is enrolled stays.', 'operator');
   return scope.row.connection.kind === 'github' ? setsListen(scope) : processesServe(scope);
 }
 

@@ -218,12 +218,12 @@ async function plannedInput(
       : {}),
   };
   const pools = await poolsByName();
-  const { hasBazel: tenantHasBazel, managers } = await sharedByTenant(row, spec);
+  const shared = await sharedByTenant(row, spec);
   const registration =
     row.connection.kind === 'github'
       ? await plannedGithub(row, controller ?? fallback)
       : await plannedRegistration(row, wantedRunners(row, spec, pools), planned);
-  return enrollmentInput(row, spec, { pools, registration, secrets, tenantHasBazel, managers });
+  return enrollmentInput(row, spec, { pools, registration, secrets, shared });
 }
 
 const planned = 'made when applied';

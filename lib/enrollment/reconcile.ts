@@ -34,7 +34,6 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
   const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
-  const shared = once(() => sharedByTenant(row, spec));
   const scope: PassScope = {
     row,
     spec,
@@ -46,8 +45,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     seen: deps.seen,
     attic: undefined,
     at: () => atScope(row, lease.signal),
-    hasBazel: async () => (await shared()).hasBazel,
-    managers: async () => (await shared()).managers,
+    shared: once(() => sharedByTenant(row, spec)),
   };
   const { found, error } = await runPhases(phases, scope);
   const ready = readyOf(found);

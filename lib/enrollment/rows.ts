@@ -19,8 +19,15 @@ export function scopeOf(row: Pick<EnrollmentRow, 'level' | 'path' | 'connection'
   return { forge: row.connection.baseUrl, level: row.level, path: row.path };
 }
 
-export function quotaOf(tenant: { quotaCpu: string; quotaMemory: string; quotaRunners: number }): Quota {
-  return { cpu: tenant.quotaCpu, memory: tenant.quotaMemory, runners: tenant.quotaRunners };
+type QuotaColumns = { quotaCpu: string; quotaMemory: string; quotaRunners: number; quotaStorage: string };
+
+export function quotaOf(tenant: QuotaColumns): Quota {
+  const { quotaCpu: cpu, quotaMemory: memory, quotaRunners: runners, quotaStorage: storage } = tenant;
+  return { cpu, memory, runners, storage };
+}
+
+export function quotaColumns({ cpu, memory, runners, storage }: Quota): QuotaColumns {
+  return { quotaCpu: cpu, quotaMemory: memory, quotaRunners: runners, quotaStorage: storage };
 }
 
 /** What was approved; null before the first approval. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { EnrollmentName, EnrollmentSpec } from './enrollment.ts';
 import { forgeKinds, isLevelOf, Scope } from './scope.ts';
-import { Quota, tenantKinds, TenantSlug } from './tenant.ts';
+import { Quota } from './quota.ts';
+import { tenantKinds, TenantSlug } from './tenant.ts';
 
 /** The same enrollment as YAML documents, for programs and reviews. Checked by the schemas that check the forms. */
 const apiVersion = z.literal('flywheel/v1');

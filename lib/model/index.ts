@@ -5,11 +5,13 @@
  * YAML document are checked by the same schema. It touches nothing: no clock, no environment, no network. It does not
  * know how a rule is stored, shown or enforced in a cluster.
  */
+export * from './approval.ts';
 export * from './document.ts';
 export * from './enrollment.ts';
 export * from './label.ts';
 export * from './plane.ts';
 export * from './pool.ts';
 export * from './quantity.ts';
+export * from './quota.ts';
 export * from './scope.ts';
 export * from './tenant.ts';

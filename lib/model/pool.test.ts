@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { defaultPools, isReady, type Pool, quotaUse, runnersProblems, unreadyReason } from './pool.ts';
+import { defaultPools, isReady, type Pool, runnersProblems, unreadyReason } from './pool.ts';
+import { noAmounts, promisedBy } from './quota.ts';
 
 const nix = defaultPools.find((pool) => pool.name === 'nix') as Pool;
 
@@ -17,7 +18,7 @@ test.each([
 ])('%s: not ready, with the reason in words, and no runner of it is counted', (_, pool, reason) => {
   expect(unreadyReason(pool)).toContain(reason);
   expect(isReady(pool)).toBe(false);
-  expect(quotaUse([{ pool: 'nix', minRunners: 0, maxRunners: 3 }], new Map([['nix', pool]])).runners).toBe(0);
+  expect(promisedBy([{ pool: 'nix', minRunners: 0, maxRunners: 3 }], new Map([['nix', pool]]))).toEqual(noAmounts);
 });
 
 const choice = (minRunners: number, maxRunners: number) => ({ pool: 'nix', minRunners, maxRunners });

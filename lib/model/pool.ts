@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { cpuMillicores, CpuQuantity, formatCpu, formatMemory, memoryBytes, MemoryQuantity } from './quantity.ts';
+import { CpuQuantity, MemoryQuantity } from './quantity.ts';
 import type { ForgeKind } from './scope.ts';
-import type { Quota } from './tenant.ts';
 
 /** Dimension 3: a resource profile and a class of work. */
 export const securityClasses = ['restricted', 'builds', 'dind'] as const;
@@ -21,6 +20,8 @@ export const Pool = z.strictObject({
   storage: MemoryQuantity,
   image: z.string().min(1).max(300),
   securityClass: z.enum(securityClasses),
+  /** Scarce or powerful: whoever wants it asks an operator. */
+  requiresApproval: z.boolean().default(false),
 });
 export type Pool = z.infer<typeof Pool>;
 
@@ -55,6 +56,7 @@ export const defaultPools: readonly Pool[] = [
   storage: '20Gi',
   image: runnerImage,
   securityClass: 'restricted' as const,
+  requiresApproval: pool.cpu === null,
 }));
 
 /** A choice of a pool: `minRunners` stay warm; idle and running together never exceed `maxRunners`. */
@@ -69,48 +71,6 @@ export const PoolChoice = z
     error: 'is more than the maximum',
   });
 export type PoolChoice = z.infer<typeof PoolChoice>;
-
-export type QuotaUse = { cpu: string; memory: string; runners: number };
-export type QuotaProblem = { what: 'cpu' | 'memory' | 'runners'; needed: string; quota: string };
-
-/** What all chosen pools need when each is at its maximum. */
-export function quotaUse(choices: readonly PoolChoice[], catalog: ReadonlyMap<string, Pool>): QuotaUse {
-  let cpu = 0n;
-  let memory = 0n;
-  let runners = 0;
-  for (const choice of choices) {
-    const pool = catalog.get(choice.pool);
-    if (!pool || !isReady(pool)) continue;
-    cpu += cpuMillicores(pool.cpu) * BigInt(choice.maxRunners);
-    memory += memoryBytes(pool.memory) * BigInt(choice.maxRunners);
-    runners += choice.maxRunners;
-  }
-  return { cpu: formatCpu(cpu), memory: formatMemory(memory), runners };
-}
-
-/** Empty when the maxima fit. A quota that is too small would make runners fail rather than wait. */
-export function quotaProblems(
-  choices: readonly PoolChoice[],
-  catalog: ReadonlyMap<string, Pool>,
-  quota: Quota,
-): QuotaProblem[] {
-  const use = quotaUse(choices, catalog);
-  const problems: QuotaProblem[] = [];
-  if (use.runners > 0 && cpuMillicores(use.cpu) > cpuMillicores(quota.cpu))
-    problems.push({ what: 'cpu', needed: use.cpu, quota: quota.cpu });
-  if (use.runners > 0 && memoryBytes(use.memory) > memoryBytes(quota.memory))
-    problems.push({ what: 'memory', needed: use.memory, quota: quota.memory });
-  if (use.runners > quota.runners)
-    problems.push({ what: 'runners', needed: String(use.runners), quota: String(quota.runners) });
-  return problems;
-}
-
-/** The most runners of one pool that a quota holds when nothing else runs. */
-export function mostRunners(pool: ReadyPool, quota: Quota): number {
-  const byCpu = cpuMillicores(quota.cpu) / cpuMillicores(pool.cpu);
-  const byMemory = memoryBytes(quota.memory) / memoryBytes(pool.memory);
-  return Math.min(quota.runners, Number(byCpu < byMemory ? byCpu : byMemory));
-}
 
 /** A runner of Forgejo is a registration and a pod of its own, and both stay: more of them would be a burden to both sides. */
 export const forgejoRunnersMost = 50;

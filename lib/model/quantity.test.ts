@@ -1,18 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { defaultPools, isReady, PoolChoice, type Pool, type ReadyPool } from './pool.ts';
 import {
-  defaultPools,
-  isReady,
+  amountsOf,
+  formatAmounts,
+  leftOf,
   mostRunners,
-  PoolChoice,
+  promisedBy,
+  Quota,
+  quotaOfAmounts,
   quotaProblems,
-  quotaUse,
-  type Pool,
-  type ReadyPool,
-} from './pool.ts';
+  sumOf,
+} from './quota.ts';
 import { EnrollmentSpec } from './enrollment.ts';
 import { cpuMillicores, CpuQuantity, formatCpu, formatMemory, memoryBytes, MemoryQuantity } from './quantity.ts';
-import { Quota } from './tenant.ts';
 
 const Gi = 1024n ** 3n;
 
@@ -152,9 +153,9 @@ describe('A18: quantities', () => {
     expect([32n * Gi, (3n * Gi) / 2n, Gi * 1024n].map(formatMemory)).toEqual(['32Gi', '1536Mi', '1Ti']);
   });
 
-  test('a quota has all three, and no more', () => {
-    const quota = { cpu: '16', memory: '32Gi', runners: 8 };
-    expect(Quota.parse(quota)).toEqual(quota);
+  test('a quota has all four, storage by default, and no more', () => {
+    const quota = { cpu: '16', memory: '32Gi', runners: 8, storage: '250Gi' };
+    expect(Quota.parse(quota)).toEqual({ ...quota, storage: '250Gi' });
     for (const wrong of [
       { ...quota, cpu: undefined },
       { ...quota, runners: -1 },
@@ -204,7 +205,7 @@ describe('choices of pools', () => {
 describe('what fits in a quota', () => {
   const catalog = new Map(defaultPools.map((pool) => [pool.name, pool]));
   const pool = (name: string) => catalog.get(name) as ReadyPool;
-  const quota = { cpu: '16', memory: '32Gi', runners: 8 };
+  const quota = { cpu: '16', memory: '32Gi', runners: 8, storage: '250Gi' };
   const choice = (name: string, maxRunners: number) => ({ pool: name, minRunners: 0, maxRunners });
 
   test('the five pools are the model’s, and two cannot be chosen yet', () => {
@@ -235,10 +236,11 @@ describe('what fits in a quota', () => {
   });
 
   test('says what would be needed, in the units of the quota', () => {
-    expect(quotaUse([choice('docker', 4), choice('nix', 2)], catalog)).toEqual({
+    expect(formatAmounts(promisedBy([choice('docker', 4), choice('nix', 2)], catalog, 50))).toEqual({
       cpu: '16',
       memory: '32Gi',
-      runners: 6,
+      runners: '6',
+      storage: '170Gi',
     });
     expect(quotaProblems([choice('nix-heavy', 3)], catalog, quota)).toEqual([
       { what: 'cpu', needed: '24', quota: '16' },
@@ -251,6 +253,7 @@ describe('what fits in a quota', () => {
       cpu: fc.integer({ min: 1, max: 500 }).map(String),
       memory: fc.integer({ min: 1, max: 1000 }).map((gi) => `${gi}Gi`),
       runners: fc.integer({ min: 0, max: 100 }),
+      storage: fc.integer({ min: 1, max: 4000 }).map((gi) => `${gi}Gi`),
     });
     fc.assert(
       fc.property(quotas, fc.constantFrom('docker', 'nix', 'nix-heavy'), (held, name) => {
@@ -275,8 +278,27 @@ describe('what fits in a quota', () => {
 
   test('what a pool needs is counted exactly, where a float would drift', () => {
     const tenth: Pool = { ...pool('docker'), name: 'tenth', cpu: '0.1', memory: '0.1Gi' };
-    const memory = quotaUse([choice('tenth', 3)], new Map([['tenth', { ...tenth, memory: '100Mi' }]])).memory;
-    expect(memory).toBe('300Mi');
-    expect(quotaUse([choice('tenth', 3)], new Map([['tenth', { ...tenth, memory: '100Mi' }]])).cpu).toBe('300m');
+    const needed = promisedBy([choice('tenth', 3)], new Map([['tenth', { ...tenth, memory: '100Mi' }]]));
+    expect(formatAmounts(needed)).toMatchObject({ cpu: '300m', memory: '300Mi' });
+  });
+
+  test('storage counts, of runners and of a Bazel cache alike', () => {
+    const small = { ...quota, storage: '90Gi' };
+    expect(quotaProblems([choice('docker', 4)], catalog, small)).toEqual([]);
+    expect(quotaProblems([choice('docker', 4)], catalog, small, 20).map(({ what }) => what)).toEqual(['storage']);
+    expect(mostRunners(pool('docker'), small)).toBe(4);
+  });
+
+  test('what is handed on is gone from the whole, to the last unit, and what is left is a quota', () => {
+    const whole = amountsOf(quota);
+    const share = amountsOf({ cpu: '500m', memory: '1536Mi', runners: 3, storage: '10Gi' });
+    expect(quotaOfAmounts(leftOf(whole, share))).toEqual({
+      cpu: '15500m',
+      memory: '31232Mi',
+      runners: 5,
+      storage: '240Gi',
+    });
+    expect(leftOf(sumOf([share, share]), share)).toEqual(share);
+    expect(Quota.safeParse(quotaOfAmounts(leftOf(whole, sumOf([whole, share])))).success).toBe(true);
   });
 });

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { CpuQuantity, MemoryQuantity } from './quantity.ts';
 
 /** Dimension 2: who owns the capacity and pays for it. */
 export const tenantKinds = ['team', 'organization', 'enterprise', 'managed_customer'] as const;
@@ -52,13 +51,6 @@ export const TenantName = z
   .max(80, 'is at most 80 characters')
   // Control, bidirectional and zero-width characters can make one name read as another.
   .regex(/^[^\p{Cc}\p{Cf}\p{Cs}]*$/u, 'has a character that cannot be shown');
-
-export const Quota = z.strictObject({
-  cpu: CpuQuantity,
-  memory: MemoryQuantity,
-  runners: z.int().min(0).max(10_000),
-});
-export type Quota = z.infer<typeof Quota>;
 
 /** The role comes first, so that no two slugs can meet in one namespace name. */
 export function namespacesOf(slug: string): { runners: string; bazel: string; dind: string } {

@@ -18,7 +18,8 @@ async function findTenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
   const role = row.members[0]?.role ?? (by.person.isOperator ? 'operator' : null);
   if (role === null) return null;
   const { id, displayName, kind, isDefault, state, clusterId } = row;
-  const quota = { cpu: row.quotaCpu, memory: row.quotaMemory, runners: row.quotaRunners };
+  const { quotaCpu: cpu, quotaMemory: memory, quotaRunners: runners, quotaStorage: storage } = row;
+  const quota = { cpu, memory, runners, storage };
   return {
     ...by,
     tenant: { id, slug, displayName, kind, isDefault, state, clusterId, quota },

@@ -98,6 +98,7 @@ type Past = EnrollmentView['history'][number];
 const kinds: Record<Past['kind'], string> = { enroll: 'Enroll', change: 'Change', withdraw: 'Withdraw' };
 const states: Record<Past['state'], { word: string; tone: Tone }> = {
   open: { word: 'Not applied', tone: 'idle' },
+  waiting: { word: 'Waits for an operator', tone: 'warn' },
   approved: { word: 'Applied', tone: 'good' },
   stale: { word: 'Overtaken', tone: 'warn' },
   discarded: { word: 'Set aside', tone: 'idle' },

@@ -106,6 +106,7 @@ function Standing({ plan }: { plan: PlanView }) {
           title={
             {
               approved: 'This plan was applied.',
+              waiting: 'This plan waits for an operator.',
               stale: 'What this plan was based on has changed since it was made.',
               discarded: 'Another plan was applied in place of this one.',
             }[plan.state]

@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import { enrollmentDraft, type EnrollmentDraft } from '#lib/enrollment/index.ts';
-import { cpuMillicores, labelKey, memoryBytes, quotaUse, type Quota } from '#lib/model/index.ts';
+import { amountsOf, cpuMillicores, labelKey, memoryBytes, type Amounts } from '#lib/model/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { PoolsForm, type FormPool } from '#components/enrollment/pools-form.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
@@ -12,15 +12,13 @@ export const metadata: Metadata = { title: 'Enroll: pools' };
 
 const gib = 1024 ** 3;
 
-function amount({ cpu, memory, runners }: Quota) {
-  return { cpu: Number(cpuMillicores(cpu)) / 1000, memoryGib: Number(memoryBytes(memory)) / gib, runners };
-}
-
-const none = { cpu: 0, memoryGib: 0, runners: 0 };
-
-function othersOf({ otherPools, pools }: EnrollmentDraft) {
-  const use = quotaUse(otherPools, new Map(pools.map((pool) => [pool.name, pool])));
-  return use.runners === 0 ? none : amount(use);
+function amount({ cpu, memory, storage, runners }: Amounts) {
+  return {
+    cpu: Number(cpu) / 1000,
+    memoryGib: Number(memory) / gib,
+    storageGib: Number(storage) / gib,
+    runners: Number(runners),
+  };
 }
 
 function formPool(pool: EnrollmentDraft['pools'][number], draft: EnrollmentDraft): FormPool {
@@ -35,6 +33,7 @@ function formPool(pool: EnrollmentDraft['pools'][number], draft: EnrollmentDraft
     size: ready ? `${cpu} CPU, ${memory}` : '',
     cpu: cpu === null ? 0 : Number(cpuMillicores(cpu)) / 1000,
     memoryGib: memory === null ? 0 : Number(memoryBytes(memory)) / gib,
+    storageGib: Number(memoryBytes(pool.storage)) / gib,
     pricePerHour: pool.pricePerRunnerHour === null ? null : Number(pool.pricePerRunnerHour),
     chosen: choice !== undefined,
     minRunners: choice?.minRunners ?? 0,
@@ -63,8 +62,8 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
         action={choosePools.bind(null, ctx.tenant.slug)}
         enrollmentId={draft.id}
         pools={draft.pools.map((pool) => formPool(pool, draft))}
-        quota={amount(draft.quota)}
-        others={othersOf(draft)}
+        quota={amount(amountsOf(draft.quota))}
+        others={amount(draft.promised)}
         currency={draft.pools.find(({ currency }) => currency !== null)?.currency ?? 'USD'}
         labelKey={labelKey[draft.forgeKind]}
         mayKeepWarm={draft.forgeKind === 'github'}
