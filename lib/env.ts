@@ -14,6 +14,8 @@ const Env = z.object({
     .optional(),
   /** Who operates: `<connection>:<subject>`, separated by commas. */
   FLYWHEEL_OPERATORS: z.string().default(''),
+  /** `1` lets an operator decide what they asked for themselves, or what a tenant of theirs did. */
+  FLYWHEEL_OPERATORS_APPROVE_OWN: z.enum(['0', '1']).default('0'),
   /** `1` lets forges and caches live on loopback; never set it where people work. */
   FLYWHEEL_SANDBOX: z.enum(['0', '1']).default('0'),
   /** Hosts of forges and caches that live in a private network, separated by commas; every other private address is refused. */

@@ -8,6 +8,7 @@ import { closeDb, unsafeDb } from './db/index.ts';
 import { reconcileEnrollment, wakeOfChange } from './enrollment/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
+import { reconcileTenant } from './tenancy/index.ts';
 import { keepPoolCounts, sampleRunners } from './usage/index.ts';
 import { loop, wake } from './work/index.ts';
 
@@ -60,7 +61,10 @@ async function main(): Promise<void> {
   const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
   log().info({ concurrency: env().FLYWHEEL_WORKER_CONCURRENCY }, 'worker started');
   await loop({
-    tasks: { enrollment: (lease) => reconcileEnrollment(deps, lease) },
+    tasks: {
+      enrollment: (lease) => reconcileEnrollment(deps, lease),
+      tenant: (lease) => reconcileTenant(deps, lease),
+    },
     concurrency: env().FLYWHEEL_WORKER_CONCURRENCY,
     signal: stop.signal,
     log: ({ level, message, ...detail }) => log()[level](detail, message),

@@ -10,6 +10,8 @@ export const tenantModels = {
   CacheView: 'tenantId',
   RunnerReading: 'tenantId',
   Job: 'tenantId',
+  ApprovalRequest: 'tenantId',
+  RequestMessage: 'tenantId',
   Audit: 'tenantId',
 } as const;
 

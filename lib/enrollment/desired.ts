@@ -132,7 +132,9 @@ export async function githubCredentials(row: EnrollmentRow): Promise<GithubCrede
 }
 
 /** The Attic server of the tenant's cluster; null where the operator entered none. */
-export async function atticServerOf(row: EnrollmentRow): Promise<(AtticServer & { id: string }) | null> {
+export async function atticServerOf(row: {
+  tenant: { clusterId: string };
+}): Promise<(AtticServer & { id: string }) | null> {
   const server = await unsafeDb().cacheServer.findFirst({ where: { clusterId: row.tenant.clusterId, plane: 'attic' } });
   if (!server?.sealedSigningSecret) return null;
   return {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tenantDb, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { tenantDb, unsafeDb, unsafeTransaction, type MembershipSource, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { githubApps, type ScopeChoice, type ScopeRole } from '#lib/forge/index.ts';
 import {
@@ -25,6 +25,7 @@ import {
   type ForgeKind,
   type Pool,
   type Quota,
+  type TenantKind,
   unreadyReason,
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
@@ -214,7 +215,7 @@ export async function adminOf(by: PersonCtx, slug: string): Promise<Ctx> {
   const ctx = await tenantCtx(by, slug);
   if (!ctx || (ctx.role !== 'admin' && ctx.role !== 'operator'))
     throw invalidFields({ 'tenant.slug': 'You are not an admin of this tenant.' });
-  if (ctx.tenant.state === 'suspended' || ctx.tenant.state === 'left')
+  if (['suspended', 'leaving', 'left'].includes(ctx.tenant.state))
     throw invalidFields({ 'tenant.slug': `This tenant is ${ctx.tenant.state}.` });
   return ctx;
 }
@@ -236,34 +237,60 @@ export async function createTenant(
 ): Promise<{ id: string; slug: string }> {
   if (!('new' in input.tenant)) throw notFound('This tenant');
   const { slug, displayName, kind } = input.tenant.new;
+  await freeSlug(tx, slug, 'tenant.new.slug');
   // No forge tells who belongs to an enterprise: what its operator began would be taken from them at the next sign-in.
   const source = input.level === 'enterprise' ? 'operator' : 'forge';
+  return newTenant(tx, by, { slug, displayName, kind, state: 'draft', quota: defaultQuota, parent: null, source });
+}
+
+/** Slugs are for ever: that of a tenant that left is not given out again. */
+export async function freeSlug(tx: UnsafeTx, slug: string, field: string): Promise<void> {
   if (await tx.tenant.findUnique({ where: { slug }, select: { id: true } }))
-    throw invalidFields({ 'tenant.new.slug': 'is taken; choose another' });
-  const cluster = await tx.cluster.findFirst({ orderBy: { createdAt: 'asc' } });
-  if (!cluster)
-    throw new AppError('unavailable', {
-      log: 'no cluster is entered',
-      screen: { happened: 'No cluster is set up yet.', todo: 'Ask the operator.' },
-    });
+    throw invalidFields({ [field]: 'is taken; choose another' });
+}
+
+export type NewTenant = {
+  slug: string;
+  displayName: string;
+  kind: TenantKind;
+  state: 'draft' | 'active';
+  quota: Quota;
+  /** It pays for the tenants below it, and they run where it does. */
+  parent: { id: string; clusterId: string; billingAccountId: string } | null;
+  source: MembershipSource;
+};
+
+/** A tenant with the person as its first admin. */
+export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): Promise<{ id: string; slug: string }> {
+  const { slug, displayName, kind, state, quota, parent, source } = wish;
   const tenant = await tx.tenant.create({
     data: {
       slug,
       displayName,
       kind,
-      state: 'draft',
-      ...quotaColumns(defaultQuota),
-      cluster: { connect: { id: cluster.id } },
-      billingAccount: { create: { name: displayName } },
+      state,
+      ...quotaColumns(quota),
+      cluster: { connect: { id: parent?.clusterId ?? (await firstCluster(tx)) } },
+      billingAccount: parent ? { connect: { id: parent.billingAccountId } } : { create: { name: displayName } },
+      ...(parent ? { parent: { connect: { id: parent.id } } } : {}),
       members: { create: { userId: by.person.userId, role: 'admin', source } },
     },
   });
   await appendAudit(tx, by, tenant.id, {
     action: 'tenant:create',
     target: `tenant/${slug}`,
-    after: { displayName, kind, quota: defaultQuota },
+    after: { displayName, kind, quota, parent: parent?.id },
   });
   return tenant;
+}
+
+async function firstCluster(tx: UnsafeTx): Promise<string> {
+  const cluster = await tx.cluster.findFirst({ orderBy: { createdAt: 'asc' } });
+  if (cluster) return cluster.id;
+  throw new AppError('unavailable', {
+    log: 'no cluster is entered',
+    screen: { happened: 'No cluster is set up yet.', todo: 'Ask the operator.' },
+  });
 }
 
 async function keepInstallation(tx: UnsafeTx, connectionId: string, scope: ScopeChoice): Promise<void> {

@@ -31,7 +31,6 @@ export {
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
-export { catalog } from './catalog.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,
@@ -42,9 +41,23 @@ export {
   tokenWish,
 } from './forge-token.ts';
 export type { TokenWish } from './forge-token.ts';
-export { enrollmentDraft, listScopesOf, savePlanes, savePools, startEnrollment } from './draft.ts';
-export type { EnrollmentDraft, StartInput } from './draft.ts';
-export { approvePlan, discardDraft, makePlan } from './plan.ts';
+export {
+  defaultQuota,
+  enrollmentDraft,
+  freeSlug,
+  listScopesOf,
+  newTenant,
+  savePlanes,
+  savePools,
+  startEnrollment,
+} from './draft.ts';
+export type { EnrollmentDraft, NewTenant, StartInput } from './draft.ts';
+export { approvePlan, checkPlan, discardDraft, makePlan, operatorReasons, withdrawAll } from './plan.ts';
+export type { Grant } from './plan.ts';
+export { allocationOf, isStopped, lockLine, presentAllocation, refuseOversold, type Allocation } from './allocation.ts';
+export { catalog, poolsByName, type CatalogPool } from './catalog.ts';
+export { quotaColumns, quotaOf } from './rows.ts';
+export { cacheStillThere, forgeStillThere, type Evidence } from './evidence.ts';
 export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';

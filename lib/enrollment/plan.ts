@@ -20,12 +20,21 @@ import {
   type Observed,
   type Registration,
 } from '#lib/cluster/index.ts';
-import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type UnsafeTx } from '#lib/db/index.ts';
+import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { runnerGroupPrefix } from '#lib/forge/index.ts';
-import { atticViewName, EnrollmentSpec, labelOf, namespacesOf, scopeUrl } from '#lib/model/index.ts';
+import {
+  atticViewName,
+  EnrollmentSpec,
+  isOperatorManaged,
+  labelOf,
+  namespacesOf,
+  planNeedsOperator,
+  scopeUrl,
+} from '#lib/model/index.ts';
 import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
+import { lockLine, refuseOversold } from './allocation.ts';
 import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { keptCredential } from './credentials.ts';
@@ -422,29 +431,78 @@ async function enterpriseToken(row: EnrollmentRow): Promise<string | undefined> 
   return row.level === 'enterprise' ? (await keptCredential(row, 'forge-token'))?.value : undefined;
 }
 
-/** Refuses a plan that the world has overtaken; else makes its spec the one that the reconciler follows. Returns the enrollment's id. */
-export async function approvePlan(ctx: Ctx, planId: string): Promise<string> {
+type PlanRow = { id: string; kind: PlanKind; state: PlanState; baseGeneration: number; observedHash: string };
+type OpenPlan = { plan: PlanRow; row: EnrollmentRow; spec: EnrollmentSpec };
+
+/** What an operator granted. `settle` writes down, in the same transaction, that the request is decided. */
+export type Grant = { settle: (tx: UnsafeTx) => Promise<void> };
+
+async function planOf(ctx: Ctx, planId: string): Promise<OpenPlan> {
   const plan = z.uuid().safeParse(planId).success ? await ctx.db.plan.findFirst({ where: { id: planId } }) : null;
-  if (!plan) throw notFound('This plan');
-  const row = await enrollmentRow(plan.enrollmentId);
-  if (!row || row.tenantId !== ctx.tenant.id) throw notFound('This plan');
-  if (plan.state !== 'open') throw stale(`plan is ${plan.state}`);
-  const spec = EnrollmentSpec.parse(plan.spec);
-  // The person's own right to the scope, looked up now: an open page outlives a role.
-  if (ctx.role !== 'operator' && plan.kind !== 'withdraw')
+  const row = plan && (await enrollmentRow(plan.enrollmentId));
+  if (!plan || !row || row.tenantId !== ctx.tenant.id) throw notFound('This plan');
+  return { plan, row, spec: EnrollmentSpec.parse(plan.spec) };
+}
+
+/** Why this plan waits for an operator; empty where an admin of the tenant may apply it at once. */
+export async function operatorReasons(ctx: Ctx, planId: string): Promise<string[]> {
+  return reasonsOf(ctx, await planOf(ctx, planId));
+}
+
+async function reasonsOf(ctx: Ctx, { plan, spec }: OpenPlan): Promise<string[]> {
+  if (plan.kind === 'withdraw' || ctx.role === 'operator') return [];
+  const known = await poolsByName();
+  return planNeedsOperator(
+    ctx.tenant.kind,
+    spec.pools.flatMap(({ pool }) => known.get(pool) ?? []),
+  );
+}
+
+/**
+ * Throws unless this plan may be applied now, or asked for: it is open, the tenant may run something, the person still has the
+ * scope (an open page outlives a role), and the world is as the plan saw it.
+ */
+export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Promise<OpenPlan> {
+  const open = await planOf(ctx, planId);
+  const { plan, row, spec } = open;
+  if (plan.state !== 'open' && !(isGranted && plan.state === 'waiting')) throw stale(`plan is ${plan.state}`);
+  if (plan.kind !== 'withdraw') refuseIdleTenant(row.tenant);
+  if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw')
     await provenScope(ctx, { ...row, token: await enterpriseToken(row) });
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
-  if (now?.observedHash !== plan.observedHash) {
-    await ctx.db.plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
-    throw stale(`plan ${plan.id} of generation ${plan.baseGeneration} at generation ${row.generation}`);
-  }
+  if (now?.observedHash === plan.observedHash) return open;
+  await unsafeDb().plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
+  throw stale(`plan ${plan.id} of generation ${plan.baseGeneration} at generation ${row.generation}`);
+}
+
+/** What is suspended or leaving starts nothing new; what an operator must begin has not begun. */
+function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
+  const happened = {
+    draft: isOperatorManaged(kind) ? 'This tenant waits for an operator to approve it.' : null,
+    active: null,
+    suspended: 'This tenant is suspended, so nothing new starts in it.',
+    leaving: 'This tenant is leaving, so nothing new starts in it.',
+    left: 'This tenant has left.',
+  }[state];
+  if (happened !== null)
+    throw new AppError('conflict', { log: `tenant is ${state}`, screen: { happened, todo: 'Ask an operator.' } });
+}
+
+/**
+ * Refuses a plan that the world has overtaken, or that an operator has yet to grant; else makes its spec the one that the
+ * reconciler follows. Returns the enrollment's id.
+ */
+export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Promise<string> {
+  const { plan, row, spec } = await checkPlan(ctx, planId, grant !== undefined);
+  if (!grant) await refuseUngranted(ctx, { plan, row, spec });
   await unsafeTransaction(async (tx) => {
     await takeGeneration(tx, row, plan.kind, spec);
     await tx.plan.update({
       where: { id: plan.id },
       data: { state: 'approved', decidedById: ctx.person.userId, decidedAt: new Date() },
     });
-    await tx.plan.updateMany({ where: { enrollmentId: row.id, state: 'open' }, data: { state: 'discarded' } });
+    await discardPlans(tx, row.id);
+    await grant?.settle(tx);
     await appendAudit(tx, ctx, row.tenantId, {
       action: `enrollment:${plan.kind}`,
       target: `enrollment/${row.name}`,
@@ -456,8 +514,34 @@ export async function approvePlan(ctx: Ctx, planId: string): Promise<string> {
   return row.id;
 }
 
+async function refuseUngranted(ctx: Ctx, open: OpenPlan): Promise<void> {
+  const [reason] = await reasonsOf(ctx, open);
+  if (reason === undefined) return;
+  throw new AppError('forbidden', {
+    log: `plan ${open.plan.id} waits for an operator: ${reason}`,
+    screen: { happened: reason, todo: 'Ask an operator for it.' },
+  });
+}
+
+/** Plans that another has overtaken, and what was asked of an operator for them. */
+async function discardPlans(tx: UnsafeTx, enrollmentId: string): Promise<void> {
+  const left = { enrollmentId, state: { in: ['open', 'waiting'] } } satisfies Prisma.PlanWhereInput;
+  const ids = (await tx.plan.findMany({ where: left, select: { id: true } })).map(({ id }) => id);
+  await tx.plan.updateMany({ where: { id: { in: ids } }, data: { state: 'discarded' } });
+  await dropRequests(tx, ids);
+}
+
+/** What was asked for plans that are no more. */
+async function dropRequests(tx: UnsafeTx, planIds: string[]): Promise<void> {
+  await tx.approvalRequest.updateMany({
+    where: { planId: { in: planIds }, state: { in: ['open', 'asked_back'] } },
+    data: { state: 'withdrawn', decidedBy: 'portal', decidedAt: new Date() },
+  });
+}
+
 /** Generation + 1, under the row's lock; the names are reserved in the same transaction. */
 async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<void> {
+  await lockLine(tx, row.tenantId);
   const taken = await tx.enrollment.updateMany({
     where: { id: row.id, generation: row.generation, state: row.state },
     data: {
@@ -469,6 +553,8 @@ async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, 
   });
   if (taken.count !== 1) throw stale('another approval came first');
   if (kind === 'withdraw') return;
+  // What it was when it was looked at is not what it is under the lock.
+  refuseIdleTenant(await tx.tenant.findUniqueOrThrow({ where: { id: row.tenantId } }));
   await tx.tenant.updateMany({ where: { id: row.tenantId, state: 'draft' }, data: { state: 'active' } });
   for (const choice of spec.pools) {
     const sizes = { minRunners: choice.minRunners, maxRunners: choice.maxRunners };
@@ -485,6 +571,7 @@ async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, 
       update: sizes,
     });
   }
+  await refuseOversold(tx, row.tenantId, await poolsByName());
 }
 
 /** Two that are each allowed alone: the database lets one of them through. */
@@ -510,7 +597,27 @@ export async function discardDraft(ctx: Ctx, enrollmentId: string): Promise<void
       screen: { happened: 'Only a draft can be discarded; this one must be withdrawn.' },
     });
   await unsafeTransaction(async (tx) => {
+    await discardPlans(tx, row.id);
     await tx.enrollment.deleteMany({ where: { id: row.id, state: 'draft' } });
     await appendAudit(tx, ctx, row.tenantId, { action: 'enrollment:discard', target: `enrollment/${row.name}` });
   });
+}
+
+/** All that a leaving tenant runs, withdrawn at once: drafts are forgotten, the rest goes in the order that does not wedge. */
+export async function withdrawAll(tx: UnsafeTx, ctx: Ctx): Promise<void> {
+  const tenantId = ctx.tenant.id;
+  const rows = await tx.enrollment.findMany({ where: { tenantId, state: { in: ['draft', 'active'] } } });
+  for (const row of rows) await discardPlans(tx, row.id);
+  await tx.enrollment.deleteMany({ where: { tenantId, state: 'draft' } });
+  const active = rows.filter(({ state }) => state === 'active');
+  for (const { id, name, spec } of active) {
+    const data = { generation: { increment: 1 }, draft: Prisma.DbNull, state: 'withdrawing' as const };
+    await tx.enrollment.updateMany({ where: { id, state: 'active' }, data });
+    await appendAudit(tx, ctx, tenantId, { action: 'enrollment:withdraw', target: `enrollment/${name}`, before: spec });
+  }
+  await wake(
+    tx,
+    'enrollment',
+    active.map(({ id }) => id),
+  );
 }

@@ -4,7 +4,7 @@ import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Condition } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
-import type { Lease, Outcome } from '#lib/work/index.ts';
+import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { atScope } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
@@ -184,6 +184,8 @@ async function finishWithdrawal(
         runnerGroup: null,
       },
     });
+    // A tenant that leaves waits for the last of its enrollments.
+    if (row.tenant.state === 'leaving') await wake(tx, 'tenant', row.tenantId);
     await appendSystemAudit(tx, row.tenantId, {
       action: 'enrollment:withdrawn',
       target: `enrollment/${row.name}`,

@@ -49,8 +49,8 @@ export async function appendSystemAudit(tx: TenantTx, tenantId: string | null, e
   });
 }
 
-/** Logins change and are re-used, so the record carries the identity's key beside it. */
-function actorName({ person }: PersonCtx): string {
+/** Who somebody is, in a record: logins change and are re-used, so the identity's key stands beside. */
+export function actorName({ person }: PersonCtx): string {
   const first = person.identities[0];
   return first ? `${first.login} (${first.connectionId}:${first.subject})` : person.name;
 }

@@ -7,7 +7,7 @@
  */
 export * from './permission.ts';
 export type { AuditEntry, Ctx, CtxTenant, Person, PersonCtx, PersonIdentity } from './ctx.ts';
-export { appendAudit, appendSystemAudit } from './audit.ts';
+export { actorName, appendAudit, appendSystemAudit } from './audit.ts';
 export {
   action,
   openAction,
@@ -25,7 +25,7 @@ export {
 export { layout, isOwnOrigin } from './door.ts';
 export { escapeHtml, htmlPage } from './html.ts';
 export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
-export { syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
+export { operatorCtx, syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
 export type { ForgeStanding, TenantChoice } from './membership.ts';
 export { cookieName, currentPerson, endAllSessions, endSession, isSecurePortal } from './session.ts';
 export { authOptions, authSecret } from './sign-in.ts';

@@ -1,5 +1,6 @@
 import { cache } from 'react';
 import { tenantDb, unsafeDb, unsafeTransaction, type Role, type UnsafeTx } from '#lib/db/index.ts';
+import { notFound } from '#lib/errors.ts';
 import { TenantSlug } from '#lib/model/index.ts';
 import { appendAudit, appendSystemAudit } from './audit.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
@@ -9,15 +10,38 @@ export const tenantCtx: (by: PersonCtx, slug: string) => Promise<Ctx | null> = c
 
 async function findTenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
   if (!TenantSlug.safeParse(slug).success) return null;
+  const mine = { members: { where: { userId: by.person.userId }, select: { role: true } } } as const;
   const row = await unsafeDb().tenant.findUnique({
     where: { slug },
-    include: { members: { where: { userId: by.person.userId }, select: { role: true } } },
+    include: { ...mine, parent: { select: { ...mine, parent: { select: mine } } } },
   });
   if (!row) return null;
   // A membership goes before operating, so that nobody acts as operator where they need not.
-  const role = row.members[0]?.role ?? (by.person.isOperator ? 'operator' : null);
+  const role = row.members[0]?.role ?? inheritedRole(row.parent) ?? (by.person.isOperator ? 'operator' : null);
   if (role === null) return null;
-  const { id, displayName, kind, isDefault, state, clusterId } = row;
+  return ctxOf(by, row, role);
+}
+
+type Above = { members: { role: Role }[]; parent?: Above | null } | null | undefined;
+
+/** Who administers a tenant administers those below it, and who sees what it pays sees that of those; a member sees their own. */
+function inheritedRole(above: Above): Role | null {
+  if (!above) return null;
+  const role = above.members[0]?.role;
+  return role === 'admin' || role === 'billing' ? role : inheritedRole(above.parent);
+}
+
+/** A tenant as an operator acts in it, whoever else they are there. The door in front of it is an operator's. */
+export async function operatorCtx(by: PersonCtx, slug: string): Promise<Ctx> {
+  const row = by.person.isOperator ? await unsafeDb().tenant.findUnique({ where: { slug } }) : null;
+  if (!row) throw notFound('This tenant');
+  return ctxOf(by, row, 'operator');
+}
+
+type TenantRow = NonNullable<Awaited<ReturnType<ReturnType<typeof unsafeDb>['tenant']['findUnique']>>>;
+
+function ctxOf(by: PersonCtx, row: TenantRow, role: Ctx['role']): Ctx {
+  const { id, slug, displayName, kind, isDefault, state, clusterId } = row;
   const { quotaCpu: cpu, quotaMemory: memory, quotaRunners: runners, quotaStorage: storage } = row;
   const quota = { cpu, memory, runners, storage };
   return {
@@ -31,14 +55,29 @@ async function findTenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
 
 export type TenantChoice = { id: string; slug: string; displayName: string; role: Role };
 
-/** The tenants of a person, by name. */
+/** The tenants of a person, and those below them that come with the role, by name. */
 export async function tenantsOf({ person }: PersonCtx): Promise<TenantChoice[]> {
+  const named = { id: true, slug: true, displayName: true } as const;
   const rows = await unsafeDb().membership.findMany({
     where: { userId: person.userId },
-    select: { role: true, tenant: { select: { id: true, slug: true, displayName: true } } },
-    orderBy: { tenant: { displayName: 'asc' } },
+    select: {
+      role: true,
+      tenant: { select: { ...named, children: { select: { ...named, children: { select: named } } } } },
+    },
   });
-  return rows.map(({ role, tenant }) => ({ ...tenant, role }));
+  const found = new Map<string, TenantChoice>();
+  for (const { role, tenant } of rows) {
+    if (role === 'member') continue;
+    for (const child of tenant.children)
+      for (const { id, slug, displayName } of [child, ...child.children])
+        found.set(id, { id, slug, displayName, role });
+  }
+  // One's own membership is what counts where there is one.
+  for (const { role, tenant } of rows) {
+    const { id, slug, displayName } = tenant;
+    found.set(id, { id, slug, displayName, role });
+  }
+  return [...found.values()].toSorted((a, b) => a.displayName.localeCompare(b.displayName, 'en'));
 }
 
 /** An account on a forge that the person belongs to, by the forge's own id of it, and as what. */

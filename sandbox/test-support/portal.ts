@@ -11,7 +11,8 @@ import { errorCodes, toAppError } from '#lib/errors.ts';
 import { reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
 import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
-import { loop } from '#lib/work/index.ts';
+import { reconcileTenant } from '#lib/tenancy/index.ts';
+import { loop, type Lease } from '#lib/work/index.ts';
 import { startAttic, type Attic } from '#sandbox/attic/index.ts';
 import { startForgejo, type Forgejo } from '#sandbox/forgejo/index.ts';
 import { startGithub, type Github } from '#sandbox/github/index.ts';
@@ -165,7 +166,10 @@ function startWorker(): TestWorker {
   view.onChange(wakeOfChange((error) => failures.push(error)));
   view.start(abort.signal);
   const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };
-  const tasks = { enrollment: (lease: Parameters<typeof reconcileEnrollment>[1]) => reconcileEnrollment(deps, lease) };
+  const tasks = {
+    enrollment: (lease: Lease) => reconcileEnrollment(deps, lease),
+    tenant: (lease: Lease) => reconcileTenant(deps, lease),
+  };
   const log = process.env['TEST_WORKER_LOG'] ? (entry: object) => console.error(entry) : undefined;
   const done = loop({ tasks, concurrency: 4, signal: abort.signal, ...(log ? { log } : {}) });
   return {
