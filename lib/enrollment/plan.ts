@@ -501,8 +501,9 @@ export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Prom
       where: { id: plan.id },
       data: { state: 'approved', decidedById: ctx.person.userId, decidedAt: new Date() },
     });
-    await discardPlans(tx, row.id);
+    // Before what it overtakes is dropped: the request of a plan that was granted with changes is not taken back by it.
     await grant?.settle(tx);
+    await discardPlans(tx, row.id);
     await appendAudit(tx, ctx, row.tenantId, {
       action: `enrollment:${plan.kind}`,
       target: `enrollment/${row.name}`,
