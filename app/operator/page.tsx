@@ -3,28 +3,36 @@ import Link from 'next/link';
 import type { TenantKind } from '#lib/model/index.ts';
 import { tenantKindLabel } from '#lib/model/index.ts';
 import { operatorOverview, operatorPage, type OperatorOverview } from '#lib/tenant/index.ts';
+import { CapacityForm } from '#components/tenant/capacity-form.tsx';
+import { LinkButton } from '#components/ui/button.tsx';
 import { PageHeader, Section, Stat, Stats } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Badge } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 
+import { enterCapacity } from './tenants/actions.ts';
+
 export const metadata: Metadata = { title: 'Operator' };
 
 export default operatorPage('operator:see', async () => {
   const overview = await operatorOverview();
-  const { failing, tenants, clusters, forges } = overview;
+  const { failing, waiting, tenants, clusters, forges } = overview;
   return (
     <>
       <PageHeader
         title="What needs me"
-        answer={
-          failing.length === 0
-            ? 'No task is failing.'
-            : `${failing.length} ${failing.length === 1 ? 'task is' : 'tasks are'} failing and tried again.`
+        answer={`${waitingWords(waiting)} ${failingWords(failing.length)}`}
+        actions={
+          waiting > 0 ? (
+            <LinkButton href="/operator/approvals" look="primary">
+              Decide {waiting === 1 ? 'it' : 'them'}
+            </LinkButton>
+          ) : null
         }
       />
       <Stats>
+        <Stat label="Waiting for you" value={waiting} />
         <Stat label="Tenants" value={tenants.length} />
         <Stat label="Clusters" value={clusters.length} />
         <Stat label="Forges" value={forges.length} />
@@ -37,6 +45,16 @@ export default operatorPage('operator:see', async () => {
     </>
   );
 });
+
+function waitingWords(count: number): string {
+  if (count === 0) return 'Nothing waits for your decision.';
+  return `${count} ${count === 1 ? 'request waits' : 'requests wait'} for your decision.`;
+}
+
+function failingWords(count: number): string {
+  if (count === 0) return 'No task is failing.';
+  return `${count} ${count === 1 ? 'task is' : 'tasks are'} failing and tried again.`;
+}
 
 function Failing({ failing }: Pick<OperatorOverview, 'failing'>) {
   if (failing.length === 0) return null;
@@ -122,10 +140,11 @@ function Clusters({ clusters }: Pick<OperatorOverview, 'clusters'>) {
             <Th>Runner controller</Th>
             <Th>Reached</Th>
             <Th numeric>Tenants</Th>
+            <Th>Capacity for tenants</Th>
           </tr>
         </thead>
         <tbody>
-          {clusters.map(({ id, name, controllerVersion, reachableAt, tenants }) => (
+          {clusters.map(({ id, name, controllerVersion, reachableAt, tenants, capacityCpu, capacityMemory }) => (
             <Tr key={id}>
               <Td>
                 {name} <span className="font-mono text-sm text-ink-3">{id}</span>
@@ -133,6 +152,9 @@ function Clusters({ clusters }: Pick<OperatorOverview, 'clusters'>) {
               <Td>{controllerVersion ? `ARC ${controllerVersion}` : <Badge tone="warn">Not found yet</Badge>}</Td>
               <Td>{reachableAt ? <RelativeTime at={reachableAt} /> : <Badge tone="warn">Never</Badge>}</Td>
               <Td numeric>{tenants}</Td>
+              <Td>
+                <CapacityForm action={enterCapacity} cluster={id} cpu={capacityCpu} memory={capacityMemory} />
+              </Td>
             </Tr>
           ))}
         </tbody>

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { BlockList, isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf, promisedBy } from '#lib/model/index.ts';
+import { cpuMillicores, memoryBytes, namespacesOf, promisedBy } from '#lib/model/index.ts';
 import { jobSizes } from './gitlab-objects.ts';
 import {
   enrollmentLabel,

@@ -37,6 +37,8 @@ export type CtxTenant = {
   kind: TenantKind;
   isDefault: boolean;
   state: TenantState;
+  /** Why it is suspended; null while it is not. */
+  suspendReason: string | null;
   clusterId: string;
   quota: Quota;
 };

@@ -41,12 +41,12 @@ export async function operatorCtx(by: PersonCtx, slug: string): Promise<Ctx> {
 type TenantRow = NonNullable<Awaited<ReturnType<ReturnType<typeof unsafeDb>['tenant']['findUnique']>>>;
 
 function ctxOf(by: PersonCtx, row: TenantRow, role: Ctx['role']): Ctx {
-  const { id, slug, displayName, kind, isDefault, state, clusterId } = row;
+  const { id, slug, displayName, kind, isDefault, state, suspendReason, clusterId } = row;
   const { quotaCpu: cpu, quotaMemory: memory, quotaRunners: runners, quotaStorage: storage } = row;
   const quota = { cpu, memory, runners, storage };
   return {
     ...by,
-    tenant: { id, slug, displayName, kind, isDefault, state, clusterId, quota },
+    tenant: { id, slug, displayName, kind, isDefault, state, suspendReason, clusterId, quota },
     role,
     db: tenantDb(id),
     audit: (tx, entry) => appendAudit(tx, by, id, entry),

@@ -15,6 +15,7 @@ test('a member sees work and not money, and changes nothing', () => {
     'cache:see',
     'usage:see',
     'member:see',
+    'quota:see',
   ]);
 });
 
@@ -23,6 +24,7 @@ test('billing sees money and no work', () => {
     'tenant:see',
     'usage:see',
     'billing:see',
+    'quota:see',
   ]);
 });
 

@@ -17,6 +17,10 @@ export const tenantPermissions = [
   'audit:see',
   'settings:see',
   'settings:change',
+  'quota:see',
+  'request:see',
+  'request:make',
+  'tenant:leave',
 ] as const;
 
 /** What an operator may do beside that, for all tenants. */
@@ -33,8 +37,17 @@ export type ActingRole = (typeof actingRoles)[number];
 /** A record, so that a new role cannot be forgotten. */
 const table: Record<ActingRole, ReadonlySet<Permission>> = {
   admin: new Set(tenantPermissions),
-  member: new Set(['tenant:see', 'enrollment:see', 'pool:see', 'job:see', 'cache:see', 'usage:see', 'member:see']),
-  billing: new Set(['tenant:see', 'usage:see', 'billing:see']),
+  member: new Set([
+    'tenant:see',
+    'enrollment:see',
+    'pool:see',
+    'job:see',
+    'cache:see',
+    'usage:see',
+    'member:see',
+    'quota:see',
+  ]),
+  billing: new Set(['tenant:see', 'usage:see', 'billing:see', 'quota:see']),
   operator: new Set([...tenantPermissions, ...operatorPermissions]),
 };
 

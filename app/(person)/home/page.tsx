@@ -20,11 +20,14 @@ export default personPage(async (by, { searchParams }) => {
         title="Your tenants"
         answer={tenants.length === 0 ? 'You belong to no tenant yet.' : `You belong to ${tenants.length} tenants.`}
         actions={
-          tenants.length > 0 ? (
-            <LinkButton href="/enroll" look="primary">
-              Enroll a scope
-            </LinkButton>
-          ) : null
+          <>
+            <LinkButton href="/tenants/new">New tenant</LinkButton>
+            {tenants.length > 0 ? (
+              <LinkButton href="/enroll" look="primary">
+                Enroll a scope
+              </LinkButton>
+            ) : null}
+          </>
         }
       />
       {tenants.length === 0 ? (

@@ -2,7 +2,9 @@ import {
   Boxes,
   ChartNoAxesColumn,
   Database,
+  Gauge,
   GitBranch,
+  Inbox,
   KeyRound,
   LayoutDashboard,
   Receipt,
@@ -13,6 +15,7 @@ import {
 } from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
+import { isOperatorManaged } from '#lib/model/index.ts';
 import { layout, may, roleLabel, tenantsOf, type Ctx, type TenantPermission } from '#lib/tenant/index.ts';
 import { Frame, type NavItem } from '#components/app/frame.tsx';
 import { TenantSwitcher } from '#components/app/tenant-switcher.tsx';
@@ -29,6 +32,7 @@ const pages: { path: string; label: string; icon: ReactNode; permission: TenantP
   },
   { path: '/pools', label: 'Pools', icon: <Boxes size={16} aria-hidden />, permission: 'pool:see' },
   { path: '/caches', label: 'Caches', icon: <Database size={16} aria-hidden />, permission: 'cache:see' },
+  { path: '/quota', label: 'Quota', icon: <Gauge size={16} aria-hidden />, permission: 'quota:see' },
   { path: '/usage', label: 'Usage', icon: <ChartNoAxesColumn size={16} aria-hidden />, permission: 'usage:see' },
   { path: '/billing', label: 'Billing', icon: <Receipt size={16} aria-hidden />, permission: 'billing:see' },
   {
@@ -38,6 +42,7 @@ const pages: { path: string; label: string; icon: ReactNode; permission: TenantP
     permission: 'credential:see',
   },
   { path: '/members', label: 'Members', icon: <Users size={16} aria-hidden />, permission: 'member:see' },
+  { path: '/requests', label: 'Requests', icon: <Inbox size={16} aria-hidden />, permission: 'request:see' },
   { path: '/audit', label: 'Audit', icon: <ScrollText size={16} aria-hidden />, permission: 'audit:see' },
   { path: '/settings', label: 'Settings', icon: <Settings size={16} aria-hidden />, permission: 'settings:see' },
 ];
@@ -66,12 +71,36 @@ export default layout('tenant:see', async (ctx, children) => {
           tenants={tenants.map(({ slug, displayName, role }) => ({ slug, displayName, role: roleLabel[role] }))}
         />
       }
-      banner={role === 'operator' ? <OperatorBanner name={tenant.displayName} /> : null}
+      banner={
+        <>
+          {role === 'operator' ? <OperatorBanner name={tenant.displayName} /> : null}
+          <StateBanner tenant={tenant} />
+        </>
+      }
     >
       {children}
     </Frame>
   );
 });
+
+/** What is not as usual with the tenant stands over each of its pages. */
+function StateBanner({ tenant }: Pick<Ctx, 'tenant'>) {
+  const words = stateWords(tenant);
+  if (words === null) return null;
+  return (
+    <aside aria-label="State of the tenant" className="border-b bg-warn-soft px-8 py-2 text-warn">
+      {words}
+    </aside>
+  );
+}
+
+function stateWords({ state, kind, suspendReason }: Ctx['tenant']): string | null {
+  if (state === 'draft' && isOperatorManaged(kind)) return 'This tenant waits for an operator to approve it.';
+  if (state === 'suspended') return `This tenant is suspended: no runner starts. ${suspendReason ?? ''}`.trim();
+  if (state === 'leaving') return 'This tenant is leaving: what it had is being withdrawn.';
+  if (state === 'left') return 'This tenant has left. What is kept can be read here.';
+  return null;
+}
 
 function OperatorBanner({ name }: { name: string }) {
   return (

@@ -23,11 +23,6 @@ export default page<Params>('tenant:see', async (ctx) => {
   return (
     <>
       <PageHeader above={tenantKindLabel[tenant.kind]} title={tenant.displayName} />
-      {tenant.state === 'suspended' ? (
-        <Callout tone="bad" title="This tenant is suspended.">
-          No new runner starts. Ask the operator why.
-        </Callout>
-      ) : null}
       {may(role, 'pool:see') ? <Work ctx={ctx} /> : <Money ctx={ctx} />}
     </>
   );

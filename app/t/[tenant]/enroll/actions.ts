@@ -2,17 +2,10 @@
 
 import { redirect } from 'next/navigation';
 import { z } from 'zod';
-import {
-  approvePlan,
-  discardDraft,
-  enrollmentDraft,
-  makePlan,
-  planView,
-  savePlanes,
-  savePools,
-} from '#lib/enrollment/index.ts';
+import { discardDraft, enrollmentDraft, makePlan, planView, savePlanes, savePools } from '#lib/enrollment/index.ts';
 import { invalidFields } from '#lib/errors.ts';
 import type { PoolChoice } from '#lib/model/index.ts';
+import { SubmitInput, submitPlan } from '#lib/tenancy/index.ts';
 import { action } from '#lib/tenant/index.ts';
 
 const Count = z
@@ -93,15 +86,16 @@ export const planWithdrawal = action('enrollment:withdraw', PlanWithdrawal, asyn
   redirect(`/t/${ctx.tenant.slug}/enroll/${enrollmentId}/plan?plan=${planId}`);
 });
 
-const Approve = z.strictObject({ planId: z.uuid(), typed: z.string().max(100).optional() });
+const Approve = z.strictObject({ ...SubmitInput.shape, typed: z.string().max(100).optional() });
 
-export const approve = action('enrollment:approve', Approve, async (ctx, { planId, typed }) => {
+export const approve = action('enrollment:approve', Approve, async (ctx, { planId, typed, note }) => {
   const { kind, enrollmentId } = await planView(ctx, planId);
   if (kind === 'withdraw') {
     const { name } = await enrollmentDraft(ctx, enrollmentId);
     if (typed !== name) throw invalidFields({ typed: `is not ${name}` });
   }
-  await approvePlan(ctx, planId);
+  const { requestId } = await submitPlan(ctx, { planId, note });
+  if (requestId) redirect(`/t/${ctx.tenant.slug}/requests/${requestId}`);
   redirect(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
 });
 

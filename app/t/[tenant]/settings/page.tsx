@@ -1,8 +1,9 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { namespacesOf, tenantKindLabel } from '#lib/model/index.ts';
+import { namespacesOf, quotaWords, tenantKindLabel } from '#lib/model/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { RenameForm } from '#components/tenant/rename-form.tsx';
+import { LinkButton } from '#components/ui/button.tsx';
 import { Mono } from '#components/ui/code.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { tenantTitle } from '../title.ts';
@@ -32,21 +33,29 @@ export default page<Params>('settings:see', async (ctx) => {
               ['Slug', <Mono key="slug">{slug}</Mono>],
               ['Labels', <Mono key="labels">{isDefault ? '<pool>' : `${slug}-<pool>`}</Mono>],
               ['Namespaces', <Mono key="namespaces">{`${runners}, ${bazel}`}</Mono>],
-              ['Quota', `${quota.cpu} CPU, ${quota.memory}, ${quota.runners} runners`],
+              [
+                'Quota',
+                <Link key="quota" href={`/t/${slug}/quota`} className="text-accent underline">
+                  {quotaWords(quota)}
+                </Link>,
+              ],
             ]}
           />
         </Card>
       </Section>
-      <Section title="Leave">
-        <p className="max-w-prose text-ink-2">
-          To leave, withdraw each{' '}
-          <Link href={`/t/${slug}/enrollments`} className="text-accent underline">
-            enrollment
-          </Link>
-          . Its page shows first what is removed. A tenant without enrollments costs nothing; its audit and bills are
-          kept.
-        </p>
-      </Section>
+      {may(ctx.role, 'tenant:leave') ? (
+        <Section title="Leave">
+          <Card className="grid justify-items-start gap-3">
+            <p className="max-w-prose text-ink-2">
+              Everything of this tenant is withdrawn in the order that leaves nothing behind, and a report says what was
+              looked for. You see the list first; audit and bills are kept.
+            </p>
+            <LinkButton href={`/t/${slug}/settings/leave`}>
+              {state === 'leaving' || state === 'left' ? 'See how it leaves' : 'See what would go'}
+            </LinkButton>
+          </Card>
+        </Section>
+      ) : null}
     </>
   );
 });

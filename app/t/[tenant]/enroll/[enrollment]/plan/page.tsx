@@ -1,10 +1,17 @@
 import type { Metadata } from 'next';
 import type { ReactNode } from 'react';
-import { enrollmentDraft, planView, type EnrollmentDraft, type PlanView } from '#lib/enrollment/index.ts';
+import {
+  enrollmentDraft,
+  operatorReasons,
+  planView,
+  type EnrollmentDraft,
+  type PlanView,
+} from '#lib/enrollment/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
 import { ApplyForm } from '#components/enrollment/apply-form.tsx';
 import { Count, PlanChanges } from '#components/enrollment/plan-changes.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
+import { WordsForm } from '#components/form/words-form.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { CopyButton } from '#components/ui/copy-button.tsx';
 import { Card, PageHeader } from '#components/ui/layout.tsx';
@@ -112,7 +119,7 @@ function Standing({ plan }: { plan: PlanView }) {
             }[plan.state]
           }
         >
-          {plan.state === 'approved'
+          {plan.state === 'approved' || plan.state === 'waiting'
             ? null
             : 'It can no longer be applied. Nothing was changed by it; make a new plan.'}
         </Callout>
@@ -130,15 +137,22 @@ function Standing({ plan }: { plan: PlanView }) {
   );
 }
 
-function Decision({ ctx, draft, plan, count }: Props & { plan: PlanView; count: number }) {
+async function Decision({ ctx, draft, plan, count }: Props & { plan: PlanView; count: number }) {
   const isWithdrawal = plan.kind === 'withdraw';
   const { slug } = ctx.tenant;
+  const reasons = plan.state === 'open' ? await operatorReasons(ctx, plan.id) : [];
   const mayApply = may(ctx.role, isWithdrawal ? 'enrollment:withdraw' : 'enrollment:approve');
   return (
     <div className="lg:sticky lg:top-6">
       <Card className="grid gap-4">
         <Cost draft={draft} kind={plan.kind} />
-        {plan.state === 'open' && mayApply ? (
+        {reasons.length > 0 && mayApply ? <AskOperator slug={slug} planId={plan.id} reasons={reasons} /> : null}
+        {plan.state === 'waiting' ? (
+          <LinkButton href={`/t/${slug}/requests`} look="secondary">
+            See where it stands
+          </LinkButton>
+        ) : null}
+        {plan.state === 'open' && mayApply && reasons.length === 0 ? (
           <ApplyForm
             apply={approve.bind(null, slug)}
             planId={plan.id}
@@ -147,7 +161,7 @@ function Decision({ ctx, draft, plan, count }: Props & { plan: PlanView; count: 
           />
         ) : null}
         {mayApply ? null : <p className="text-ink-2">Only an admin of the tenant may apply this.</p>}
-        {plan.state !== 'open' && mayApply ? (
+        {plan.state !== 'open' && plan.state !== 'waiting' && mayApply ? (
           <PlanAnew ctx={ctx} draft={draft} kind={plan.kind}>
             Make a new plan
           </PlanAnew>
@@ -158,6 +172,29 @@ function Decision({ ctx, draft, plan, count }: Props & { plan: PlanView; count: 
         </p>
         <Retreat ctx={ctx} draft={draft} />
       </Card>
+    </div>
+  );
+}
+
+/** Nothing is applied by asking: the plan waits as it is, and is checked again when it is granted. */
+function AskOperator({ slug, planId, reasons }: { slug: string; planId: string; reasons: string[] }) {
+  return (
+    <div className="grid gap-3">
+      <ul className="grid gap-1 text-ink-2">
+        {reasons.map((reason) => (
+          <li key={reason}>{reason}</li>
+        ))}
+      </ul>
+      <WordsForm
+        action={approve.bind(null, slug)}
+        fields={{ planId }}
+        name="note"
+        label="Why"
+        help="The operator reads it beside the plan."
+        button="Ask an operator"
+        look="primary"
+        required={false}
+      />
     </div>
   );
 }
