@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
-import { AppError, invalidFields } from '#lib/errors.ts';
+import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import type { Forge, ScopeChoice, TokenAdvice } from '#lib/forge/index.ts';
 import type { ScopeLevel } from '#lib/model/index.ts';
 import { keepPersonToken, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
@@ -84,7 +84,8 @@ export const ReplaceTokenInput = z.strictObject({
 /** A new access token for an enrollment: proven first, so that the old one is in force until the new one works. */
 export async function replaceForgeToken(ctx: Ctx, input: z.infer<typeof ReplaceTokenInput>): Promise<void> {
   const row = await ctx.db.enrollment.findFirst({ where: { id: input.enrollmentId }, include: withPosition });
-  if (!row || row.state === 'withdrawn') throw refuseToken('This enrollment is gone.', 'Look at the list.');
+  if (!row) throw notFound('This enrollment');
+  if (row.state === 'withdrawn') throw refuseToken('This enrollment is gone.', 'Look at the list.');
   const token = await tokenFor(await openForge(row.connectionId), input.token, row);
   await keepForgeToken(row, token);
   await ctx.audit(unsafeDb(), {

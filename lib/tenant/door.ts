@@ -51,7 +51,9 @@ function stackOf(error: AppError): string | undefined {
 /** A denial leaves a record that operators read; the tenant asked for is named as it was asked, since it may not exist. */
 async function recordDenial(by: PersonCtx, door: string, target: string): Promise<void> {
   log().warn({ requestId: by.requestId, userId: by.person.userId, door, target }, 'denied');
-  await appendAudit(unsafeDb(), by, null, { action: 'access:denied', target: `${door} of ${target}` });
+  // As it was asked, and it may be anything: what cannot be kept or would break a line is shown as such.
+  const shown = target.slice(0, 100).replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '\uFFFD');
+  await appendAudit(unsafeDb(), by, null, { action: 'access:denied', target: `${door} of ${shown}` });
 }
 
 const notAllowed = (): AppError =>

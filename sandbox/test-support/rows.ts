@@ -9,6 +9,7 @@ export interface TenantRows {
   userId: string;
   enrollmentId: string;
   planId: string;
+  requestId: string;
   credentialId: string;
   githubAppId: string;
   viewId: string;
@@ -94,6 +95,15 @@ export async function addTenant(slug: string): Promise<TenantRows> {
   const plan = await db.plan.create({
     data: { ...own, kind: 'enroll', baseGeneration: 0, spec: {}, observedHash: '', changes: [], clusterChecked: false },
   });
+  const request = await db.approvalRequest.create({
+    data: {
+      tenantId,
+      kind: 'quota',
+      wanted: {},
+      createdBy: slug,
+      messages: { create: { tenantId, actor: slug, step: 'asked', text: slug } },
+    },
+  });
   const credential = await db.credential.create({ data: { ...own, kind: 'bazel-password', sealedValue: 'sealed' } });
   const githubApp = await db.githubApp.create({
     data: {
@@ -134,6 +144,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     userId: user.id,
     enrollmentId,
     planId: plan.id,
+    requestId: request.id,
     credentialId: credential.id,
     githubAppId: githubApp.id,
     viewId: view.id,

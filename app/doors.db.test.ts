@@ -1,0 +1,349 @@
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { unsafeDb } from '#lib/db/index.ts';
+import { actingRoles, type ActingRole } from '#lib/tenant/index.ts';
+import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
+
+/*
+ * A1, A2, A4: every door that there is, found in the file system and not on a list, by every role, for one's own tenant,
+ * another's and one that is not there. No page, layout or middleware stands before them here: each door is called by itself,
+ * as a bare request would. What each role gets of its own tenant is written in doors.golden.md, for people to read.
+ */
+
+const browser = vi.hoisted(() => ({ session: '', origin: 'http://portal.test' as string | null }));
+vi.mock('next/headers', () => ({
+  cookies: () =>
+    Promise.resolve({
+      get: (name: string) => (name.endsWith('session') && browser.session ? { value: browser.session } : undefined),
+      getAll: () => [],
+      set: () => undefined,
+      delete: () => undefined,
+    }),
+  headers: () => Promise.resolve(new Headers(browser.origin === null ? {} : { origin: browser.origin })),
+}));
+vi.mock('next/cache', () => ({ revalidatePath: () => undefined }));
+
+const app = fileURLToPath(new URL('.', import.meta.url));
+const golden = join(app, 'doors.golden.md');
+
+type Who = ActingRole | 'stranger' | 'signed out';
+const everybody: Who[] = ['signed out', 'stranger', ...actingRoles];
+
+let rows: TestRows;
+let own: TenantRows;
+let other: TenantRows;
+const sessions = new Map<Who, string>();
+
+beforeAll(async () => {
+  // Read once, when the first asks for any of it.
+  Object.assign(process.env, { PORTAL_URL: 'http://portal.test', FLYWHEEL_OPERATORS: 'forge:operator' });
+  rows = await startTestRows();
+  own = await addTenant('own');
+  other = await addTenant('other');
+  for (const { tenantId, slug } of [own, other]) await team(tenantId, `${slug}-team`);
+  for (const who of everybody) if (who !== 'signed out') sessions.set(who, await signedIn(who));
+}, 60_000);
+afterAll(() => rows?.stop());
+
+async function team(parentId: string, slug: string): Promise<void> {
+  const { clusterId, billingAccountId } = await unsafeDb().tenant.findUniqueOrThrow({ where: { id: parentId } });
+  const quota = { quotaCpu: '1', quotaMemory: '1Gi', quotaRunners: 1, quotaStorage: '1Gi' };
+  const data = { slug, displayName: slug, kind: 'team' as const, state: 'active' as const, ...quota };
+  await unsafeDb().tenant.create({ data: { ...data, parentId, clusterId, billingAccountId } });
+}
+
+async function signedIn(who: Who): Promise<string> {
+  const { id: userId } = await unsafeDb().user.create({ data: { name: who } });
+  await unsafeDb().identity.create({ data: { userId, connectionId: 'forge', subject: who, login: who } });
+  if (who === 'admin' || who === 'member' || who === 'billing')
+    await unsafeDb().membership.create({ data: { tenantId: own.tenantId, userId, role: who, source: 'invitation' } });
+  const session = randomBytes(32).toString('base64url');
+  const tokenHash = createHash('sha256').update(session).digest('hex');
+  await unsafeDb().session.create({ data: { tokenHash, userId, expiresAt: new Date(Date.now() + 3_600_000) } });
+  return session;
+}
+
+// ------------------------------------------------------------------------------------------------ what there is
+
+type Door = {
+  kind: 'page' | 'view' | 'action';
+  area: 'tenant' | 'operator' | 'person' | 'open';
+  path: string;
+  name: string;
+};
+type Called = (...args: unknown[]) => Promise<unknown>;
+
+function areaOf(path: string): Door['area'] {
+  if (path.startsWith('operator/')) return 'operator';
+  if (path.startsWith('(person)/')) return 'person';
+  return path.includes('[tenant]') ? 'tenant' : 'open';
+}
+
+/** The exports of a file of actions, read and not run: a line `export const name = `. */
+function actionNames(path: string): string[] {
+  const text = readFileSync(join(app, path), 'utf8');
+  return [...text.matchAll(/^export const (\w+) =/gm)].map((match) => match[1] ?? '');
+}
+
+const doors: Door[] = globSync('**/{page.tsx,actions.ts,route.ts}', { cwd: app })
+  .toSorted()
+  .flatMap((path): Door[] => {
+    const area = areaOf(path);
+    if (path.endsWith('page.tsx')) return [{ kind: 'page', area, path, name: 'default' }];
+    if (path.endsWith('route.ts')) return [{ kind: 'view', area, path, name: 'GET' }];
+    return actionNames(path).map((name) => ({ kind: 'action', area, path, name }));
+  });
+
+const loaded = new Map<string, Promise<Record<string, Called>>>();
+
+async function called({ path, name }: Door): Promise<Called> {
+  const known = loaded.get(path) ?? (import(join(app, path)) as Promise<Record<string, Called>>);
+  loaded.set(path, known);
+  const door = (await known)[name];
+  if (!door) throw new Error(`${path} has no ${name}`);
+  return door;
+}
+
+/** Where a door is about one thing of a tenant, that thing's id. */
+function paramsOf(slug: string, of: TenantRows): Record<string, string> {
+  return { tenant: slug, enrollment: of.enrollmentId, request: of.requestId, plan: of.planId, token: 'none' };
+}
+
+/** What came of a call, in a word. */
+type Outcome = 'sees' | '404' | 'sign in' | 'forbidden' | 'reached';
+
+function outcomeOf(error: unknown): Outcome {
+  const digest = String((error as { digest?: unknown }).digest ?? error);
+  if (digest.includes('404')) return '404';
+  if (digest.includes('NEXT_REDIRECT')) return digest.includes('/sign-in') ? 'sign in' : 'sees';
+  throw error;
+}
+
+function resultOf(result: unknown): Outcome {
+  const { ok, error } = result as { ok: boolean; error?: { code: string } };
+  if (ok) return 'reached';
+  if (error?.code === 'unauthenticated') return 'sign in';
+  if (error?.code === 'not_found') return '404';
+  return error?.code === 'forbidden' ? 'forbidden' : 'reached';
+}
+
+/** `input` is what an action is given. With nothing it is refused behind the door, which is all that is asked here. */
+async function outcome(door: Door, who: Who, slug: string, of: TenantRows, input: object = {}): Promise<Outcome> {
+  browser.session = sessions.get(who) ?? '';
+  const door_ = await called(door);
+  try {
+    if (door.kind === 'page') {
+      const params = Promise.resolve(paramsOf(slug, of));
+      await door_({ params, searchParams: Promise.resolve({}) });
+      return 'sees';
+    }
+    if (door.kind === 'view') {
+      const answer = (await door_(new Request('http://portal.test/x'), {
+        params: Promise.resolve(paramsOf(slug, of)),
+      })) as Response;
+      return answer.status === 200
+        ? 'sees'
+        : answer.status === 401
+          ? 'sign in'
+          : answer.status === 404
+            ? '404'
+            : 'reached';
+    }
+    const args = door.area === 'tenant' ? [slug, null, input] : [null, input];
+    return resultOf(await door_(...args));
+  } catch (error) {
+    return outcomeOf(error);
+  }
+}
+
+const label = ({ kind, path, name }: Door) => `${kind} ${path}${kind === 'action' ? ` ${name}` : ''}`;
+const ofTenants = doors.filter(({ area }) => area === 'tenant');
+const ofOperators = doors.filter(({ area }) => area === 'operator');
+
+// ------------------------------------------------------------------------------------------------ the matrix
+
+describe('another’s tenant, and one that is not there', () => {
+  test.each(ofTenants.map((door) => [label(door), door] as const))('%s', async (_, door) => {
+    for (const who of everybody.filter((each) => each !== 'operator')) {
+      const answers = [await outcome(door, who, 'other', other), await outcome(door, who, 'no-such', other)];
+      expect({ who, answers }).toEqual({
+        who,
+        answers: who === 'signed out' ? ['sign in', 'sign in'] : ['404', '404'],
+      });
+    }
+  });
+});
+
+describe('an operator’s door, for who operates nothing', () => {
+  test.each(ofOperators.map((door) => [label(door), door] as const))('%s', async (_, door) => {
+    for (const who of everybody.filter((each) => each !== 'operator')) {
+      const answer = await outcome(door, who, 'own', own);
+      expect({ who, answer }).toEqual({ who, answer: who === 'signed out' ? 'sign in' : '404' });
+    }
+  });
+});
+
+test('each role’s own tenant: exactly what is written down', async () => {
+  const lines = [];
+  for (const door of [...ofTenants, ...ofOperators]) {
+    const answers: Outcome[] = [];
+    for (const who of actingRoles) answers.push(await outcome(door, who, 'own', own));
+    lines.push(`| ${door.kind} | ${door.path} | ${door.kind === 'action' ? door.name : ''} | ${answers.join(' | ')} |`);
+  }
+  const head = [
+    '# Who gets through which door',
+    '',
+    'Of one’s own tenant. `sees`: the page or the data. `reached`: the action is heard, and refuses empty input. Made and held by doors.db.test.ts.',
+    '',
+    `| door | file | action | ${actingRoles.join(' | ')} |`,
+    `| --- | --- | --- | ${actingRoles.map(() => '---').join(' | ')} |`,
+  ];
+  const text = `${[...head, ...lines].join('\n')}\n`;
+  if (process.env['UPDATE_GOLDEN'] === '1' || !existsSync(golden)) writeFileSync(golden, text);
+  expect(text).toBe(readFileSync(golden, 'utf8'));
+}, 120_000);
+
+describe('a denial', () => {
+  test('leaves a record that operators read, with what was asked for', async () => {
+    const door = ofTenants.find(({ kind }) => kind === 'page');
+    if (!door) throw new Error('no page');
+    const before = await unsafeDb().audit.count({ where: { action: 'access:denied' } });
+    await outcome(door, 'stranger', 'other', other);
+    const told = await unsafeDb().audit.findMany({ where: { action: 'access:denied' }, orderBy: { id: 'desc' } });
+    expect(told.length).toBe(before + 1);
+    expect(told[0]).toMatchObject({ tenantId: null, target: expect.stringContaining('other') as unknown });
+  });
+});
+
+// ------------------------------------------------------------------------------------------------ one's own tenant, another's things
+
+const appKey = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  .privateKey.export({ type: 'pkcs1', format: 'pem' })
+  .toString();
+
+/** What each action of a tenant that names a thing is given, with the ids of another tenant's things. */
+const namesThings: Record<string, (of: TenantRows) => object> = {
+  'enroll choosePools': (of) => ({
+    enrollmentId: of.enrollmentId,
+    pools: { docker: { chosen: 'on', minRunners: '0', maxRunners: '1' } },
+  }),
+  'enroll choosePlanes': (of) => ({ enrollmentId: of.enrollmentId, attic: 'private' }),
+  'enroll plan': (of) => ({ enrollmentId: of.enrollmentId, kind: 'change' }),
+  'enroll planWithdrawal': (of) => ({ enrollmentId: of.enrollmentId }),
+  'enroll approve': (of) => ({ planId: of.planId }),
+  'enroll discard': (of) => ({ enrollmentId: of.enrollmentId }),
+  'requests answerBack': (of) => ({ requestId: of.requestId, text: 'mine' }),
+  'requests withdraw': (of) => ({ requestId: of.requestId }),
+  'credentials replaceToken': (of) => ({ enrollmentId: of.enrollmentId, token: 'a-token-of-theirs' }),
+  'credentials rotate': (of) => ({ enrollmentId: of.enrollmentId, kind: 'bazel-password' }),
+  'settings/apps replaceKey': (of) => ({ githubAppId: of.githubAppId, privateKey: appKey }),
+  'quota setShare': (of) => ({
+    team: `${of.slug}-team`,
+    quota: { cpu: '1', memory: '1Gi', runners: '1', storage: '1Gi' },
+  }),
+};
+
+/** Actions that name nothing but their own tenant. */
+const namesNothing = new Set(['settings rename', 'quota ask', 'quota move', 'settings/leave leave']);
+
+function shortName({ path, name }: Door): string {
+  return `${path.replace(/^t\/\[tenant\]\//, '').replace(/\/actions\.ts$/, '')} ${name}`;
+}
+
+/** All of a tenant's rows, as text: what must not move. */
+async function rowsOf({ tenantId }: TenantRows): Promise<string> {
+  const where = { tenantId };
+  const db = unsafeDb();
+  return JSON.stringify(
+    await Promise.all([
+      db.tenant.findMany({ where: { id: tenantId } }),
+      db.enrollment.findMany({ where }),
+      db.enrollmentPool.findMany({ where }),
+      db.plan.findMany({ where }),
+      db.credential.findMany({ where }),
+      db.approvalRequest.findMany({ where }),
+      db.membership.findMany({ where }),
+      db.githubApp.findMany({ where }),
+      db.cacheView.findMany({ where }),
+      db.audit.findMany({ where }),
+    ]),
+  );
+}
+
+describe('an admin who names another tenant’s things in their own', () => {
+  const actions = ofTenants.filter(({ kind }) => kind === 'action');
+
+  test('every action is held to it', () => {
+    const known = new Set([...Object.keys(namesThings), ...namesNothing]);
+    expect(actions.map(shortName).filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  test.each(actions.filter((door) => shortName(door) in namesThings).map((door) => [shortName(door), door] as const))(
+    '%s: 404, and nothing of theirs moves',
+    async (name, door) => {
+      const before = await rowsOf(other);
+      expect(await outcome(door, 'admin', 'own', own, namesThings[name]?.(other))).toBe('404');
+      expect(await rowsOf(other)).toBe(before);
+      // The same with one's own gets further: else the refusal above would say nothing.
+      expect(await outcome(door, 'admin', 'own', own, namesThings[name]?.(own))).not.toBe('404');
+    },
+  );
+
+  test.each(
+    ofTenants
+      .filter(({ kind, path }) => kind !== 'action' && /\[(enrollment|request)\]/.test(path))
+      .map((door) => [label(door), door] as const),
+  )('%s: 404', async (_, door) => {
+    expect(await outcome(door, 'admin', 'own', other)).toBe('404');
+    expect(await outcome(door, 'admin', 'own', own)).toBe('sees');
+  });
+});
+
+describe('A4: what is no plain value', () => {
+  const odd: unknown[] = [{ not: '' }, { startsWith: '' }, ['x'], null, 7, { toString: 'x' }];
+  const actions = ofTenants.filter((door) => door.kind === 'action' && shortName(door) in namesThings);
+  test.each(actions.map((door) => [shortName(door), door] as const))(
+    '%s is refused by its schema',
+    async (name, door) => {
+      browser.session = sessions.get('admin') ?? '';
+      const input = namesThings[name]?.(own) ?? {};
+      for (const key of Object.keys(input))
+        for (const value of odd) {
+          const result = (await (
+            await called(door)
+          )('own', null, { ...input, [key]: value })) as { ok: boolean; error?: { code: string } };
+          expect({ key, value, code: result.error?.code }).toEqual({ key, value, code: 'invalid' });
+        }
+    },
+  );
+
+  test.each([undefined, { not: '' }, ['own'], 7, '', '../own', 'own\0', 'OWN'])(
+    'a slug of %j is nobody’s',
+    async (slug) => {
+      const door = actions[0];
+      if (!door) throw new Error('no action');
+      expect(await outcome(door, 'admin', slug as string, own, {})).toBe('404');
+    },
+  );
+});
+
+describe('A15: an action that did not come from the portal’s own page', () => {
+  test.each([null, 'null', 'https://evil.example', 'http://portal.test.evil.example', 'https://portal.test'])(
+    'origin %s',
+    async (origin) => {
+      browser.origin = origin;
+      try {
+        for (const door of doors.filter(({ kind }) => kind === 'action'))
+          expect({ door: label(door), answer: await outcome(door, 'admin', 'own', own) }).toEqual({
+            door: label(door),
+            answer: 'forbidden',
+          });
+      } finally {
+        browser.origin = 'http://portal.test';
+      }
+    },
+  );
+});
