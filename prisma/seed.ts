@@ -51,14 +51,14 @@ export async function seed(input: SeedInput): Promise<void> {
     slug: 'tinyland-inc',
     displayName: 'Tinyland',
     isDefault: true,
-    quota: { cpu: '64', memory: '128Gi', runners: 24 },
+    quota: { cpu: '64', memory: '128Gi', runners: 24, storage: '1Ti' },
     admins: [{ subject: '1002', login: 'ada-tinyland', name: 'Ada Tinyland' }],
   });
   await seedTenant({
     slug: 'cmux',
     displayName: 'cmux',
     isDefault: false,
-    quota: { cpu: '16', memory: '32Gi', runners: 8 },
+    quota: { cpu: '16', memory: '32Gi', runners: 8, storage: '250Gi' },
     admins: [{ subject: '1001', login: 'JessSullivan', name: 'Jess Sullivan' }],
   });
 }
@@ -98,7 +98,7 @@ async function seedTokenForge(id: string, kind: 'gitlab' | 'forgejo', name: stri
 async function seedCluster({ url, hs256SecretBase64 }: SeedInput['attic']): Promise<void> {
   await unsafeDb().cluster.upsert({
     where: { id: clusterId },
-    create: { id: clusterId, name: 'Main cluster' },
+    create: { id: clusterId, name: 'Main cluster', capacityCpu: '256', capacityMemory: '1Ti' },
     update: {},
   });
   const id = 'attic';
@@ -129,7 +129,7 @@ type TenantSeed = {
   slug: string;
   displayName: string;
   isDefault: boolean;
-  quota: { cpu: string; memory: string; runners: number };
+  quota: { cpu: string; memory: string; runners: number; storage: string };
   admins: { subject: string; login: string; name: string }[];
 };
 
@@ -146,6 +146,7 @@ async function seedTenant({ slug, displayName, isDefault, quota, admins }: Tenan
       quotaCpu: quota.cpu,
       quotaMemory: quota.memory,
       quotaRunners: quota.runners,
+      quotaStorage: quota.storage,
       cluster: { connect: { id: clusterId } },
       billingAccount: { create: { name: displayName } },
       members: { create: members.map((userId) => ({ userId, role: 'admin', source: 'operator' })) },

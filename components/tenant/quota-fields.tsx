@@ -20,7 +20,7 @@ export function QuotaFields({ form, first, note }: { form: ActionForm; first: Qu
       <legend className="mb-1 font-medium">Quota</legend>
       {note ? <p className="text-sm text-ink-3">{note}</p> : null}
       {whole ? <FieldError name="quota" message={whole} /> : null}
-      <div className="grid grid-cols-2 gap-3 sm:grid-cols-4">
+      <div className="grid grid-cols-2 items-start gap-3 sm:grid-cols-4">
         {parts.map(({ part, label, help }) => (
           <TextField
             key={part}

@@ -42,7 +42,7 @@ export default operatorPage<Params>('operator:see', async (by, { params }) => {
 });
 
 function Standing({ view }: { view: ApprovalView }) {
-  const { tenant, cluster, left, cost } = view;
+  const { request, tenant, cluster, left, cost } = view;
   const { fits } = cluster;
   return (
     <Section title="Does it fit, and what does it cost?">
@@ -55,13 +55,17 @@ function Standing({ view }: { view: ApprovalView }) {
                 {tenantKindLabel[tenant.kind]}, {tenant.state}
               </Link>,
             ],
-            ['Its quota', quotaWords(tenant.quota)],
-            ['Left of it', quotaWords(left)],
+            ...(request.kind === 'tenant'
+              ? []
+              : ([
+                  ['Its quota', quotaWords(tenant.quota)],
+                  ['Left of it', quotaWords(left)],
+                ] as [string, string][])),
             [
               `Cluster ${cluster.id}`,
               cluster.capacity
                 ? `${cluster.capacity.cpu} CPU, ${cluster.capacity.memory} memory`
-                : 'not known: enter its capacity on the operator’s first page',
+                : 'what it holds is not known: enter it on the operator’s first page',
             ],
             ['Given there', `${cluster.given.cpu} CPU, ${cluster.given.memory} memory`],
             ['Promised to pools', `${cluster.promised.cpu} CPU, ${cluster.promised.memory} memory`],
