@@ -8,10 +8,13 @@ import { closeDb, unsafeDb } from './db/index.ts';
 import { reconcileEnrollment, wakeOfChange } from './enrollment/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
+import { anchorChains } from './tenant/index.ts';
 import { keepPoolCounts, sampleRunners } from './usage/index.ts';
-import { loop, wake } from './work/index.ts';
+import { loop, wake, type Outcome } from './work/index.ts';
 
 const sampleMs = 15_000;
+/** What is cut off the end of the audit within this time, and its head mended, nobody can show. */
+const anchorMs = 60_000;
 /** A wake that was lost in spite of everything is made good by this. */
 const sweepMs = 10 * 60_000;
 
@@ -49,6 +52,11 @@ async function sweep(): Promise<void> {
   );
 }
 
+async function anchorAudit(): Promise<Outcome> {
+  await anchorChains(systemClock.now());
+  return { kind: 'done', againMs: anchorMs };
+}
+
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   for (const { id } of await unsafeDb().cluster.findMany({ select: { id: true } })) viewOf(id);
@@ -57,10 +65,11 @@ async function main(): Promise<void> {
     setInterval(() => void sweep().catch(warn('the sweep failed')), sweepMs),
   ];
   await sweep();
+  await wake(unsafeDb(), 'audit-anchor', 'all');
   const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
   log().info({ concurrency: env().FLYWHEEL_WORKER_CONCURRENCY }, 'worker started');
   await loop({
-    tasks: { enrollment: (lease) => reconcileEnrollment(deps, lease) },
+    tasks: { enrollment: (lease) => reconcileEnrollment(deps, lease), 'audit-anchor': anchorAudit },
     concurrency: env().FLYWHEEL_WORKER_CONCURRENCY,
     signal: stop.signal,
     log: ({ level, message, ...detail }) => log()[level](detail, message),

@@ -1,4 +1,4 @@
-import { GitBranch, House, Shield } from 'lucide-react';
+import { GitBranch, House, ScrollText, Shield } from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { currentPerson } from '#lib/tenant/index.ts';
@@ -7,8 +7,9 @@ import { signOut } from '../(public)/sign-out/actions.ts';
 import { themeOf } from '../theme.ts';
 
 const items = [
-  { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden /> },
+  { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden />, exact: true },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
+  { href: '/operator/audit', label: 'Audit', icon: <ScrollText size={16} aria-hidden /> },
   { href: '/home?all', label: 'Your tenants', icon: <House size={16} aria-hidden /> },
 ];
 

@@ -27,5 +27,7 @@ export const globalModels = {
     'BillingAccount',
     'CacheServer',
     'Task',
+    'AuditHead',
+    'AuditAnchor',
   ],
 } as const;
