@@ -11,6 +11,9 @@ export const tenantModels = {
   RunnerReading: 'tenantId',
   Job: 'tenantId',
   Audit: 'tenantId',
+  Notice: 'tenantId',
+  WebhookEndpoint: 'tenantId',
+  WebhookMessage: 'tenantId',
 } as const;
 
 /** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */
@@ -29,5 +32,6 @@ export const globalModels = {
     'Task',
     'AuditHead',
     'AuditAnchor',
+    'NoticeRead',
   ],
 } as const;

@@ -45,6 +45,7 @@ export type { TokenWish } from './forge-token.ts';
 export { enrollmentDraft, listScopesOf, savePlanes, savePools, startEnrollment } from './draft.ts';
 export type { EnrollmentDraft, StartInput } from './draft.ts';
 export { approvePlan, discardDraft, makePlan } from './plan.ts';
+export { tellOfExpiry } from './tell.ts';
 export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
