@@ -5,14 +5,22 @@
 import { systemClock } from './clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
-import { reconcileEnrollment, wakeOfChange } from './enrollment/index.ts';
+import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
+import { deliverDue, sweepNotices, webhookFetch, webhookTask } from './notice/index.ts';
+import { anchorChains } from './tenant/index.ts';
 import { keepPoolCounts, sampleRunners } from './usage/index.ts';
-import { loop, wake } from './work/index.ts';
+import { loop, wake, type Outcome, type Tasks } from './work/index.ts';
 
 const sampleMs = 15_000;
+/** What is cut off the end of the audit within this time, and its head mended, nobody can show. */
+const anchorMs = 60_000;
+const expiryMs = 6 * 3600_000;
+const noticeSweepMs = 24 * 3600_000;
+/** Receivers may take ten seconds to answer nothing: they hold up each other and no enrollment. */
+const webhookConcurrency = 4;
 /** A wake that was lost in spite of everything is made good by this. */
 const sweepMs = 10 * 60_000;
 
@@ -50,6 +58,25 @@ async function sweep(): Promise<void> {
   );
 }
 
+/** Looked at again and again, by one worker at a time; each has the one key `all`. */
+const rounds: Tasks = {
+  'audit-anchor': round(anchorMs, anchorChains),
+  'credential-expiry': round(expiryMs, tellOfExpiry),
+  'notice-sweep': round(noticeSweepMs, sweepNotices),
+};
+
+function round(everyMs: number, look: (now: Date) => Promise<unknown>): () => Promise<Outcome> {
+  return async () => {
+    await look(systemClock.now());
+    return { kind: 'done', againMs: everyMs };
+  };
+}
+
+function run(tasks: Tasks, concurrency: number): Promise<void> {
+  const say: Parameters<typeof loop>[0]['log'] = ({ level, message, ...detail }) => log()[level](detail, message);
+  return loop({ tasks, concurrency, signal: stop.signal, log: say });
+}
+
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   for (const { id } of await unsafeDb().cluster.findMany({ select: { id: true } })) viewOf(id);
@@ -58,17 +85,19 @@ async function main(): Promise<void> {
     setInterval(() => void sweep().catch(warn('the sweep failed')), sweepMs),
   ];
   await sweep();
+  for (const kind of Object.keys(rounds)) await wake(unsafeDb(), kind, 'all');
   const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
   log().info({ concurrency: env().FLYWHEEL_WORKER_CONCURRENCY }, 'worker started');
-  await loop({
-    tasks: {
-      enrollment: (lease) => reconcileEnrollment(deps, lease),
-      tenant: (lease) => reconcileTenant(deps, lease),
-    },
-    concurrency: env().FLYWHEEL_WORKER_CONCURRENCY,
-    signal: stop.signal,
-    log: ({ level, message, ...detail }) => log()[level](detail, message),
-  });
+  const webhooks = { clock: systemClock, fetch: webhookFetch() };
+  const tasks: Tasks = {
+    enrollment: (lease) => reconcileEnrollment(deps, lease),
+    tenant: (lease) => reconcileTenant(deps, lease),
+    ...rounds,
+  };
+  await Promise.all([
+    run(tasks, env().FLYWHEEL_WORKER_CONCURRENCY),
+    run({ [webhookTask]: (lease) => deliverDue(webhooks, lease) }, webhookConcurrency),
+  ]);
   timers.forEach(clearInterval);
   await Promise.all([...views.values()].map((view) => view.stopped()));
   await closeDb();

@@ -13,6 +13,9 @@ export const tenantModels = {
   ApprovalRequest: 'tenantId',
   RequestMessage: 'tenantId',
   Audit: 'tenantId',
+  Notice: 'tenantId',
+  WebhookEndpoint: 'tenantId',
+  WebhookMessage: 'tenantId',
 } as const;
 
 /** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */
@@ -29,5 +32,8 @@ export const globalModels = {
     'BillingAccount',
     'CacheServer',
     'Task',
+    'AuditHead',
+    'AuditAnchor',
+    'NoticeRead',
   ],
 } as const;

@@ -146,6 +146,19 @@ describe('A3: what Postgres itself keeps apart', () => {
         [b.tenantId],
       ],
       [
+        `insert into notice (id, tenant_id, audience, kind, title, body, dedupe_key)
+         values (gen_random_uuid(), $1, 'tenant', 'sly', 'sly', 'sly', 'sly')`,
+        [b.tenantId],
+      ],
+      [
+        `insert into webhook_endpoint (id, tenant_id, url, sealed_secret) values (gen_random_uuid(), $1, 'sly', 'sly')`,
+        [b.tenantId],
+      ],
+      [
+        `insert into webhook_message (id, tenant_id, endpoint_id, kind, body) values ('sly', $1, gen_random_uuid(), 'sly', '{}')`,
+        [b.tenantId],
+      ],
+      [
         `insert into runner_reading (pod_uid, observed_at, tenant_id, enrollment_id, pool_name, started_at, runner_seconds)
          values ('sly', now(), $1, $2, 'nix', now(), 1)`,
         [b.tenantId, b.enrollmentId],
@@ -190,6 +203,11 @@ describe('A3: what Postgres itself keeps apart', () => {
         'select sealed_webhook_secret from github_app',
         'select sealed_client_secret from forge_connection',
         'select sealed_private_key from forge_connection',
+        'select sealed_secret from webhook_endpoint',
+        'select sealed_previous from webhook_endpoint',
+        'select 1 from notice_read',
+        'select 1 from audit_head',
+        'select 1 from audit_anchor',
       ])
         expect([sql, await touched(client, sql)]).toEqual([sql, noPrivilege]);
       expect(await touched(client, 'select slug from github_app')).toBe(1);

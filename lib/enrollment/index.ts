@@ -58,6 +58,7 @@ export { allocationOf, isStopped, lockLine, presentAllocation, refuseOversold, t
 export { catalog, poolsByName, type CatalogPool } from './catalog.ts';
 export { quotaColumns, quotaOf } from './rows.ts';
 export { cacheStillThere, forgeStillThere, type Evidence } from './evidence.ts';
+export { tellOfExpiry } from './tell.ts';
 export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';

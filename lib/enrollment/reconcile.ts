@@ -13,6 +13,7 @@ import { sharedByTenant } from './desired.ts';
 import type { PassScope, Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
+import { tellOfFailure } from './tell.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
 
 export type ReconcileDeps = {
@@ -53,7 +54,10 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     await finishWithdrawal(row, found, lease, deps);
     return { kind: 'gone' };
   }
-  await keepConditions(row, new Map([['Ready', ready], ...found]), lease, deps.clock.now());
+  const now = deps.clock.now();
+  const conditions = await keepConditions(row, new Map([['Ready', ready], ...found]), lease, now);
+  const standing = conditions.find(({ type }) => type === 'Ready');
+  await tellOfFailure(row, standing, { now, lease, seen: deps.seen });
   if (error) throw error;
   if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
   return {
@@ -142,12 +146,12 @@ async function keepConditions(
   found: ReadonlyMap<string, PhaseResult>,
   lease: Lease,
   now: Date,
-): Promise<void> {
+): Promise<Condition[]> {
   const before = parsedConditions(row.conditions);
   const conditions = mergedConditions(before, found, row.generation, now);
   const isReady = found.get('Ready')?.status === 'True';
   const observedGeneration = isReady ? row.generation : row.observedGeneration;
-  if (sameExceptTime(before, conditions) && observedGeneration === row.observedGeneration) return;
+  if (sameExceptTime(before, conditions) && observedGeneration === row.observedGeneration) return conditions;
   await unsafeTransaction(async (tx) => {
     await lease.fence(tx);
     await tx.enrollment.updateMany({
@@ -159,6 +163,7 @@ async function keepConditions(
       },
     });
   });
+  return conditions;
 }
 
 /** The row stays, as history and for the bill; its names and secrets go. */

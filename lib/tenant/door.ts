@@ -416,3 +416,19 @@ export function route<P extends { tenant: string }>(
       return answer(await tenantOrAbsent(permission, params.tenant), request, params);
     });
 }
+
+/** An operators' route that answers in its own form. */
+export function operatorRoute(
+  permission: OperatorPermission,
+  answer: (by: PersonCtx, request: Request) => Promise<Response>,
+): RouteHandler<Record<string, never>> {
+  return (request) =>
+    answered(permission, async () => {
+      const origin = request.headers.get('origin');
+      if (request.method !== 'GET' && !isOwnOrigin(origin)) throw foreignOrigin(origin);
+      const by = await requiredPerson();
+      if (by.person.isOperator) return answer(by, request);
+      await recordDenial(by, permission, 'operator');
+      throw notFound('This');
+    });
+}

@@ -8,12 +8,20 @@
 export * from './permission.ts';
 export type { AuditEntry, Ctx, CtxTenant, Person, PersonCtx, PersonIdentity } from './ctx.ts';
 export { actorName, appendAudit, appendSystemAudit } from './audit.ts';
+export { anchorChains, anchorsIn } from './audit-anchor.ts';
+export type { Anchor } from './audit-anchor.ts';
+export { AuditQuery, exportAllAudit, exportAudit, listAllAudit, listAudit } from './audit-view.ts';
+export type { AuditPage, AuditRow } from './audit-view.ts';
+export type { FieldChange } from './audit-diff.ts';
+export { verifyAudit } from './audit-verify.ts';
+export type { ChainReport } from './audit-verify.ts';
 export {
   action,
   openAction,
   openRoute,
   operatorAction,
   operatorPage,
+  operatorRoute,
   operatorView,
   page,
   personAction,
@@ -32,7 +40,7 @@ export { authOptions, authSecret } from './sign-in.ts';
 export type { SignInForge, SignInProfile, SignInRequest } from './sign-in.ts';
 export { keepPersonToken, userToken } from './token.ts';
 export type { UserTokens } from './token.ts';
-export { listAudit, listMembers, listSessions, renameTenant } from './people.ts';
-export type { AuditRow, Member, SessionRow } from './people.ts';
+export { listMembers, listSessions, renameTenant } from './people.ts';
+export type { Member, SessionRow } from './people.ts';
 export { operatorOverview } from './operator.ts';
 export type { OperatorOverview } from './operator.ts';
