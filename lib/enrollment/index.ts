@@ -23,7 +23,6 @@ export {
   NewConnectionInput,
   OwnKeyInput,
   ownAppsOf,
-  ownAppStandings,
   PlatformAppInput,
   PlatformKeyInput,
   replaceOwnKey,
@@ -32,6 +31,7 @@ export {
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
 export { catalog } from './catalog.ts';
+export { listTeamsOf, standingsBy } from './standings.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,

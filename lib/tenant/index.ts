@@ -25,7 +25,7 @@ export {
 export { layout, isOwnOrigin } from './door.ts';
 export { escapeHtml, htmlPage } from './html.ts';
 export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
-export { syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
+export { followedTeams, forgeRolesOf, syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
 export type { ForgeStanding, TenantChoice } from './membership.ts';
 export { cookieName, currentPerson, endAllSessions, endSession, isSecurePortal } from './session.ts';
 export { authOptions, authSecret } from './sign-in.ts';

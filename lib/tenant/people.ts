@@ -14,7 +14,7 @@ export type Member = {
 /** Who may do what in the tenant, and why. People are no tenant's rows, so the tenant is named in the query itself. */
 export async function listMembers(ctx: Ctx): Promise<Member[]> {
   const rows = await unsafeDb().membership.findMany({
-    where: { tenantId: ctx.tenant.id },
+    where: { tenantId: ctx.tenant.id, role: { not: null } },
     include: {
       user: { select: { name: true, identities: { select: { connectionId: true, login: true } } } },
     },
@@ -24,7 +24,7 @@ export async function listMembers(ctx: Ctx): Promise<Member[]> {
     userId,
     name: user.name,
     logins: user.identities,
-    role,
+    role: role ?? 'member',
     source,
     checkedAt: checkedAt.toISOString(),
     isSelf: userId === ctx.person.userId,

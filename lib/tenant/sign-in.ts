@@ -226,7 +226,8 @@ async function recordSignIn(request: SignInRequest, event: SignInEvent): Promise
 /** A forge that is away must not keep a person out; their roles then stay as they were until the next look. */
 async function followForge(userId: string, forge: SignInForge, accessToken: string): Promise<void> {
   try {
-    await syncMemberships(userId, forge.connectionId, await forge.listStandings(accessToken));
+    const standings = await forge.listStandings(accessToken);
+    await syncMemberships({ userId, connectionId: forge.connectionId, standings, now: new Date() });
   } catch (error) {
     log().warn({ userId, connectionId: forge.connectionId, reason: String(error) }, 'memberships not refreshed');
   }

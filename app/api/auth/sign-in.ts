@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import NextAuth from 'next-auth';
 import { cookies, headers } from 'next/headers';
 import { NextRequest, NextResponse } from 'next/server';
-import { openConnection, ownAppStandings } from '#lib/enrollment/index.ts';
+import { openConnection, standingsBy } from '#lib/enrollment/index.ts';
 import { forgeOf } from '#lib/forge/index.ts';
 import {
   authOptions,
@@ -26,7 +26,7 @@ const handler = NextAuth as unknown as AuthHandler;
 
 async function signInForge(connectionId: string): Promise<SignInForge> {
   const connection = await openConnection(connectionId);
-  const { signIn, listMembershipScopes } = forgeOf(connection);
+  const { signIn } = forgeOf(connection);
   return {
     connectionId,
     name: connectionId,
@@ -37,7 +37,7 @@ async function signInForge(connectionId: string): Promise<SignInForge> {
     keepsToken: signIn.keepsToken,
     exchange: (input) => signIn.exchange(input),
     fetchProfile: (accessToken) => signIn.fetchProfile(accessToken),
-    listStandings: async (userToken) => ownAppStandings(connectionId, await listMembershipScopes({ userToken })),
+    listStandings: (userToken) => standingsBy(connectionId, userToken),
   };
 }
 

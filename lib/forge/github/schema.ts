@@ -22,6 +22,13 @@ export type User = z.infer<typeof User>;
 export const Organization = z.object({ id: Id, login: Text, name: Text.nullish() });
 export type Organization = z.infer<typeof Organization>;
 
+/** Anybody's page; `type` tells a person from an organization. */
+export const PublicUser = User.extend({ type: Text.catch('User') });
+
+export const Team = z.object({ id: Id, name: Text, slug: Text });
+
+export const TeamMembership = z.object({ state: z.string(), role: z.string() });
+
 /** `billing_manager` manages nothing that runs. */
 export const Membership = z.object({
   state: z.enum(['active', 'pending']),
