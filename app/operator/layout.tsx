@@ -1,4 +1,4 @@
-import { GitBranch, House, Shield } from 'lucide-react';
+import { GitBranch, House, Shield, Users } from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { currentPerson } from '#lib/tenant/index.ts';
@@ -9,6 +9,7 @@ import { themeOf } from '../theme.ts';
 const items = [
   { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden /> },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
+  { href: '/operator/people', label: 'People', icon: <Users size={16} aria-hidden /> },
   { href: '/home?all', label: 'Your tenants', icon: <House size={16} aria-hidden /> },
 ];
 

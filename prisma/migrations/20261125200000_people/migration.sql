@@ -8,9 +8,9 @@ ADD COLUMN     "next_check_at" TIMESTAMPTZ(3);
 
 -- AlterTable
 ALTER TABLE "membership" ADD COLUMN     "forge_roles" JSONB NOT NULL DEFAULT '{}',
-ADD COLUMN     "overridden_at" TIMESTAMPTZ(3),
-ADD COLUMN     "overridden_by" TEXT,
 ADD COLUMN     "override" "RoleOverride",
+ADD COLUMN     "set_at" TIMESTAMPTZ(3),
+ADD COLUMN     "set_by" TEXT,
 ALTER COLUMN "role" DROP NOT NULL;
 
 -- AlterTable
