@@ -32,7 +32,7 @@ export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
 export { catalog } from './catalog.ts';
 export { invite, InviteInput } from './invite.ts';
-export { listTeamsOf, standingsBy } from './standings.ts';
+export { askForge, followForges, listTeamsOf, standingsBy } from './standings.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,

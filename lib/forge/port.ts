@@ -62,6 +62,11 @@ export type SignIn = {
    * gives an access token of limited scopes (`checkToken`), which from there on is their `userToken`.
    */
   keepsToken: boolean;
+  /**
+   * What is added to the authorization's address where somebody is to show again that it is they. GitLab then signs them out and
+   * asks anew (`prompt=login`); GitHub can only be asked to show its account picker; Forgejo can be asked for nothing.
+   */
+  confirm: Record<string, string>;
   /** Exchanges the code at the token end-point, through the guard. */
   exchange(input: Cancel & { code: string; codeVerifier: string; redirectUri: string }): Promise<UserTokens>;
   fetchProfile(accessToken: string, cancel?: Cancel): Promise<Profile>;
@@ -196,8 +201,11 @@ export type Unsupported = { unsupported: true };
 
 export type Webhook = {
   event: string;
-  /** `job`: readWorkflowJob reads it. `installation`: readInstallation does. `scope`: something a scope rests on may have moved. */
-  about: 'job' | 'installation' | 'scope' | 'other';
+  /**
+   * `job`: readWorkflowJob reads it. `installation`: readInstallation does. `scope`: something a scope rests on may have moved.
+   * `people`: somebody's place in the account or in a team of it has changed; readPerson says whose.
+   */
+  about: 'job' | 'installation' | 'scope' | 'people' | 'other';
   action: string | null;
   deliveryId: string;
   installationId: string | null;
@@ -250,6 +258,8 @@ export type WebhookReader = {
   readInstallation(payload: unknown): InstallationEvent | null;
   /** The account that the payload is about: an organization's or a repository's owner. Null where it names none. */
   readAccountId(payload: unknown): string | null;
+  /** The person that the payload is about, by the forge's id of them. Null where it is about several, or about none. */
+  readPerson(payload: unknown): string | null;
   /** The repository or project that the payload is about, by id and by its path then. Null where it names none. */
   readRepository(payload: unknown): { id: string; path: string } | null;
 };

@@ -25,8 +25,12 @@ export {
 export { layout, isOwnOrigin } from './door.ts';
 export { escapeHtml, htmlPage } from './html.ts';
 export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
-export { followedTeams, forgeRolesOf, syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
-export type { ForgeStanding, TenantChoice } from './membership.ts';
+export { tenantCtx, tenantsOf } from './membership.ts';
+export type { TenantChoice } from './membership.ts';
+export { followedTeams, forgeRolesOf, syncMemberships } from './standings.ts';
+export type { ForgeStanding } from './standings.ts';
+export { followForgesBy, heldFields, heldRole, wantCheck } from './follow.ts';
+export type { AskForge, FollowedIdentity, Told } from './follow.ts';
 export {
   cookieName,
   currentPerson,

@@ -5,7 +5,7 @@ import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { Ctx, PersonCtx, PersonIdentity } from './ctx.ts';
 import { lockTenant, nameOf } from './members.ts';
-import { forgeRolesOf, effectiveRole } from './membership.ts';
+import { forgeRolesOf, effectiveRole } from './standings.ts';
 import { isOperatorIdentity, tokenHash } from './session.ts';
 import { confirmFirst } from './step-up.ts';
 

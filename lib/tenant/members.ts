@@ -10,7 +10,7 @@ import {
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { Ctx } from './ctx.ts';
-import { effectiveRole, type ForgeRole, forgeRolesOf, narrows } from './membership.ts';
+import { effectiveRole, type ForgeRole, forgeRolesOf, narrows } from './standings.ts';
 import { roleLabel } from './permission.ts';
 
 /** What one forge says of a member. `forge` is its name, for people to read. */

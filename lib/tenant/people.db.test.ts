@@ -4,10 +4,11 @@ import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandb
 import type { Ctx, PersonCtx } from './ctx.ts';
 import { acceptInvitation, createInvitation, listInvitations, readInvitation, revokeInvitation } from './invitation.ts';
 import { listMembers, reasonOf, setMemberRole } from './members.ts';
-import { syncMemberships, tenantCtx } from './membership.ts';
+import { tenantCtx } from './membership.ts';
 import { disableUser, enableUser, endSessionsOf, listPeople } from './operator.ts';
 import { askerOfToken, endOtherSessions, endOwnSession, listSessions, tokenHash } from './session.ts';
 import { adapter } from './sign-in.ts';
+import { syncMemberships } from './standings.ts';
 
 /* Who may do what, changed by hand: roles, invitations, sessions. */
 

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { open, seal, unsafeDb } from '#lib/db/index.ts';
-import { type ForgeStanding, syncMemberships, tenantCtx } from './membership.ts';
+import { tenantCtx } from './membership.ts';
 import { personOfToken, sessionAbsoluteMs, sessionIdleMs, tokenHash } from './session.ts';
 import { adapter, authOptions, type SignInForge } from './sign-in.ts';
+import { type ForgeStanding, syncMemberships } from './standings.ts';
 import { sealedTokenPlace, userToken } from './token.ts';
 
 let rows: TestRows;
@@ -110,6 +111,7 @@ describe('A11: a callback', () => {
     tokenUrl: 'https://forge.example/token',
     scopes: [],
     keepsToken: true,
+    confirm: { prompt: 'again' },
     exchange: ({ codeVerifier }) => {
       calls.push(codeVerifier);
       return Promise.resolve({ accessToken: 'a', refreshToken: null, expiresAt: null });
@@ -117,7 +119,14 @@ describe('A11: a callback', () => {
     fetchProfile: () => Promise.reject(new Error('not asked')),
     listStandings: () => Promise.resolve([]),
   };
-  const request = { forges: [forge], connectionId: 'forge', linking: false, userAgent: null, requestId: 'r' };
+  const request = {
+    forges: [forge],
+    connectionId: 'forge',
+    linking: false,
+    confirming: null,
+    userAgent: null,
+    requestId: 'r',
+  };
   type TokenRequest = (context: object) => Promise<unknown>;
 
   function exchange(params: object, checks: object): Promise<unknown> {

@@ -8,10 +8,15 @@ export const endSessions = operatorAction('operator:change', PersonInput, async 
   revalidatePath('/operator/people');
 });
 
-export const disable = operatorAction('operator:change', PersonInput, async (by, { userId }) => {
-  await disableUser(by, userId);
-  revalidatePath('/operator/people');
-});
+export const disable = operatorAction(
+  'operator:change',
+  PersonInput,
+  async (by, { userId }) => {
+    await disableUser(by, userId);
+    revalidatePath('/operator/people');
+  },
+  { fresh: true },
+);
 
 export const enable = operatorAction('operator:change', PersonInput, async (by, { userId }) => {
   await enableUser(by, userId);

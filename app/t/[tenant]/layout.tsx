@@ -14,6 +14,7 @@ import {
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { layout, may, roleLabel, tenantsOf, type Ctx, type TenantPermission } from '#lib/tenant/index.ts';
+import { AccessWatch } from '#components/app/access-watch.tsx';
 import { Frame, type NavItem } from '#components/app/frame.tsx';
 import { TenantSwitcher } from '#components/app/tenant-switcher.tsx';
 import { signOut } from '../../(public)/sign-out/actions.ts';
@@ -68,6 +69,7 @@ export default layout('tenant:see', async (ctx, children) => {
       }
       banner={role === 'operator' ? <OperatorBanner name={tenant.displayName} /> : null}
     >
+      <AccessWatch tenant={tenant.slug} role={role} />
       {children}
     </Frame>
   );

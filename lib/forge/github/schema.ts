@@ -138,6 +138,12 @@ export const WebhookAccount = z.object({
   installation: z.object({ account: z.object({ id: Id }).nullish() }).nullish(),
 });
 
+/** `organization` names somebody's membership, `membership` the member of a team. */
+export const WebhookPerson = z.object({
+  membership: z.object({ user: z.object({ id: Id }) }).nullish(),
+  member: z.object({ id: Id }).nullish(),
+});
+
 /** The payload of `installation` carries the whole of it; others only its id. */
 export const InstallationPayload = z.object({
   action: Text,

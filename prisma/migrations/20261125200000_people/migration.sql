@@ -4,6 +4,7 @@ CREATE TYPE "RoleOverride" AS ENUM ('admin', 'member', 'billing', 'none');
 -- AlterTable
 ALTER TABLE "identity" ADD COLUMN     "check_trouble" TEXT,
 ADD COLUMN     "check_wanted_at" TIMESTAMPTZ(3),
+ADD COLUMN     "checked_at" TIMESTAMPTZ(3),
 ADD COLUMN     "next_check_at" TIMESTAMPTZ(3);
 
 -- AlterTable

@@ -95,15 +95,20 @@ export const planWithdrawal = action('enrollment:withdraw', PlanWithdrawal, asyn
 
 const Approve = z.strictObject({ planId: z.uuid(), typed: z.string().max(100).optional() });
 
-export const approve = action('enrollment:approve', Approve, async (ctx, { planId, typed }) => {
-  const { kind, enrollmentId } = await planView(ctx, planId);
-  if (kind === 'withdraw') {
-    const { name } = await enrollmentDraft(ctx, enrollmentId);
-    if (typed !== name) throw invalidFields({ typed: `is not ${name}` });
-  }
-  await approvePlan(ctx, planId);
-  redirect(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
-});
+export const approve = action(
+  'enrollment:approve',
+  Approve,
+  async (ctx, { planId, typed }) => {
+    const { kind, enrollmentId } = await planView(ctx, planId);
+    if (kind === 'withdraw') {
+      const { name } = await enrollmentDraft(ctx, enrollmentId);
+      if (typed !== name) throw invalidFields({ typed: `is not ${name}` });
+    }
+    await approvePlan(ctx, planId);
+    redirect(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
+  },
+  { fresh: async (ctx, { planId }) => (await planView(ctx, planId)).kind === 'withdraw' },
+);
 
 const Discard = z.strictObject({ enrollmentId: z.uuid() });
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { derivedRoles, effectiveRole, type FollowedScope, type ForgeStanding, narrows } from './membership.ts';
+import { derivedRoles, effectiveRole, type FollowedScope, type ForgeStanding, narrows } from './standings.ts';
 
 const account = (tenantId: string, ownerId: string | null): FollowedScope => ({ tenantId, of: 'account', ownerId });
 const scopes = [

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unsafeDb } from '#lib/db/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
-import { type ForgeRole, type ForgeStanding, forgeRolesOf, syncMemberships } from './membership.ts';
+import { type ForgeRole, type ForgeStanding, forgeRolesOf, syncMemberships } from './standings.ts';
 
 /* How what forges say and what an admin set become one role. */
 
