@@ -30,9 +30,9 @@ function contentSecurityPolicy(nonce: string, path: string): string {
     `base-uri 'none'`,
     `frame-ancestors 'none'`,
   ];
-  // Browsers hold form-action against redirects too, and signing in without scripts redirects to the forge. The other
+  // Browsers hold form-action against redirects too, and signing in or confirming without scripts redirects to the forge. The other
   // page is a form to GitHub, which takes a new App's manifest in no other way.
-  if (path !== '/sign-in' && path !== '/api/github/leave') rules.push(`form-action 'self'`);
+  if (!['/sign-in', '/confirm', '/api/github/leave'].includes(path)) rules.push(`form-action 'self'`);
   if (env().PORTAL_URL.startsWith('https://')) rules.push('upgrade-insecure-requests');
   return rules.join('; ');
 }

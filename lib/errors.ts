@@ -2,6 +2,8 @@
 export const errorCodes = {
   invalid: 422,
   unauthenticated: 401,
+  /** Signed in, and asked to sign in once more. */
+  reauthenticate: 401,
   forbidden: 403,
   not_found: 404,
   conflict: 409,

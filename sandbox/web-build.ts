@@ -9,6 +9,7 @@ const SOURCES = [
   'app',
   'components',
   'lib',
+  'instrumentation.ts',
   'proxy.ts',
   'public',
   'package.json',

@@ -4,6 +4,7 @@ import { LogOut, Menu, Shield, UserRound } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import type { FormAction } from '#components/form/use-action-form.ts';
+import { KeptFields } from '#components/ui/confirm-link.tsx';
 import { Mark } from '#components/ui/mark.tsx';
 import { ThemeSwitch, type Theme } from '#components/ui/theme-switch.tsx';
 import { NavLink } from './nav-link.tsx';
@@ -60,6 +61,7 @@ export function Frame({ area, banner, children, places = [], ...rail }: FramePro
       <PaletteKey places={[...rail.items.map(({ href, label }) => ({ href, label })), ...places, ...common]} />
       <div className="min-w-0 md:border-l">
         {banner}
+        <KeptFields />
         <main id="main" className="mx-auto max-w-6xl px-4 py-6 sm:px-8 sm:py-8">
           {children}
         </main>

@@ -17,11 +17,18 @@ export function PageHeader({ title, answer, actions, above }: PageHeaderProps) {
   );
 }
 
-type SectionProps = { title: ReactNode; note?: ReactNode; actions?: ReactNode; children: ReactNode; id?: string };
+type SectionProps = {
+  title: ReactNode;
+  note?: ReactNode;
+  actions?: ReactNode;
+  children: ReactNode;
+  id?: string;
+  className?: string;
+};
 
-export function Section({ title, note, actions, children, id }: SectionProps) {
+export function Section({ title, note, actions, children, id, className }: SectionProps) {
   return (
-    <section id={id} className="mb-8">
+    <section id={id} className={clsx('mb-8', className)}>
       <div className="mb-3 flex flex-wrap items-baseline justify-between gap-2">
         <h2 className="text-lg font-semibold">{title}</h2>
         {actions}

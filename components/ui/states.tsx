@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react';
+import { ConfirmLink } from './confirm-link.tsx';
 import { Callout } from './status.tsx';
 
 /** What it is for, and the one step to begin. */
@@ -13,6 +14,7 @@ export function EmptyState({ title, children, action }: { title: string; childre
 }
 
 export type ShownError = {
+  code?: string;
   happened: string;
   changed: string;
   todo?: string;
@@ -27,6 +29,7 @@ export function ErrorCallout({ error }: { error: ShownError }) {
       <p>
         {error.changed} {error.todo}
       </p>
+      {error.code === 'reauthenticate' ? <ConfirmLink /> : null}
       <p className="mt-1 text-xs text-ink-3">
         Request <span className="font-mono">{error.requestId}</span>
       </p>

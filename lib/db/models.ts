@@ -2,6 +2,7 @@
 export const tenantModels = {
   Tenant: 'id',
   Membership: 'tenantId',
+  Invitation: 'tenantId',
   Enrollment: 'tenantId',
   EnrollmentPool: 'tenantId',
   Plan: 'tenantId',

@@ -159,6 +159,11 @@ describe('A3: what Postgres itself keeps apart', () => {
         [b.tenantId],
       ],
       [
+        `insert into invitation (id, tenant_id, role, connection_id, login, token_hash, invited_by_id, invited_by, expires_at)
+         values (gen_random_uuid(), $1, 'admin', 'forge', 'sly', 'sly', $2, 'sly', now())`,
+        [b.tenantId, a.userId],
+      ],
+      [
         `insert into runner_reading (pod_uid, observed_at, tenant_id, enrollment_id, pool_name, started_at, runner_seconds)
          values ('sly', now(), $1, $2, 'nix', now(), 1)`,
         [b.tenantId, b.enrollmentId],
@@ -199,6 +204,7 @@ describe('A3: what Postgres itself keeps apart', () => {
         'select 1 from credential',
         'select 1 from cache_server',
         'select 1 from errand',
+        'select token_hash from invitation',
         'select sealed_private_key from github_app',
         'select sealed_webhook_secret from github_app',
         'select sealed_client_secret from forge_connection',
@@ -211,6 +217,7 @@ describe('A3: what Postgres itself keeps apart', () => {
       ])
         expect([sql, await touched(client, sql)]).toEqual([sql, noPrivilege]);
       expect(await touched(client, 'select slug from github_app')).toBe(1);
+      expect(await touched(client, 'select login from invitation')).toBe(1);
       expect(await touched(client, 'select 1 from app_user')).toBe(1);
       expect(await touched(client, 'select 1 from billing_account')).toBe(1);
     });

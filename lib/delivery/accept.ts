@@ -2,6 +2,7 @@ import { type ForgeConnectionModel, open, unsafeDb, unsafeTransaction } from '..
 import { AppError, notFound } from '../errors.ts';
 import { type InstallationEvent, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
 import { gathered } from './gather.ts';
+import { lookAtPeople } from './people.ts';
 import { recordJobs } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
 import {
@@ -126,6 +127,7 @@ async function takeIn(
   const about = webhook.about === 'installation' ? reader.readInstallation(webhook.payload) : null;
   if (about) await recordInstallation(tx, connection.id, about);
   else await assertOwn(tx, connection, reader, webhook);
+  if (webhook.about === 'people') await lookAtPeople(tx, connection.id, reader, webhook);
   // What such an event says is not believed: the worker looks.
   if (webhook.about === 'installation' || webhook.about === 'scope') {
     await wakeEnrollmentsOf(tx, connection.id, webhook.installationId, accountOf(about, reader, webhook));

@@ -5,6 +5,7 @@ import { type Webhook, webhookOf } from '../forge/index.ts';
 import { wake } from '../work/index.ts';
 import type { Accepted, DeliveryInput } from './accept.ts';
 import { recordJob } from './jobs.ts';
+import { lookAtPeople } from './people.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
 import { insertDelivery, touchInstallations } from './rows.ts';
 
@@ -36,6 +37,7 @@ export async function acceptOwnDelivery(input: DeliveryInput & { githubAppId: st
     const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
     if (job) await recordJob(tx, connectionId, job, { githubAppId: known.id });
     if (webhook.about === 'installation' || webhook.about === 'scope') await lookAgain(tx, known);
+    if (webhook.about === 'people') await lookAtPeople(tx, connectionId, reader, webhook);
     return { status: 202, duplicate: false };
   });
 

@@ -270,7 +270,8 @@ describe('an App of the organization’s own', () => {
 
   test('A14: a sign-in keeps, lowers and ends the role that only the own App can tell', async () => {
     const { org, ctx } = await enrolOwn();
-    const told = [{ ownerId: String(ids.users.mallory), login: 'mallory', role: 'admin' as const }];
+    const own = { of: 'account' as const, ownerId: String(ids.users.mallory), login: 'mallory' };
+    const told = [{ ...own, role: 'admin' as const }];
     const roleNow = async () =>
       (await ownAppStandings('github', told)).find(({ ownerId }) => ownerId === org.id)?.role ?? null;
     expect(await roleNow()).toBe('admin');

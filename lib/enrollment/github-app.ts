@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { type Role, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import {
@@ -11,10 +11,11 @@ import {
   manifestFormUrl,
   type AppManifest,
   type ForgeConnectionValue,
+  type MembershipScope,
   type NewApp,
   type WebhookState,
 } from '#lib/forge/index.ts';
-import { appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { appendAudit, forgeRolesOf, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { actAs, openConnection, openConnectionFor, reach } from './connections.ts';
 import { adminOf, createTenant, refuseEnrolled, refusePath, startEnrollment, type StartInput } from './draft.ts';
@@ -533,7 +534,7 @@ export function webhookSummary({ url, last }: WebhookState, wanted: string): Web
 
 // ------------------------------------------------------------------------------------------------ who belongs there
 
-type Standing = { ownerId: string; login: string; role: 'admin' | 'member' };
+type Standing = MembershipScope;
 
 /**
  * What a person is in organizations that only an App of their own reaches, to be added to what the person's own token
@@ -543,7 +544,7 @@ export async function ownAppStandings(connectionId: string, told: readonly Stand
   // The first is the account itself: `listMembershipScopes`.
   const [self] = told;
   if (!self) return [...told];
-  const known = new Set(told.map(({ ownerId }) => ownerId));
+  const known = new Set(told.flatMap(({ of, ownerId }) => (of === 'account' ? ownerId : [])));
   const identity = await unsafeDb().identity.findUnique({
     where: { connectionId_subject: { connectionId, subject: self.ownerId } },
     select: { userId: true },
@@ -551,14 +552,24 @@ export async function ownAppStandings(connectionId: string, told: readonly Stand
   if (!identity) return [...told];
   const apps = await unsafeDb().githubApp.findMany({
     where: { connectionId, tenant: { members: { some: { userId: identity.userId } } } },
-    include: { tenant: { select: { members: { where: { userId: identity.userId }, select: { role: true } } } } },
+    include: {
+      tenant: { select: { members: { where: { userId: identity.userId }, select: { role: true, forgeRoles: true } } } },
+    },
   });
   const asked = apps.filter(({ accountId }) => !known.has(accountId));
   const person = { subject: self.ownerId, login: self.login };
   const found = await Promise.all(
-    asked.map((own) => standingBy(own, person, own.tenant.members[0]?.role === 'admin' ? 'admin' : 'member')),
+    asked.map((own) => standingBy(own, person, knownRole(own.tenant.members[0], connectionId))),
   );
   return [...told, ...found.flatMap((standing) => standing ?? [])];
+}
+
+function knownRole(
+  member: { role: Role | null; forgeRoles: unknown } | undefined,
+  connectionId: string,
+): Standing['role'] {
+  const said = member && (forgeRolesOf(member)[connectionId] ?? member.role);
+  return said === 'admin' ? 'admin' : 'member';
 }
 
 /**
@@ -573,5 +584,5 @@ async function standingBy(
   const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
   const { role, path, installation } = await apps.ownScope({ accountId: own.accountId, person });
   const now = installation === null || installation.suspended ? before : role;
-  return now === 'none' ? null : { ownerId: own.accountId, login: path, role: now };
+  return now === 'none' ? null : { of: 'account', ownerId: own.accountId, login: path, role: now };
 }

@@ -23,7 +23,6 @@ export {
   NewConnectionInput,
   OwnKeyInput,
   ownAppsOf,
-  ownAppStandings,
   PlatformAppInput,
   PlatformKeyInput,
   replaceOwnKey,
@@ -31,6 +30,8 @@ export {
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
+export { invite, InviteInput } from './invite.ts';
+export { askForge, followForges, listTeamsOf, standingsBy } from './standings.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,

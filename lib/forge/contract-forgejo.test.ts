@@ -51,6 +51,14 @@ async function forgejoWorld(): Promise<World> {
       until: (at) => limit({ 'retry-after': at.toUTCString() }),
       unnamed: () => limit({}),
     },
+    team: {
+      organization: 'tinyland',
+      id: `${ids.orgs.tinyland}/${ids.orgs.tinyland * 10 + 1}`,
+      path: 'tinyland/Developers',
+      admin: () => forgejo.token(logins.owner, personScopes),
+      member: async () => forgejo.token(logins.member, personScopes),
+      outsider: () => forgejo.token(logins.stranger, personScopes),
+    },
     personTokens: tokensOf(forgejo, logins.owner, personScopes, ['read:user', 'read:organization'], 'read:repository'),
     tell: (connection) => tell(stage, connection),
     keepsToken: false,
@@ -112,6 +120,7 @@ function anyLevel(stage: Stage, owner: string, scopes: string[], fewer: string[]
     },
   };
   return {
+    standings: null,
     listed: true,
     credential: () => by(tokens.good()),
     wrongCredential: byApp,
@@ -179,6 +188,7 @@ function organizationLevel(stage: Stage): LevelWorld {
     ...any,
     ...people,
     level: 'organization',
+    standings: { owner: 'admin', member: 'member', stranger: 'none' },
     scope: { id: String(ids.orgs.tinyland), path: 'tinyland', ownerId: String(ids.orgs.tinyland) },
     foreign: { id: String(ids.orgs.malloryLabs), path: 'mallory-labs' },
     roles: { owner: 'admin', member: 'member', stranger: 'none' },

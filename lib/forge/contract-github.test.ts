@@ -66,6 +66,18 @@ async function githubWorld(): Promise<GithubWorld> {
         }),
       unnamed: () => limit('You have exceeded a secondary rate limit.', {}),
     },
+    team: {
+      organization: 'tinyland-inc',
+      id: `${ids.orgs.tinyland}/${ids.teams.compilers}`,
+      path: 'tinyland-inc/compilers',
+      admin: () => github.userToken(logins.member),
+      async member() {
+        await control('/orgs/tinyland-inc/members/JessSullivan', { role: 'member' }, 'PUT');
+        await control('/orgs/tinyland-inc/teams/compilers/members/JessSullivan', { role: 'member' }, 'PUT');
+        return github.userToken('JessSullivan');
+      },
+      outsider: () => github.userToken(logins.stranger),
+    },
     personTokens: null,
     async tell() {
       github.queueJob({ repository: 'tinyland-inc/lab', labels: ['nix'], durationSeconds: 1 });
@@ -113,6 +125,7 @@ function byAppLevel(github: Github) {
   return {
     userToken: (person: Person) => github.userToken(logins[person]),
     subject: (person: Person) => String(subjects[person]),
+    standings: { owner: 'admin', member: 'member', stranger: 'none' } as const,
     listed: true,
     credential: () => byApp,
     wrongCredential: nobodys,
@@ -190,6 +203,7 @@ function enterpriseLevel(github: Github, control: Control): LevelWorld {
     userToken: (person) => token(people[person]),
     subject: (person) => String({ ...subjects, owner: ids.users.olive }[person]),
     roles: { owner: 'admin', member: 'none', stranger: 'not_found' },
+    standings: null,
     listed: false,
     credential: () => by(tokens.good()),
     wrongCredential: byApp,

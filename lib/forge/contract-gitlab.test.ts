@@ -47,6 +47,18 @@ async function gitlabWorld(): Promise<World> {
       until: (at) => limit({ 'ratelimit-remaining': '0', 'ratelimit-reset': String(Math.ceil(at.getTime() / 1000)) }),
       unnamed: () => limit({}),
     },
+    team: {
+      organization: 'tinyland',
+      id: String(ids.groups.lab),
+      path: 'tinyland/lab',
+      admin() {
+        gitlab.setMember('tinyland/lab', 'JessSullivan', 40);
+        return gitlab.userToken('JessSullivan');
+      },
+      // From above.
+      member: async () => gitlab.userToken(logins.member),
+      outsider: () => gitlab.userToken(logins.stranger),
+    },
     personTokens: {
       good: () => gitlab.accessToken({ login: logins.owner, scopes: ['read_api'] }),
       lacking: () => ({
@@ -125,6 +137,7 @@ function placeLevel(gitlab: Gitlab, scope: Place & { ownerId: string }, role: 40
     scope,
     userToken: (person: Person) => gitlab.userToken(logins[person]),
     subject: (person: Person) => String(subjects[person]),
+    standings: null,
     listed: true,
     credential: () => by(tokens.good()),
     wrongCredential: byApp,
@@ -170,6 +183,7 @@ function groupLevel(gitlab: Gitlab): LevelWorld {
   return {
     ...placeLevel(gitlab, scope, 50),
     level: 'group',
+    standings: { owner: 'admin', member: 'member', stranger: 'none' },
     foreign: { id: String(ids.groups.malloryLabs), path: 'mallory-labs' },
     roles: { owner: 'admin', member: 'member', stranger: 'not_found' },
     async rename() {
@@ -198,6 +212,7 @@ function instanceLevel(gitlab: Gitlab): LevelWorld {
     foreign: null,
     userToken: (person) => gitlab.userToken({ ...logins, owner }[person]),
     subject: (person) => String({ ...subjects, owner: ids.users.olive }[person]),
+    standings: null,
     roles: { owner: 'admin', member: 'member', stranger: 'member' },
     listed: true,
     credential: () => by(tokens.good()),

@@ -178,6 +178,46 @@ function wholeForge(kind: ForgeKind, bench: Bench): void {
     );
   });
 
+  describe('teams', () => {
+    test('are listed with the organization, and tell who sees to them and who is in them', async () => {
+      const { world, forge } = bench;
+      const { organization, id, path } = world.team;
+      const teams = await forge.listTeams({ userToken: world.outer.userToken(), path: organization });
+      expect(teams).toContainEqual({ id, name: expect.any(String), path });
+      const roleOf = async (userToken: string) =>
+        (await forge.listMembershipScopes({ userToken, teamIds: [id, '1/1', '9'] })).filter(({ of }) => of === 'team');
+      const as = (role: string) => [{ of: 'team', ownerId: id, login: expect.any(String), role }];
+      expect(await roleOf(world.team.admin())).toEqual(as('admin'));
+      expect(await roleOf(await world.team.member())).toEqual(as('member'));
+      expect(await roleOf(world.team.outsider())).toEqual([]);
+    });
+
+    test('nothing is asked about those that nobody follows', async () => {
+      const { world, forge } = bench;
+      const userToken = world.team.admin();
+      world.wire.listen();
+      const scopes = await forge.listMembershipScopes({ userToken });
+      expect(scopes.filter(({ of }) => of === 'team')).toEqual([]);
+      expect(world.wire.sent.filter(({ path }) => /\/teams?\/|min_access_level=40/.test(path))).toEqual([]);
+    });
+
+    test('of an organization that is not there are no list', async () => {
+      const userToken = bench.world.outer.userToken();
+      expect(await codeOf(bench.forge.listTeams({ userToken, path: 'no-such-place' }))).toBe('not_found');
+    });
+  });
+
+  describe('an account by its login', () => {
+    test('is found with the id that it signs in by, in whatever case; an absent one is null', async () => {
+      const { world, forge } = bench;
+      const { login, subject, name } = await forge.signIn.fetchProfile(world.team.outsider());
+      const userToken = world.outer.userToken();
+      expect(await forge.findAccount({ userToken, login: login.toUpperCase() })).toEqual({ subject, login, name });
+      expect(await forge.findAccount({ userToken, login: 'nobody-at-all' })).toBeNull();
+      expect(await forge.findAccount({ userToken, login: world.team.organization })).toBeNull();
+    });
+  });
+
   describe('signing in', () => {
     const grant = { code: 'ended', codeVerifier: 'a'.repeat(43), redirectUri: 'http://127.0.0.1/x' };
     const both = (forge: Forge) => [() => forge.signIn.exchange(grant), () => forge.signIn.refresh('ended')];
@@ -353,12 +393,28 @@ function people(at: Level): void {
         const userToken = level.userToken(person);
         const { login } = await forge.signIn.fetchProfile(userToken);
         const accounts = await forge.listMembershipScopes({ userToken });
-        expect(accounts).toContainEqual({ ownerId: expect.any(String), login, role: 'admin' });
+        expect(accounts[0]).toEqual({ of: 'account', ownerId: expect.any(String), login, role: 'admin' });
         const owned = accounts.some(({ ownerId, role }) => ownerId === level.scope.ownerId && role === 'admin');
         expect(owned).toBe(level.listed && person === 'owner');
         const belongs = accounts.some(({ ownerId }) => ownerId === level.scope.ownerId);
         if (person === 'stranger') expect(belongs).toBe(false);
       }
+    });
+
+    test('A14: the scope’s own credential tells who still is what they were, or nothing at all', async () => {
+      const { level, forge } = at;
+      for (const person of ['owner', 'member', 'stranger'] as const) {
+        const ask = () => {
+          const who = { subject: level.subject(person), login: 'whatever-it-was' };
+          return forge.standingAt({ ...enrolled(at), ownerId: level.scope.ownerId, person: who });
+        };
+        const isOwn = level.scope.ownerId === level.subject(person);
+        expect(await ask()).toBe(level.standings?.[person] ?? (isOwn ? 'admin' : null));
+      }
+      if (!level.standings || !level.demote) return;
+      await level.demote();
+      const person = { subject: level.subject('owner'), login: '' };
+      expect(await forge.standingAt({ ...enrolled(at), ownerId: level.scope.ownerId, person })).not.toBe('admin');
     });
 
     test('who has ended their sign-in is told to sign in again', async () => {

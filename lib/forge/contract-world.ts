@@ -17,6 +17,15 @@ export type World = {
   lastCursor: string;
   /** Limits as this forge says them: for so long, until a time, and without a word on how long. */
   limits: { named(seconds: number): Reply; until(at: Date): Reply; unnamed(): Reply };
+  /** A team of an organization (a subgroup), and the tokens of who sees to its people, who is in it, and who is neither. */
+  team: {
+    organization: string;
+    id: string;
+    path: string;
+    admin(): string;
+    member(): Promise<string>;
+    outsider(): string;
+  };
   /** A person's own access token, where people give one. */
   personTokens: TokenWorld | null;
   /** Has the forge send a webhook to the wire, and says what it is about. */
@@ -51,6 +60,8 @@ export type LevelWorld = {
   subject(person: Person): string;
   /** What each may be told of their role. */
   roles: Record<Person, ScopeRole | 'not_found'>;
+  /** What the scope's own credential tells of each; null where it may not. */
+  standings: Record<Person, ScopeRole> | null;
   /** False where it is not for people to enrol, and no list names it. */
   listed: boolean;
   /** With just what the portal asks for. */

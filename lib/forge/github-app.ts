@@ -53,8 +53,8 @@ const permissionsOf: Record<AppUse, Record<string, 'read' | 'write'>> = {
 };
 
 const eventsOf: Record<AppUse, string[]> = {
-  platform: ['organization', 'repository', 'workflow_job'],
-  organization: ['organization', 'workflow_job'],
+  platform: ['membership', 'organization', 'repository', 'team', 'workflow_job'],
+  organization: ['membership', 'organization', 'team', 'workflow_job'],
 };
 
 /** GitHub's own limit on an App's name, which is unique over all of GitHub; whoever creates it may change it there. */

@@ -62,6 +62,11 @@ export type SignIn = {
    * gives an access token of limited scopes (`checkToken`), which from there on is their `userToken`.
    */
   keepsToken: boolean;
+  /**
+   * What is added to the authorization's address where somebody is to show again that it is they. GitLab then signs them out and
+   * asks anew (`prompt=login`); GitHub can only be asked to show its account picker; Forgejo can be asked for nothing.
+   */
+  confirm: Record<string, string>;
   /** Exchanges the code at the token end-point, through the guard. */
   exchange(input: Cancel & { code: string; codeVerifier: string; redirectUri: string }): Promise<UserTokens>;
   fetchProfile(accessToken: string, cancel?: Cancel): Promise<Profile>;
@@ -97,7 +102,17 @@ export type ScopeChoice = {
 
 export type ScopeRole = 'admin' | 'member' | 'none';
 
-export type MembershipScope = { ownerId: string; login: string; role: 'admin' | 'member' };
+/** An account that a person belongs to, or a team within one, by the forge's id of it: see `TeamChoice`. */
+export type MembershipScope = { of: 'account' | 'team'; ownerId: string; login: string; role: 'admin' | 'member' };
+
+/**
+ * A team of an organization, or a subgroup of a group. `id` is what the adapter finds it by again, whatever it is called by
+ * then; GitHub's and Forgejo's carry the organization's id before their own, `2001/4001`. `path` is for people to read.
+ */
+export type TeamChoice = { id: string; name: string; path: string };
+
+/** Somebody's account, as an admin names it who invites them. */
+export type AccountChoice = { subject: string; login: string; name: string };
 
 /** Why no runner can be registered there now, and what a person does about it, as a sentence each. */
 export type ScopeProblem = {
@@ -186,8 +201,11 @@ export type Unsupported = { unsupported: true };
 
 export type Webhook = {
   event: string;
-  /** `job`: readWorkflowJob reads it. `installation`: readInstallation does. `scope`: something a scope rests on may have moved. */
-  about: 'job' | 'installation' | 'scope' | 'other';
+  /**
+   * `job`: readWorkflowJob reads it. `installation`: readInstallation does. `scope`: something a scope rests on may have moved.
+   * `people`: somebody's place in the account or in a team of it has changed; readPerson says whose.
+   */
+  about: 'job' | 'installation' | 'scope' | 'people' | 'other';
   action: string | null;
   deliveryId: string;
   installationId: string | null;
@@ -240,6 +258,8 @@ export type WebhookReader = {
   readInstallation(payload: unknown): InstallationEvent | null;
   /** The account that the payload is about: an organization's or a repository's owner. Null where it names none. */
   readAccountId(payload: unknown): string | null;
+  /** The person that the payload is about, by the forge's id of them. Null where it is about several, or about none. */
+  readPerson(payload: unknown): string | null;
   /** The repository or project that the payload is about, by id and by its path then. Null where it names none. */
   readRepository(payload: unknown): { id: string; path: string } | null;
 };
@@ -250,7 +270,8 @@ export type WebhookReader = {
  * - **Identity** is an id. A path or a login is a way to find one, and whatever is found by name is compared by id where
  *   an id is known. Ids are strings.
  * - **Power.** A call with `userToken` sees what that person sees; one with a `credential` is made by the enrolled scope's App
- *   or access token. No answer about a person's role comes from anywhere but that person's own token.
+ *   or access token. What a person may claim is told by that person's own token alone; `standingAt` tells only whether
+ *   somebody still is what they were.
  * - **Paging** is done here. `listScopes` returns a page and a cursor, which is opaque and belongs to that person and
  *   query; everything else reads to the end, at most 100 pages of 100.
  * - **Limits.** A request takes at most 30 s, 10 s of it to connect, and an answer is at most 10 MB unpacked. Redirects
@@ -285,8 +306,26 @@ export type Forge = {
    */
   findScope(input: AsUser & { level: ScopeLevel; path: string }): Promise<ScopeChoice & { role: ScopeRole }>;
 
-  /** The accounts that this person belongs to, their own among them: what tenant membership is derived from. */
-  listMembershipScopes(input: AsUser): Promise<MembershipScope[]>;
+  /**
+   * The accounts that this person belongs to, their own first: what tenant membership is derived from. Of teams, those of
+   * `teamIds` that the person is in: who may change a team's members (GitHub: its maintainers; GitLab: Maintainers of the
+   * subgroup; Forgejo, whose teams have none: owners of the organization) is its admin.
+   */
+  listMembershipScopes(input: AsUser & { teamIds?: readonly string[] }): Promise<MembershipScope[]>;
+
+  /** The teams of an organization that this person is shown. `not_found` where they see no such organization. */
+  listTeams(input: AsUser & { path: string }): Promise<TeamChoice[]>;
+
+  /** The account of a person by its present login; null where there is none. */
+  findAccount(input: AsUser & { login: string }): Promise<AccountChoice | null>;
+
+  /**
+   * What somebody is in the account that owns an enrolled scope, asked by the scope's own credential, for when their own
+   * token cannot be asked by. Null where that credential may not tell; `none` only where the forge said so.
+   */
+  standingAt(
+    input: AtScope & { ownerId: string; person: { subject: string; login: string } },
+  ): Promise<ScopeRole | null>;
 
   /** What is true of an enrolled scope now, by its credential. A missing scope is an answer and not an error. */
   observeScope(input: AtScope): Promise<ScopeObservation>;

@@ -19,8 +19,11 @@ export type Person = {
   isOperator: boolean;
 };
 
-/** Who asks, where no tenant is meant yet. */
-export type PersonCtx = { person: Person; requestId: string };
+/** The signed-in browser that asks, and when its person last showed the forge that it is they. */
+export type AskingSession = { id: string; authenticatedAt: Date };
+
+/** Who asks, where no tenant is meant yet. `session` is missing where no browser asks. */
+export type PersonCtx = { person: Person; requestId: string; session?: AskingSession };
 
 /** What an audit record says beside who, when and for which tenant. Secrets never go in. */
 export type AuditEntry = {

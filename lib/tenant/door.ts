@@ -9,9 +9,11 @@ import type { Ctx, PersonCtx } from './ctx.ts';
 import { formObject, typedValues } from './form.ts';
 import { errorPage } from './html.ts';
 import { log } from '#lib/log.ts';
+import { askAnew } from './follow.ts';
 import { tenantCtx } from './membership.ts';
-import { may, type OperatorPermission, type TenantPermission } from './permission.ts';
+import { isSensitive, may, type OperatorPermission, type TenantPermission } from './permission.ts';
 import { currentPerson, requestId } from './session.ts';
+import { confirmFirst, isFresh } from './step-up.ts';
 
 /*
  * The doors. Each begins with the permission it needs, finds out who asks and for whom, and turns what is thrown inside into
@@ -131,6 +133,17 @@ async function rendered<C, P>(
   }
 }
 
+/** The way into a tenant for a page: a role that nobody can say any more is told in words, and is no 404. */
+async function wayIn(by: PersonCtx, door: string, slug: string): Promise<Ctx | null> {
+  try {
+    return await tenantCtx(by, slug);
+  } catch (error) {
+    const failure = toAppError(error);
+    logFailure(failure, by.requestId, door);
+    throw withDigest(failure, by.requestId);
+  }
+}
+
 /** A page or layout of a tenant. Who is no member, or may not see this, finds nothing here. */
 export function page<P extends { tenant: string }>(
   permission: TenantPermission,
@@ -139,7 +152,7 @@ export function page<P extends { tenant: string }>(
   return async function Page(props) {
     const by = await signedInPerson();
     const { tenant } = await props.params;
-    const ctx = await tenantCtx(by, tenant);
+    const ctx = await wayIn(by, permission, tenant);
     if (!ctx || !may(ctx.role, permission)) {
       await recordDenial(by, permission, tenant);
       return absent();
@@ -158,7 +171,7 @@ export function layout<P extends { tenant: string }>(
   return async function Layout({ children, params }) {
     const by = await signedInPerson();
     const { tenant } = await params;
-    const ctx = await tenantCtx(by, tenant);
+    const ctx = await wayIn(by, permission, tenant);
     if (!ctx || !may(ctx.role, permission)) return absent();
     return render(ctx, children);
   };
@@ -231,6 +244,14 @@ async function requiredPerson(): Promise<PersonCtx> {
   return by;
 }
 
+/** What wants a sign-in of the last minutes (ASVS 7.5.3): always, or where the rule says so of what is asked. */
+export type Fresh<C, I> = { fresh?: true | ((ctx: C, input: I) => boolean | Promise<boolean>) };
+
+async function requireFresh<C extends PersonCtx, I>({ fresh }: Fresh<C, I>, ctx: C, input: I): Promise<void> {
+  if (fresh === undefined || (fresh !== true && !(await fresh(ctx, input)))) return;
+  if (!isFresh(ctx, new Date())) throw confirmFirst();
+}
+
 /**
  * A server action within a tenant. It is reachable by a bare POST, so it trusts nothing that the page checked; a stranger's
  * tenant answers 404, as an absent one does.
@@ -239,17 +260,22 @@ export function action<S extends z.ZodType, T>(
   permission: TenantPermission,
   schema: S,
   run: (ctx: Ctx, input: z.output<S>) => Promise<T>,
+  wants: Fresh<Ctx, z.output<S>> = {},
 ): (slug: string, before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(given: unknown, _before, input) {
     // Whatever the type says, this came over the network.
     const slug = typeof given === 'string' ? given : '';
     return performed(permission, input, async () => {
       const by = await requiredPerson();
+      // An open page outlives a role: what is sensitive is not done by one that was looked at a minute ago.
+      if (isSensitive(permission) || wants.fresh !== undefined) await askAnew(by, slug);
       const ctx = await tenantCtx(by, slug);
       if (!ctx || !may(ctx.role, permission)) await recordDenial(by, permission, slug);
       if (!ctx) return absent();
       if (!may(ctx.role, permission)) throw notAllowed();
-      return run(ctx, parsed(schema, input));
+      const given = parsed(schema, input);
+      await requireFresh(wants, ctx, given);
+      return run(ctx, given);
     });
   };
 }
@@ -269,6 +295,7 @@ export function operatorAction<S extends z.ZodType, T>(
   permission: OperatorPermission,
   schema: S,
   run: (by: PersonCtx, input: z.output<S>) => Promise<T>,
+  wants: Fresh<PersonCtx, z.output<S>> = {},
 ): (before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(_before, input) {
     return performed(permission, input, async () => {
@@ -277,7 +304,9 @@ export function operatorAction<S extends z.ZodType, T>(
         await recordDenial(by, permission, 'operator');
         return absent();
       }
-      return run(by, parsed(schema, input));
+      const given = parsed(schema, input);
+      await requireFresh(wants, by, given);
+      return run(by, given);
     });
   };
 }

@@ -33,14 +33,31 @@ export {
 export { layout, isOwnOrigin } from './door.ts';
 export { escapeHtml, htmlPage } from './html.ts';
 export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
-export { operatorCtx, syncMemberships, tenantCtx, tenantsOf } from './membership.ts';
-export type { ForgeStanding, TenantChoice } from './membership.ts';
-export { cookieName, currentPerson, endAllSessions, endSession, isSecurePortal } from './session.ts';
+export { operatorCtx, tenantCtx, tenantsOf } from './membership.ts';
+export type { TenantChoice } from './membership.ts';
+export { followedTeams, forgeRolesOf, syncMemberships } from './standings.ts';
+export type { ForgeStanding } from './standings.ts';
+export { followForgesBy, heldFields, heldRole, wantCheck } from './follow.ts';
+export type { AskForge, FollowedIdentity, Told } from './follow.ts';
+export {
+  cookieName,
+  currentPerson,
+  endAllSessions,
+  endOtherSessions,
+  endOwnSession,
+  endSession,
+  isSecurePortal,
+  listSessions,
+} from './session.ts';
+export type { SessionRow } from './session.ts';
 export { authOptions, authSecret } from './sign-in.ts';
 export type { SignInForge, SignInProfile, SignInRequest } from './sign-in.ts';
 export { keepPersonToken, userToken } from './token.ts';
 export type { UserTokens } from './token.ts';
-export { listMembers, listSessions, renameTenant } from './people.ts';
-export type { Member, SessionRow } from './people.ts';
-export { operatorOverview } from './operator.ts';
-export type { OperatorOverview } from './operator.ts';
+export { renameTenant } from './people.ts';
+export { listMembers, reasonOf, RoleInput, setMemberRole } from './members.ts';
+export type { Member } from './members.ts';
+export { acceptInvitation, createInvitation, listInvitations, readInvitation, revokeInvitation } from './invitation.ts';
+export type { Invited, InvitationView, PendingInvitation } from './invitation.ts';
+export { disableUser, enableUser, endSessionsOf, listPeople, operatorOverview, PersonInput } from './operator.ts';
+export type { OperatorOverview, PersonRow } from './operator.ts';

@@ -1,4 +1,8 @@
-import { unsafeDb } from '#lib/db/index.ts';
+import { z } from 'zod';
+import { type Prisma, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { AppError, notFound } from '#lib/errors.ts';
+import { appendAudit } from './audit.ts';
+import type { PersonCtx } from './ctx.ts';
 
 export type OperatorOverview = {
   tenants: {
@@ -77,4 +81,86 @@ export async function operatorOverview(): Promise<OperatorOverview> {
       dueAt: dueAt.toISOString(),
     })),
   };
+}
+
+// ------------------------------------------------------------------------------------------------ people
+
+export type PersonRow = {
+  userId: string;
+  name: string;
+  logins: { connectionId: string; login: string; subject: string }[];
+  sessions: number;
+  tenants: number;
+  lastSeenAt: string | null;
+  disabledAt: string | null;
+};
+
+const peoplePage = 100;
+
+/** Everybody who ever signed in, by name; `query` is a part of a name or of a login. */
+export async function listPeople(query = ''): Promise<{ rows: PersonRow[]; hasMore: boolean }> {
+  const part = { contains: query, mode: 'insensitive' as const };
+  const where: Prisma.UserWhereInput =
+    query === '' ? {} : { OR: [{ name: part }, { identities: { some: { login: part } } }] };
+  const found = await unsafeDb().user.findMany({
+    where,
+    include: {
+      identities: { select: { connectionId: true, login: true, subject: true } },
+      sessions: { select: { lastSeenAt: true }, orderBy: { lastSeenAt: 'desc' } },
+      _count: { select: { members: { where: { role: { not: null } } } } },
+    },
+    orderBy: [{ name: 'asc' }, { id: 'asc' }],
+    take: peoplePage + 1,
+  });
+  const rows = found.slice(0, peoplePage).map(({ id, name, identities, sessions, disabledAt, _count }) => ({
+    userId: id,
+    name,
+    logins: identities,
+    sessions: sessions.length,
+    tenants: _count.members,
+    lastSeenAt: sessions[0]?.lastSeenAt.toISOString() ?? null,
+    disabledAt: disabledAt?.toISOString() ?? null,
+  }));
+  return { rows, hasMore: found.length > peoplePage };
+}
+
+export const PersonInput = z.strictObject({ userId: z.uuid() });
+
+/** Ends every session of somebody (ASVS 7.4.5): they sign in again, if the forge still knows them. */
+export async function endSessionsOf(by: PersonCtx, userId: string): Promise<void> {
+  await unsafeTransaction(async (tx) => {
+    await named(tx, userId);
+    const { count } = await tx.session.deleteMany({ where: { userId } });
+    await appendAudit(tx, by, null, { action: 'user:end-sessions', target: `user/${userId}`, after: { count } });
+  });
+}
+
+/** Keeps somebody out until they are enabled again; their sessions end with it (ASVS 7.4.2). */
+export async function disableUser(by: PersonCtx, userId: string): Promise<void> {
+  if (userId === by.person.userId) throw ownself();
+  await unsafeTransaction(async (tx) => {
+    await named(tx, userId);
+    await tx.user.update({ where: { id: userId }, data: { disabledAt: new Date() } });
+    await tx.session.deleteMany({ where: { userId } });
+    await appendAudit(tx, by, null, { action: 'user:disable', target: `user/${userId}` });
+  });
+}
+
+export async function enableUser(by: PersonCtx, userId: string): Promise<void> {
+  await unsafeTransaction(async (tx) => {
+    await named(tx, userId);
+    await tx.user.update({ where: { id: userId }, data: { disabledAt: null } });
+    await appendAudit(tx, by, null, { action: 'user:enable', target: `user/${userId}` });
+  });
+}
+
+async function named(tx: Prisma.TransactionClient, id: string): Promise<void> {
+  if (!(await tx.user.findUnique({ where: { id }, select: { id: true } }))) throw notFound('This person');
+}
+
+function ownself(): AppError {
+  return new AppError('conflict', {
+    log: 'an operator meant to disable themselves',
+    screen: { happened: 'You cannot disable yourself.', todo: 'Ask another operator.' },
+  });
 }

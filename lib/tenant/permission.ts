@@ -23,6 +23,18 @@ export const tenantPermissions = [
   'tenant:leave',
 ] as const;
 
+/** What changes the world or who may: the forge is asked anew about whoever does it, each time. */
+const sensitive: ReadonlySet<TenantPermission> = new Set([
+  'enrollment:approve',
+  'enrollment:withdraw',
+  'credential:change',
+  'member:change',
+]);
+
+export function isSensitive(permission: TenantPermission): boolean {
+  return sensitive.has(permission);
+}
+
 /** What an operator may do beside that, for all tenants. */
 export const operatorPermissions = ['operator:see', 'operator:change'] as const;
 

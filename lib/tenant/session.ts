@@ -2,7 +2,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { cache } from 'react';
 import { unsafeDb } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
-import type { Person, PersonCtx } from './ctx.ts';
+import { notFound } from '#lib/errors.ts';
+import { appendAudit } from './audit.ts';
+import type { AskingSession, Person, PersonCtx } from './ctx.ts';
 
 const hour = 3_600_000;
 
@@ -65,6 +67,13 @@ const personFields = {
 
 /** The person behind a session cookie, or null where there is none that still counts. */
 export async function personOfToken(token: string, now: Date): Promise<Person | null> {
+  return (await askerOfToken(token, now))?.person ?? null;
+}
+
+type Asker = { person: Person; session: AskingSession };
+
+/** The same with the session itself. */
+export async function askerOfToken(token: string, now: Date): Promise<Asker | null> {
   const session = await unsafeDb().session.findUnique({
     where: { tokenHash: tokenHash(token) },
     include: { user: { select: personFields } },
@@ -73,18 +82,14 @@ export async function personOfToken(token: string, now: Date): Promise<Person | 
   if (now.getTime() - session.lastSeenAt.getTime() > seenEveryMs) {
     await unsafeDb().session.updateMany({ where: { id: session.id }, data: { lastSeenAt: now } });
   }
-  const { user } = session;
+  const { user, id, authenticatedAt } = session;
   const identities = user.identities.map(({ connection, ...identity }) => ({
     ...identity,
     forge: connection.kind,
   }));
-  return {
-    userId: user.id,
-    name: user.name,
-    imageUrl: user.imageUrl,
-    identities,
-    isOperator: identities.some((identity) => isOperatorIdentity(env().FLYWHEEL_OPERATORS, identity)),
-  };
+  const isOperator = identities.some((identity) => isOperatorIdentity(env().FLYWHEEL_OPERATORS, identity));
+  const person = { userId: user.id, name: user.name, imageUrl: user.imageUrl, identities, isOperator };
+  return { person, session: { id, authenticatedAt } };
 }
 
 /** Next is loaded when a request comes, never by the worker, which shares this room's audit. */
@@ -97,8 +102,8 @@ async function readPerson(): Promise<PersonCtx | null> {
   const { cookies } = await import('next/headers');
   const token = (await cookies()).get(cookieName('session'))?.value;
   if (!token) return null;
-  const person = await personOfToken(token, new Date());
-  return person && { person, requestId: await requestId() };
+  const asker = await askerOfToken(token, new Date());
+  return asker && { ...asker, requestId: await requestId() };
 }
 
 /** Who asks, looked up once a request, or null. */
@@ -112,4 +117,50 @@ export async function endSession(token: string): Promise<void> {
 /** Ends all of a person's sessions, as when they are disabled or ask for it. */
 export async function endAllSessions(userId: string): Promise<void> {
   await unsafeDb().session.deleteMany({ where: { userId } });
+}
+
+export type SessionRow = {
+  id: string;
+  userAgent: string | null;
+  createdAt: string;
+  lastSeenAt: string;
+  /** The browser that asks. */
+  isCurrent: boolean;
+};
+
+/** Where the person is signed in: every session that still opens something. */
+export async function listSessions(by: PersonCtx, now = new Date()): Promise<SessionRow[]> {
+  const rows = await unsafeDb().session.findMany({
+    where: { userId: by.person.userId },
+    orderBy: { lastSeenAt: 'desc' },
+  });
+  return rows
+    .filter((row) => isSessionLive(row, now))
+    .map(({ id, userAgent, createdAt, lastSeenAt }) => ({
+      id,
+      userAgent,
+      createdAt: createdAt.toISOString(),
+      lastSeenAt: lastSeenAt.toISOString(),
+      isCurrent: id === by.session?.id,
+    }));
+}
+
+/** Ends one of the person's own sessions, wherever it is (ASVS 7.5.2). Another person's is as absent as none. */
+export async function endOwnSession(by: PersonCtx, id: string): Promise<void> {
+  const ended = await unsafeDb().session.deleteMany({ where: { id, userId: by.person.userId } });
+  if (ended.count !== 1) throw notFound('This session');
+  await appendAudit(unsafeDb(), by, null, { action: 'session:end', target: `session/${id}` });
+}
+
+/** Ends every session of the person's but the one that asks. */
+export async function endOtherSessions(by: PersonCtx): Promise<void> {
+  const keep = by.session ? { not: by.session.id } : undefined;
+  const { count } = await unsafeDb().session.deleteMany({
+    where: { userId: by.person.userId, ...(keep ? { id: keep } : {}) },
+  });
+  await appendAudit(unsafeDb(), by, null, {
+    action: 'session:end-others',
+    target: `user/${by.person.userId}`,
+    after: { count },
+  });
 }

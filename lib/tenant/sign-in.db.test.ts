@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { open, seal, unsafeDb } from '#lib/db/index.ts';
-import { syncMemberships, tenantCtx } from './membership.ts';
+import { tenantCtx } from './membership.ts';
 import { personOfToken, sessionAbsoluteMs, sessionIdleMs, tokenHash } from './session.ts';
 import { adapter, authOptions, type SignInForge } from './sign-in.ts';
+import { type ForgeStanding, syncMemberships } from './standings.ts';
 import { sealedTokenPlace, userToken } from './token.ts';
 
 let rows: TestRows;
@@ -110,6 +111,7 @@ describe('A11: a callback', () => {
     tokenUrl: 'https://forge.example/token',
     scopes: [],
     keepsToken: true,
+    confirm: { prompt: 'again' },
     exchange: ({ codeVerifier }) => {
       calls.push(codeVerifier);
       return Promise.resolve({ accessToken: 'a', refreshToken: null, expiresAt: null });
@@ -117,7 +119,14 @@ describe('A11: a callback', () => {
     fetchProfile: () => Promise.reject(new Error('not asked')),
     listStandings: () => Promise.resolve([]),
   };
-  const request = { forges: [forge], connectionId: 'forge', linking: false, userAgent: null, requestId: 'r' };
+  const request = {
+    forges: [forge],
+    connectionId: 'forge',
+    linking: false,
+    confirming: null,
+    userAgent: null,
+    requestId: 'r',
+  };
   type TokenRequest = (context: object) => Promise<unknown>;
 
   function exchange(params: object, checks: object): Promise<unknown> {
@@ -185,7 +194,9 @@ describe('tokens', () => {
 });
 
 describe('A14: memberships follow the forge', () => {
-  const standing = (role: 'admin' | 'member') => [{ ownerId: 'acme', login: 'acme', role }];
+  const standing = (role: 'admin' | 'member') => [{ of: 'account' as const, ownerId: 'acme', login: 'acme', role }];
+  const sync = (userId: string, connectionId: string, standings: ForgeStanding[]) =>
+    syncMemberships({ userId, connectionId, standings, now: new Date() });
   const roleOf = async (userId: string) =>
     (await unsafeDb().membership.findFirst({ where: { userId, tenantId: acme.tenantId } }))?.role ?? null;
 
@@ -193,7 +204,7 @@ describe('A14: memberships follow the forge', () => {
     const { id } = await signedUp('forge', 'member');
     const seen: (string | null)[] = [];
     for (const standings of [standing('member'), standing('admin'), standing('admin'), standing('member'), []]) {
-      await syncMemberships(id, 'forge', standings);
+      await sync(id, 'forge', standings);
       seen.push(await roleOf(id));
     }
     expect(seen).toEqual(['member', 'admin', 'admin', 'member', null]);
@@ -202,13 +213,13 @@ describe('A14: memberships follow the forge', () => {
   });
 
   test('what an operator gave stays, whatever the forge says', async () => {
-    await syncMemberships(acme.userId, 'forge', []);
+    await sync(acme.userId, 'forge', []);
     expect(await roleOf(acme.userId)).toBe('admin');
   });
 
   test('a standing on another forge says nothing of this one', async () => {
     const { id } = await signedUp('other', 'member');
-    await syncMemberships(id, 'other', standing('admin'));
+    await sync(id, 'other', standing('admin'));
     expect(await roleOf(id)).toBeNull();
   });
 });

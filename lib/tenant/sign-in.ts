@@ -6,7 +6,7 @@ import { seal, unsafeDb } from '#lib/db/index.ts';
 import { env, required } from '#lib/env.ts';
 import { appendAudit } from './audit.ts';
 import { log } from '#lib/log.ts';
-import { syncMemberships, type ForgeStanding } from './membership.ts';
+import { syncMemberships, type ForgeStanding } from './standings.ts';
 import { cookieName, isSecurePortal, sessionAbsoluteMs, tokenHash } from './session.ts';
 import { sealedTokenPlace, type UserTokens } from './token.ts';
 
@@ -25,6 +25,8 @@ export type SignInForge = {
   tokenUrl: string;
   scopes: string[];
   keepsToken: boolean;
+  /** Added to the authorization's address where the person confirms that it is they. */
+  confirm: Record<string, string>;
   exchange: (input: { code: string; codeVerifier: string; redirectUri: string }) => Promise<UserTokens>;
   fetchProfile: (accessToken: string) => Promise<SignInProfile>;
   listStandings: (accessToken: string) => Promise<ForgeStanding[]>;
@@ -36,6 +38,8 @@ export type SignInRequest = {
   connectionId: string | undefined;
   /** True where a signed-in person asked to add a second account to their own. */
   linking: boolean;
+  /** Where a signed-in person confirms that it is they: who that is, and where they came from. */
+  confirming: { userId: string; next: string } | null;
   userAgent: string | null;
   requestId: string;
 };
@@ -78,7 +82,7 @@ function requireOwnState(given: unknown, kept: unknown): void {
   if (typeof given !== 'string' || given === '' || given !== kept) throw new Error('state mismatch');
 }
 
-function providerOf(forge: SignInForge): ForgeProvider {
+function providerOf(forge: SignInForge, isConfirming: boolean): ForgeProvider {
   return {
     id: forge.connectionId,
     name: forge.name,
@@ -88,7 +92,7 @@ function providerOf(forge: SignInForge): ForgeProvider {
     idToken: false,
     authorization: {
       url: forge.authorizationUrl,
-      params: { scope: forge.scopes.join(' ') },
+      params: { scope: forge.scopes.join(' '), ...(isConfirming ? forge.confirm : {}) },
     },
     token: {
       url: forge.tokenUrl,
@@ -226,7 +230,8 @@ async function recordSignIn(request: SignInRequest, event: SignInEvent): Promise
 /** A forge that is away must not keep a person out; their roles then stay as they were until the next look. */
 async function followForge(userId: string, forge: SignInForge, accessToken: string): Promise<void> {
   try {
-    await syncMemberships(userId, forge.connectionId, await forge.listStandings(accessToken));
+    const standings = await forge.listStandings(accessToken);
+    await syncMemberships({ userId, connectionId: forge.connectionId, standings, now: new Date() });
   } catch (error) {
     log().warn({ userId, connectionId: forge.connectionId, reason: String(error) }, 'memberships not refreshed');
   }
@@ -265,6 +270,24 @@ async function isDisabled(userId: string): Promise<boolean> {
   return user !== null;
 }
 
+/** Whoever confirms must be who is signed in: another account is no sign-in here, and makes nobody. */
+async function isAnother(
+  { confirming }: SignInRequest,
+  account: { provider: string; providerAccountId: string } | null,
+): Promise<boolean> {
+  if (!confirming) return false;
+  const { provider: connectionId = '', providerAccountId: subject = '' } = account ?? {};
+  const identity = await unsafeDb().identity.findUnique({
+    where: { connectionId_subject: { connectionId, subject } },
+    select: { userId: true },
+  });
+  return identity?.userId !== confirming.userId;
+}
+
+function confirmAgain({ confirming }: SignInRequest): string {
+  return `/confirm?${new URLSearchParams({ error: 'another', next: confirming?.next ?? '/home' }).toString()}`;
+}
+
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** next-auth's options for one request, since forges are entered in the database and may change while we run. */
@@ -272,7 +295,7 @@ export function authOptions(request: SignInRequest): AuthOptions {
   // next-auth 4 learns its own address from this variable alone (utils/detect-origin.js); a Host header must not decide it.
   process.env['NEXTAUTH_URL'] = `${env().PORTAL_URL}/api/auth`;
   return {
-    providers: request.forges.map(providerOf),
+    providers: request.forges.map((forge) => providerOf(forge, request.confirming !== null)),
     adapter: adapter(request),
     secret: authSecret(),
     useSecureCookies: isSecurePortal(),
@@ -284,8 +307,10 @@ export function authOptions(request: SignInRequest): AuthOptions {
     },
     pages: { signIn: '/sign-in', error: '/sign-in', signOut: '/sign-out' },
     callbacks: {
-      signIn: async ({ user }) =>
-        uuid.test(user.id) && (await isDisabled(user.id)) ? '/sign-in?error=AccessDenied' : true,
+      signIn: async ({ user, account }) => {
+        if (uuid.test(user.id) && (await isDisabled(user.id))) return '/sign-in?error=AccessDenied';
+        return (await isAnother(request, account)) ? confirmAgain(request) : true;
+      },
     },
     events: { signIn: (event) => recordSignIn(request, event) },
     logger: {

@@ -39,6 +39,18 @@ export function accountRoutes(api: Routes, world: World): void {
     const repos = Object.values(world.state.repos).filter((repo) => belongs(world, repo, user));
     return paged(world, ask, repos, (repo) => render.repository(world, repo, user));
   });
+  get('/users/search', ['user'], (_, ask) => {
+    const uid = Number(ask.query.get('uid') ?? '0');
+    const found = Object.values(world.state.users).filter(({ id }) => uid === 0 || id === uid);
+    const answer = paged(world, ask, found, (user) => render.user(world, user));
+    return { ...answer, body: { ok: true, data: answer.body } };
+  });
+  get('/orgs/:org/teams', ['organization'], (who, ask) => {
+    const { id } = needUser(who);
+    const org = needOrg(world, ask);
+    if (!world.roleIn(org, id)) return fail(403, 'Must be an organization member');
+    return paged(world, ask, org.teams, (team) => render.team(world, org, team));
+  });
   get('/users/:username', ['user'], (_, ask) => ok(render.account(world, needAccount(world, ask).id)));
   get('/users/:username/orgs', ['user', 'organization'], (who, ask) => {
     needUser(who);

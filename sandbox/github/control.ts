@@ -15,6 +15,7 @@ import type { Jobs } from './jobs.ts';
 import type { App, Enterprise, Installation, Job, Org, Repo, User } from './model.ts';
 import { userToken } from './oauth.ts';
 import { newKey } from './seed.ts';
+import { peopleControls } from './teams.ts';
 import type { Webhooks } from './webhooks.ts';
 import { same, type World } from './world.ts';
 
@@ -99,22 +100,7 @@ function accountControls(post: Post, web: Routes, world: World, hooks: Webhooks)
   post('/repos/:owner/:repo/rename', z.object({ name: z.string().min(1) }), (to, ask) => {
     renameRepo(world, `${ask.params['owner']}/${ask.params['repo']}`, to.name);
   });
-  web.on('PUT', '/_sandbox/orgs/:org/members/:login', (ask) => {
-    const org = world.org(ask.params['org'] as string) ?? absent('organization');
-    const { role, public: isPublic } = parse(
-      z.object({ role: z.enum(['admin', 'member']), public: z.boolean().default(false) }),
-      ask.body,
-    );
-    const userId = needUser(world, ask.params['login'] as string).id;
-    org.members = [...org.members.filter((m) => m.userId !== userId), { userId, role, public: isPublic }];
-    return done(world.save());
-  });
-  web.on('DELETE', '/_sandbox/orgs/:org/members/:login', (ask) => {
-    const org = world.org(ask.params['org'] as string) ?? absent('organization');
-    const userId = needUser(world, ask.params['login'] as string).id;
-    org.members = org.members.filter((m) => m.userId !== userId);
-    return done(world.save());
-  });
+  peopleControls(web, world, hooks);
   web.on('PUT', '/_sandbox/repos/:owner/:repo/collaborators/:login', (ask) => {
     const repo = world.repo(ask.params['owner'] as string, ask.params['repo'] as string) ?? absent('repository');
     const { level } = parse(z.object({ level: z.enum(['read', 'write', 'admin']) }), ask.body);
@@ -415,6 +401,15 @@ function overview(world: World): Html {
         o.login,
         o.plan,
         o.members.map((m) => `${world.account(m.userId).login} (${m.role})`).join(', '),
+      ]),
+    )}
+    ${table(
+      'Teams',
+      ['id', 'path', 'members'],
+      Object.values(world.state.teams).map((t) => [
+        t.id,
+        `${orgs[t.orgId]?.login}/${t.slug}`,
+        t.members.map((m) => `${world.account(m.userId).login} (${m.role})`).join(', '),
       ]),
     )}
     ${table(

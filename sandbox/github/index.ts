@@ -26,6 +26,7 @@ import { accountRoutes } from './rest-accounts.ts';
 import { appRoutes } from './rest-app.ts';
 import { runnerRoutes } from './rest-runners.ts';
 import { demoSeed, freshState, type Seed } from './seed.ts';
+import { teamRoutes } from './teams.ts';
 import { Webhooks } from './webhooks.ts';
 import { World } from './world.ts';
 
@@ -90,8 +91,9 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
   const clock = options.now ?? (() => new Date());
   const kept = keepState<State>(options.statePath, () => freshState(options.seed ?? demoSeed, clock()));
   const world = new World(kept, '', clock);
-  // What an older run kept knows no enterprises.
+  // What an older run kept knows no enterprises and no teams.
   world.state.enterprises ??= {};
+  world.state.teams ??= {};
   const hooks = new Webhooks(world);
   const jobs = new Jobs(world, hooks);
   const faults = new Faults();
@@ -102,6 +104,7 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
   const web = new Routes();
   runnerRoutes(api, world, jobs);
   appRoutes(api, world, hooks);
+  teamRoutes(api, world);
   accountRoutes(api, world);
   api.on('GET', '/meta', () => ({
     status: 200,

@@ -21,6 +21,15 @@ export interface Org {
   createdAt: string;
 }
 
+/** Members of an organization; its maintainers may change who they are. */
+export interface Team {
+  id: number;
+  orgId: number;
+  name: string;
+  slug: string;
+  members: { userId: number; role: 'maintainer' | 'member' }[];
+}
+
 /** Its id is what GraphQL calls `databaseId`; the slug may change. */
 export interface Enterprise {
   id: number;
@@ -208,6 +217,7 @@ export interface State {
   serviceKey: string;
   users: Record<string, User>;
   orgs: Record<string, Org>;
+  teams: Record<string, Team>;
   enterprises: Record<string, Enterprise>;
   repos: Record<string, Repo>;
   apps: Record<string, App>;

@@ -84,6 +84,7 @@ function choose(world: World, ask: Ask): Answer {
   if ('status' in request) return request;
   const action = `/login/oauth/authorize?${ask.query.toString()}`;
   const content = html`<h1>Sign in to ${request.app.name}</h1>
+    ${ask.query.get('prompt') === 'select_account' ? html`<p><strong>Choose your account again.</strong></p>` : ''}
     <p>Choose whom to be. The App learns the account's name and number, and acts for it where it is installed.</p>
     <form method="post" action="${action}">
       ${accountPicker(world)}

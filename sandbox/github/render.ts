@@ -1,4 +1,16 @@
-import type { App, Delivery, Enterprise, Installation, Job, Org, Repo, Runner, RunnerGroup, User } from './model.ts';
+import type {
+  App,
+  Delivery,
+  Enterprise,
+  Installation,
+  Job,
+  Org,
+  Repo,
+  Runner,
+  RunnerGroup,
+  Team,
+  User,
+} from './model.ts';
 import type { World } from './world.ts';
 
 /** GitHub's own shapes. Nothing here decides anything; the tests hold each against GitHub's description of it. */
@@ -101,6 +113,38 @@ export function membership(world: World, org: Org, user: User): Json {
     organization_url: `${world.api}/orgs/${org.login}`,
     organization: orgSimple(world, org),
     user: simpleUser(world, user),
+  };
+}
+
+/** As events carry it. */
+export function plainTeam(world: World, org: Org, given: Team): Json {
+  const api = `${world.api}/organizations/${org.id}/team/${given.id}`;
+  return {
+    id: given.id,
+    node_id: nodeId('Team', given.id),
+    name: given.name,
+    slug: given.slug,
+    description: null,
+    privacy: 'closed',
+    notification_setting: 'notifications_enabled',
+    permission: 'pull',
+    url: api,
+    html_url: `${world.url}/orgs/${org.login}/teams/${given.slug}`,
+    members_url: `${api}/members{/member}`,
+    repositories_url: `${api}/repos`,
+    parent: null,
+  };
+}
+
+export function team(world: World, org: Org, given: Team): Json {
+  return { ...plainTeam(world, org, given), type: 'organization', organization_id: org.id };
+}
+
+export function teamMembership(world: World, org: Org, given: Team, user: User, role: string): Json {
+  return {
+    url: `${world.api}/organizations/${org.id}/team/${given.id}/memberships/${user.login}`,
+    role,
+    state: 'active',
   };
 }
 

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import type { App, Enterprise, Installation, Org, Permissions, Repo, State, User } from './model.ts';
+import type { App, Enterprise, Installation, Org, Permissions, Repo, State, Team, User } from './model.ts';
 
 /** Ids that tests and the portal's own demo data may name. */
 export const ids = {
@@ -14,6 +14,7 @@ export const ids = {
     bigData: 2007,
   },
   enterprises: { big: 2901 },
+  teams: { compilers: 4001 },
   repos: {
     cmux: 3001,
     dotfiles: 3002,
@@ -43,13 +44,14 @@ export const appPermissions: Permissions = {
   metadata: 'read',
   organization_self_hosted_runners: 'write',
 };
-export const appEvents = ['organization', 'workflow_job'];
+export const appEvents = ['membership', 'organization', 'team', 'workflow_job'];
 
 export interface Seed {
   users: { id: number; login: string; name: string }[];
   orgs: { id: number; login: string; name: string; plan?: Org['plan']; admins: number[]; members?: number[] }[];
   repos: { id: number; name: string; ownerId: number; private?: boolean }[];
   enterprises?: { id: number; slug: string; name: string; ownerIds: number[]; orgIds: number[] }[];
+  teams?: { id: number; orgId: number; name: string; slug: string; maintainers: number[]; members: number[] }[];
   installations: { id: number; accountId: number; selection: 'all' | 'selected'; repositoryIds?: number[] }[];
   app: { id: number; ownerId: number };
 }
@@ -91,6 +93,16 @@ export const demoSeed: Seed = {
       name: 'Big Enterprise',
       ownerIds: [ids.users.olive],
       orgIds: [ids.orgs.bigApps, ids.orgs.bigData],
+    },
+  ],
+  teams: [
+    {
+      id: ids.teams.compilers,
+      orgId: ids.orgs.tinyland,
+      name: 'Compilers',
+      slug: 'compilers',
+      maintainers: [ids.users.sam],
+      members: [],
     },
   ],
   repos: [
@@ -151,6 +163,15 @@ export function freshState(seed: Seed, now: Date): State {
         archived: false,
         collaborators: [],
         createdAt,
+      })),
+    ),
+    teams: byId(
+      (seed.teams ?? []).map(({ maintainers, members, ...t }): Team => ({
+        ...t,
+        members: [
+          ...maintainers.map((userId) => ({ userId, role: 'maintainer' as const })),
+          ...members.map((userId) => ({ userId, role: 'member' as const })),
+        ],
       })),
     ),
     enterprises: byId((seed.enterprises ?? []).map((e): Enterprise => ({ ...e, createdAt }))),

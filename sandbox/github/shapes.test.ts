@@ -35,6 +35,7 @@ interface Description {
 const undescribed: Record<string, string | null> = {
   'GET /repositories/:id': 'GET /repos/:owner/:repo',
   'GET /organizations/:id': 'GET /orgs/:org',
+  'GET /organizations/:org/team/:team/memberships/:username': 'GET /orgs/:org/teams/:team_slug/memberships/:username',
   // Spoken between runners and GitHub only; the Go client's test holds it.
   'POST /actions/runner-registration': null,
 };
@@ -231,6 +232,8 @@ async function visitAll(github: Github, answers: RestAnswer[]): Promise<void> {
   const inside = [
     '/orgs/tinyland-inc/memberships/sam-tinyland',
     '/orgs/tinyland-inc/members',
+    '/orgs/tinyland-inc/teams',
+    `/organizations/${ids.orgs.tinyland}/team/${ids.teams.compilers}/memberships/sam-tinyland`,
     '/repos/tinyland-inc/lab',
     '/repos/tinyland-inc/lab/collaborators/sam-tinyland/permission',
   ];
@@ -410,9 +413,9 @@ test('every webhook is as GitHub describes it', async () => {
     port: 0,
     webhookUrl: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`,
   });
-  const control = (path: string, body: unknown = {}): Promise<Response> =>
+  const control = (path: string, body: unknown = {}, method = 'POST'): Promise<Response> =>
     fetch(`${github.url}/_sandbox${path}`, {
-      method: 'POST',
+      method,
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
@@ -435,6 +438,13 @@ test('every webhook is as GitHub describes it', async () => {
       await runnerTakesJob(github, stored.repositoryId);
       await control(`/jobs/${job.id}/cancel`);
     }
+    const inOrg = '/orgs/tinyland-inc';
+    await control(`${inOrg}/members/mallory`, { role: 'member' }, 'PUT');
+    await control(`${inOrg}/teams/compilers/members/mallory`, { role: 'member' }, 'PUT');
+    await control(`${inOrg}/teams/compilers/members/mallory`, {}, 'DELETE');
+    await control(`${inOrg}/members/mallory`, {}, 'DELETE');
+    await control(`${inOrg}/teams/compilers`, {}, 'DELETE');
+    await github.settled();
     await control('/orgs/tinyland-inc/rename', { login: 'bigland' });
     await control(`/installations/${id}/uninstall`);
     await github.settled();
@@ -461,7 +471,12 @@ test('every webhook is as GitHub describes it', async () => {
     'installation.unsuspend',
     'installation_repositories.added',
     'installation_repositories.removed',
+    'membership.added',
+    'membership.removed',
+    'organization.member_added',
+    'organization.member_removed',
     'organization.renamed',
+    'team.deleted',
     'workflow_job.completed',
     'workflow_job.in_progress',
     'workflow_job.queued',

@@ -91,6 +91,7 @@ function choose(world: World, ask: Ask): Answer {
   if ('status' in request) return request;
   const { name } = world.state.application;
   const content = html`<h1>Sign in to ${name}</h1>
+    ${ask.query.get('prompt') === 'login' ? html`<p><strong>You were signed out: sign in again.</strong></p>` : ''}
     <p>Choose whom to be. It may then ${request.scopes.join(', ')} as you do.</p>
     <form method="post" action="/oauth/authorize?${ask.query.toString()}">
       ${accountPicker(world)}

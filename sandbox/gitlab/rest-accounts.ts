@@ -23,6 +23,20 @@ export function accountRoutes(api: Routes, world: World): void {
     return { status: 200, body: { ...version(), kas, enterprise } };
   });
   api.on('GET', '/groups', (ask) => listGroups(world, ask));
+  api.on('GET', '/users', (ask) => {
+    authenticate(world, ask, 'read_user');
+    const wanted = ask.query.get('username') ?? '';
+    const users = Object.values(world.state.users).filter(({ login }) => wanted === '' || same(login, wanted));
+    return paged(world, ask, users, (user) => render.userBasic(world, user));
+  });
+  api.on('GET', '/groups/:id/descendant_groups', (ask) => {
+    const who = authenticate(world, ask);
+    const above = needGroup(world, who, ask.params['id']);
+    const below = Object.values(world.state.groups).filter(
+      (group) => group.id !== above.id && world.lineage(group.id).includes(above) && world.sees(group, who.user),
+    );
+    return paged(world, ask, ordered(ask, below), (group) => render.group(world, group));
+  });
   api.on('GET', '/groups/:id', (ask) => {
     const group = needGroup(world, authenticate(world, ask), ask.params['id']);
     return { status: 200, body: render.group(world, group) };

@@ -8,7 +8,7 @@ import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/inde
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
 import { acceptDelivery, acceptDirectedDelivery } from '#lib/delivery/index.ts';
 import { errorCodes, toAppError } from '#lib/errors.ts';
-import { reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
+import { followForges, reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
 import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { reconcileTenant } from '#lib/tenancy/index.ts';
@@ -93,6 +93,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
           plays: (namespace) => served.has(namespace),
           onError: () => undefined,
         });
+  followForges();
   const workers = new Set<TestWorker>();
   const stop = async () => {
     await Promise.all([...workers].map((worker) => worker.stop()));

@@ -117,6 +117,18 @@ export async function addTenant(slug: string): Promise<TenantRows> {
       sealedWebhookSecret: 'sealed',
     },
   });
+  await db.invitation.create({
+    data: {
+      tenantId,
+      role: 'member',
+      connectionId: 'forge',
+      login: `friend-of-${slug}`,
+      tokenHash: `invitation of ${slug}`,
+      invitedById: user.id,
+      invitedBy: user.name,
+      expiresAt: new Date('2027-01-01T00:00:00Z'),
+    },
+  });
   const view = await db.cacheView.create({
     data: { tenantId, serverId: 'attic', plane: 'attic', name: `${slug}+main` },
   });

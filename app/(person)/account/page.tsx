@@ -4,9 +4,10 @@ import { listSessions, personPage } from '#lib/tenant/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
+import { Tag } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { signOut } from '../../(public)/sign-out/actions.ts';
-import { addAccount } from './actions.ts';
+import { addAccount, endOthers, endSession } from './actions.ts';
 
 export const metadata: Metadata = { title: 'Your account' };
 
@@ -52,10 +53,18 @@ export default personPage(async (by) => {
       </Section>
       <Section
         title="Where you are signed in"
+        note="A session that you end is over at once, wherever it is."
         actions={
-          <ButtonForm action={signOut} fields={{ everywhere: 'yes' }} look="secondary" small>
-            Sign out everywhere
-          </ButtonForm>
+          <div className="flex flex-wrap gap-2">
+            {sessions.length > 1 ? (
+              <ButtonForm action={endOthers} look="secondary" small>
+                End all others
+              </ButtonForm>
+            ) : null}
+            <ButtonForm action={signOut} fields={{ everywhere: 'yes' }} look="secondary" small>
+              Sign out everywhere
+            </ButtonForm>
+          </div>
         }
       >
         <Table label="Sessions">
@@ -64,17 +73,30 @@ export default personPage(async (by) => {
               <Th>Browser</Th>
               <Th>Last used</Th>
               <Th>Since</Th>
+              <Th>
+                <span className="sr-only">End</span>
+              </Th>
             </tr>
           </thead>
           <tbody>
-            {sessions.map(({ id, userAgent, lastSeenAt, createdAt }) => (
+            {sessions.map(({ id, userAgent, lastSeenAt, createdAt, isCurrent }) => (
               <Tr key={id}>
-                <Td>{userAgent ?? 'Unknown'}</Td>
+                <Td className="min-w-64 break-words">
+                  {browserOf(userAgent)} {isCurrent ? <Tag>this one</Tag> : null}
+                  {userAgent ? <span className="block text-xs text-ink-3">{userAgent}</span> : null}
+                </Td>
                 <Td>
                   <RelativeTime at={lastSeenAt} />
                 </Td>
                 <Td>
                   <RelativeTime at={createdAt} />
+                </Td>
+                <Td>
+                  {isCurrent ? null : (
+                    <ButtonForm action={endSession} fields={{ sessionId: id }} look="secondary" small>
+                      End <span className="sr-only">the session of {browserOf(userAgent)}</span>
+                    </ButtonForm>
+                  )}
                 </Td>
               </Tr>
             ))}
@@ -84,3 +106,26 @@ export default personPage(async (by) => {
     </>
   );
 });
+
+const browsers: [RegExp, string][] = [
+  [/Edg\//, 'Edge'],
+  [/OPR\//, 'Opera'],
+  [/Firefox\//, 'Firefox'],
+  [/Chrome\//, 'Chrome'],
+  [/Safari\//, 'Safari'],
+];
+const systems: [RegExp, string][] = [
+  [/Windows/, 'Windows'],
+  [/iPhone|iPad/, 'iOS'],
+  [/Mac OS X/, 'macOS'],
+  [/Android/, 'Android'],
+  [/Linux/, 'Linux'],
+];
+
+/** What a browser calls itself, in two words; what it says whole stands below. */
+function browserOf(userAgent: string | null): string {
+  const found = (list: [RegExp, string][]) => list.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
+  const [browser, system] = [found(browsers), found(systems)];
+  if (!browser) return 'Another program';
+  return system ? `${browser} on ${system}` : browser;
+}

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import NextAuth from 'next-auth';
 import { cookies, headers } from 'next/headers';
 import { NextRequest, NextResponse } from 'next/server';
-import { openConnection, ownAppStandings } from '#lib/enrollment/index.ts';
+import { openConnection, standingsBy } from '#lib/enrollment/index.ts';
 import { forgeOf } from '#lib/forge/index.ts';
 import {
   authOptions,
@@ -26,7 +26,7 @@ const handler = NextAuth as unknown as AuthHandler;
 
 async function signInForge(connectionId: string): Promise<SignInForge> {
   const connection = await openConnection(connectionId);
-  const { signIn, listMembershipScopes } = forgeOf(connection);
+  const { signIn } = forgeOf(connection);
   return {
     connectionId,
     name: connectionId,
@@ -35,19 +35,31 @@ async function signInForge(connectionId: string): Promise<SignInForge> {
     tokenUrl: signIn.tokenUrl,
     scopes: signIn.scopes,
     keepsToken: signIn.keepsToken,
+    confirm: signIn.confirm,
     exchange: (input) => signIn.exchange(input),
     fetchProfile: (accessToken) => signIn.fetchProfile(accessToken),
-    listStandings: async (userToken) => ownAppStandings(connectionId, await listMembershipScopes({ userToken })),
+    listStandings: (userToken) => standingsBy(connectionId, userToken),
   };
 }
 
-async function optionsFor(connectionId: string | undefined): Promise<ReturnType<typeof authOptions>> {
+/** What a browser was sent to its forge for, beside signing in; kept in a cookie until it is back. */
+type Errand = 'link' | 'confirm';
+
+async function optionsFor(
+  connectionId: string | undefined,
+  setOut?: { confirm: string },
+): Promise<ReturnType<typeof authOptions>> {
   const asked = await headers();
-  const linking = (await cookies()).has(cookieName('link')) && (await currentPerson()) !== null;
+  const jar = await cookies();
+  const by = await currentPerson();
+  const linking = jar.has(cookieName('link')) && by !== null;
+  const next = setOut?.confirm ?? jar.get(cookieName('confirm'))?.value;
+  const confirming = next !== undefined && by ? { userId: by.person.userId, next } : null;
   const request: SignInRequest = {
     forges: connectionId === undefined ? [] : [await signInForge(connectionId)],
     connectionId,
     linking,
+    confirming,
     userAgent: asked.get('user-agent'),
     requestId: asked.get('x-request-id') ?? crypto.randomUUID(),
   };
@@ -60,7 +72,7 @@ export async function finishSignIn(request: NextRequest, parts: string[]): Promi
   const options = await optionsFor(parts[1]);
   const response = await handler(request, { params: Promise.resolve({ nextauth: parts }) }, options);
   const after = new NextResponse(null, { headers: response.headers }).cookies.get(cookieName('session'))?.value;
-  (await cookies()).set(cookieName('link'), '', { ...linkCookie(), maxAge: 0 });
+  await setErrand(null);
   // A sign-in ends the session that this browser had before.
   if (before && after && before !== after) await endSession(before);
   return response;
@@ -70,13 +82,19 @@ function portalUrl(path: string): string {
   return `${env().PORTAL_URL}${path}`;
 }
 
+/** Begins a sign-in, and returns the forge's page to go to. What this browser had set out for before counts no longer. */
+export async function beginSignIn(connectionId: string, next: string): Promise<string> {
+  await setErrand(null);
+  return begin(connectionId, next);
+}
+
 /**
- * Begins a sign-in and returns the forge's page to go to. next-auth wants its own token against forgery in a cookie and in
+ * next-auth wants its own token against forgery in a cookie and in
  * the body; the action that calls this has checked the Origin, so both are made here.
  */
-export async function beginSignIn(connectionId: string, next: string): Promise<string> {
+async function begin(connectionId: string, next: string, setOut?: { confirm: string }): Promise<string> {
   const jar = await cookies();
-  const options = await optionsFor(connectionId);
+  const options = await optionsFor(connectionId, setOut);
   const token = randomBytes(32).toString('hex');
   const hash = createHash('sha256').update(`${token}${authSecret()}`).digest('hex');
   const csrf = options.cookies?.csrfToken;
@@ -89,9 +107,18 @@ export async function beginSignIn(connectionId: string, next: string): Promise<s
   return response.headers.get('location') ?? '/sign-in?error=OAuthSignin';
 }
 
-const linkSeconds = 10 * 60;
+const onTheWaySeconds = 10 * 60;
 
-function linkCookie() {
+/** One at a time, so that a sign-in is never taken for what was begun before it. */
+async function setErrand(errand: Errand | null, value = ''): Promise<void> {
+  const jar = await cookies();
+  for (const each of ['link', 'confirm'] as const) {
+    const isMeant = each === errand;
+    jar.set(cookieName(each), isMeant ? value : '', { ...ownCookie(), maxAge: isMeant ? onTheWaySeconds : 0 });
+  }
+}
+
+function ownCookie() {
   return { httpOnly: true, sameSite: 'lax' as const, path: '/', secure: isSecurePortal() };
 }
 
@@ -100,6 +127,15 @@ function linkCookie() {
  * session through the callback; any other sign-in begins a new one.
  */
 export async function beginLinking(connectionId: string): Promise<string> {
-  (await cookies()).set(cookieName('link'), 'yes', { ...linkCookie(), maxAge: linkSeconds });
-  return beginSignIn(connectionId, '/account');
+  await setErrand('link', 'yes');
+  return begin(connectionId, '/account');
+}
+
+/**
+ * The same, for the person who is signed in to show again that it is they. It ends in a new session of theirs, whose sign-in is
+ * fresh; another account ends nothing and begins nothing.
+ */
+export async function beginConfirming(connectionId: string, next: string): Promise<string> {
+  await setErrand('confirm', next);
+  return begin(connectionId, next, { confirm: next });
 }

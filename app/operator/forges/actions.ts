@@ -30,7 +30,12 @@ export const enterForge = operatorAction('operator:change', NewForgeInput, async
   redirect(`/operator/forges?${new URLSearchParams({ entered: input.connectionId }).toString()}`);
 });
 
-export const replaceKey = operatorAction('operator:change', PlatformKeyInput, async (by, input) => {
-  await replacePlatformKey(by, input);
-  revalidatePath('/operator/forges');
-});
+export const replaceKey = operatorAction(
+  'operator:change',
+  PlatformKeyInput,
+  async (by, input) => {
+    await replacePlatformKey(by, input);
+    revalidatePath('/operator/forges');
+  },
+  { fresh: true },
+);

@@ -17,6 +17,7 @@ import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { isOperatorManaged } from '#lib/model/index.ts';
 import { layout, may, roleLabel, tenantsOf, type Ctx, type TenantPermission } from '#lib/tenant/index.ts';
+import { AccessWatch } from '#components/app/access-watch.tsx';
 import { Frame, type NavItem } from '#components/app/frame.tsx';
 import { TenantSwitcher } from '#components/app/tenant-switcher.tsx';
 import { signOut } from '../../(public)/sign-out/actions.ts';
@@ -78,6 +79,7 @@ export default layout('tenant:see', async (ctx, children) => {
         </>
       }
     >
+      <AccessWatch tenant={tenant.slug} role={role} />
       {children}
     </Frame>
   );

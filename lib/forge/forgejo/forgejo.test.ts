@@ -92,6 +92,7 @@ describe('signing in', () => {
     expect(forge.signIn.keepsToken).toBe(false);
     const again = await forge.signIn.refresh(tokens.refreshToken ?? '');
     expect(await forge.listMembershipScopes({ userToken: again.accessToken })).toContainEqual({
+      of: 'account',
       ownerId: String(ids.orgs.tinyland),
       login: 'tinyland',
       role: 'admin',

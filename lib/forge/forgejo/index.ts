@@ -9,6 +9,7 @@ import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { forgejoClient } from './client.ts';
 import { forgejoHooks } from './hooks.ts';
 import { observeScope } from './observe.ts';
+import { findAccount, listTeams, standingAt } from './people.ts';
 import { forgejoRunners } from './runners.ts';
 import { forgejoScopes } from './scopes.ts';
 import { forgejoSignIn } from './sign-in.ts';
@@ -29,6 +30,9 @@ export function forgejoForge(connection: ForgeConnectionValue): Forge {
     listScopes: scopes.list,
     findScope: scopes.find,
     listMembershipScopes: scopes.memberships,
+    listTeams: (input) => listTeams(client, input),
+    findAccount: (input) => findAccount(client, input),
+    standingAt: (input) => standingAt(client, input),
     observeScope: (input) => observeScope(client, input),
     checkToken: (input) => checkToken(client, input),
     tokenAdvice: (scopesFor) => tokenAdvice(tokensUrl, scopesFor),

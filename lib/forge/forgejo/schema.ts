@@ -33,8 +33,18 @@ export const Organization = z.object({ id: Id, name: Text, full_name: Text.nulli
 export type Organization = z.infer<typeof Organization>;
 
 /** Everybody in an organization is in one of its teams, and its owners are in the one whose permission is `owner`. */
-export const Team = z.object({ permission: Text.catch('none'), organization: Organization });
+export const Team = z.object({ id: Id, permission: Text.catch('none'), organization: Organization });
 export type Team = z.infer<typeof Team>;
+
+/** One of an organization's own list, which need not say whose it is. */
+export const TeamItem = z.object({ id: Id, name: Text });
+
+export const OrgPermissions = z.object({ is_owner: z.boolean(), can_read: z.boolean() });
+
+/** A search answers within an object. */
+export const FoundUsers = z
+  .object({ data: z.array(User).nullable() })
+  .transform(({ data }) => ({ items: data ?? [], total: null as number | null }));
 
 export const Repository = z.object({
   id: Id,

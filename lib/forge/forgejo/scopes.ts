@@ -4,7 +4,8 @@ import { accountChoice, organizationChoice, repositoryChoice, repositoryRole, ty
 import type { Ask, Client } from './client.ts';
 import { levelError, notFoundError } from './errors.ts';
 import { findOrganization, findRepository, teamsOf } from './locate.ts';
-import { listOf, Repository, User } from './schema.ts';
+import { teamScopes } from './people.ts';
+import { listOf, Repository, type Team, User } from './schema.ts';
 
 /** A list that goes on behind this page has no end. */
 const pageMax = 1000;
@@ -22,19 +23,26 @@ export function forgejoScopes(client: Client, installUrl: string) {
   return {
     list: (input: Listing) => listScopes(client, installUrl, input),
     find: (input: AsUser & { level: ScopeLevel; path: string }) => findScope(client, installUrl, input),
-    async memberships(input: AsUser): Promise<MembershipScope[]> {
-      const { self, roles } = await personOf(client, input);
-      const own: MembershipScope = { ownerId: self.id, login: self.login, role: 'admin' };
-      return [own, ...roles.map(({ organizationId, name, role }) => ({ ownerId: organizationId, login: name, role }))];
+    async memberships(input: AsUser & { teamIds?: readonly string[] }): Promise<MembershipScope[]> {
+      const { self, roles, teams } = await personOf(client, input);
+      const own: MembershipScope = { of: 'account', ownerId: self.id, login: self.login, role: 'admin' };
+      const organizations = roles.map(({ organizationId, name, role }): MembershipScope => ({
+        of: 'account',
+        ownerId: organizationId,
+        login: name,
+        role,
+      }));
+      return [own, ...organizations, ...teamScopes(teams, input.teamIds ?? [])];
     },
   };
 }
 
-type Person = { self: User; roles: Role[] };
+type Person = { self: User; roles: Role[]; teams: Team[] };
 
 async function personOf(client: Client, input: AsUser): Promise<Person> {
   const self = await client.call('GET /user', User, askAs(input, 'your account'));
-  return { self, roles: rolesOf(await teamsOf(client, askAs(input, 'your organizations'))) };
+  const teams = await teamsOf(client, askAs(input, 'your organizations'));
+  return { self, roles: rolesOf(teams), teams };
 }
 
 function askAs({ userToken, signal }: AsUser, about: string): Ask {

@@ -40,6 +40,7 @@ export function forgejoSignIn(connection: ForgeConnectionValue, client: Client):
     scopes: ['read:user', 'read:organization'],
     pkce: true,
     keepsToken: false,
+    confirm: {},
     exchange({ code, codeVerifier, redirectUri, signal }) {
       const grant = { grant_type: 'authorization_code', code, code_verifier: codeVerifier, redirect_uri: redirectUri };
       return askForTokens(grant, signal);

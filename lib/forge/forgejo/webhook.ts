@@ -9,6 +9,8 @@ export const forgejoWebhooks: WebhookReader = {
   readInstallation: () => null,
   readAccountId,
   readRepository,
+  // No hook tells of members.
+  readPerson: () => null,
 };
 
 /**

@@ -8,6 +8,7 @@
 import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { type Client, githubClient } from './client.ts';
 import { githubObserver } from './observe.ts';
+import { findAccount, listTeams, standingAt } from './people.ts';
 import { AppItself } from './schema.ts';
 import { githubScopes } from './scopes.ts';
 import { githubSignIn } from './sign-in.ts';
@@ -27,6 +28,9 @@ export function githubForge(connection: ForgeConnectionValue): Forge {
     listScopes: scopes.list,
     findScope: scopes.find,
     listMembershipScopes: scopes.memberships,
+    listTeams: (input) => listTeams(client, input),
+    findAccount: (input) => findAccount(client, input),
+    standingAt: (input) => standingAt(client, input),
     ...githubObserver(client),
     checkToken: (input) => checkToken(client, input),
     tokenAdvice: (scopesFor) => tokenAdvice(connection, scopesFor),

@@ -22,6 +22,13 @@ export type User = z.infer<typeof User>;
 export const Organization = z.object({ id: Id, login: Text, name: Text.nullish() });
 export type Organization = z.infer<typeof Organization>;
 
+/** Anybody's page; `type` tells a person from an organization. */
+export const PublicUser = User.extend({ type: Text.catch('User') });
+
+export const Team = z.object({ id: Id, name: Text, slug: Text });
+
+export const TeamMembership = z.object({ state: z.string(), role: z.string() });
+
 /** `billing_manager` manages nothing that runs. */
 export const Membership = z.object({
   state: z.enum(['active', 'pending']),
@@ -129,6 +136,12 @@ export const WebhookAccount = z.object({
   repository: z.object({ id: Id, full_name: Text, owner: z.object({ id: Id }) }).nullish(),
   organization: z.object({ id: Id }).nullish(),
   installation: z.object({ account: z.object({ id: Id }).nullish() }).nullish(),
+});
+
+/** `organization` names somebody's membership, `membership` the member of a team. */
+export const WebhookPerson = z.object({
+  membership: z.object({ user: z.object({ id: Id }) }).nullish(),
+  member: z.object({ id: Id }).nullish(),
 });
 
 /** The payload of `installation` carries the whole of it; others only its id. */

@@ -5,6 +5,7 @@ import type { AsUser, Forge, ForgeConnectionValue, MembershipScope, ScopeChoice,
 import { membershipRole, organizationChoice, repositoryChoice, repositoryRole } from './choice.ts';
 import { type Client, pageSize } from './client.ts';
 import { levelError, notFoundError, type Refusal } from './errors.ts';
+import { teamScopes } from './people.ts';
 import { findEnterpriseScope } from './token.ts';
 import {
   Installation,
@@ -39,13 +40,16 @@ export function githubScopes(client: Client, connection: ForgeConnectionValue, i
       const find = level === 'organization' ? findOrganization : findRepository;
       return find(client, await installUrl(input), input);
     },
-    async memberships(input: AsUser): Promise<MembershipScope[]> {
+    async memberships(input: AsUser & { teamIds?: readonly string[] }): Promise<MembershipScope[]> {
       const self = await client.call('GET /user', User, askAs(input, 'your account'));
       const organizations = (await activeMemberships(client, input)).flatMap((each): MembershipScope[] => {
         const role = membershipRole(each);
-        return role === 'none' ? [] : [{ ownerId: each.organization.id, login: each.organization.login, role }];
+        const { id: ownerId, login } = each.organization;
+        return role === 'none' ? [] : [{ of: 'account', ownerId, login, role }];
       });
-      return [{ ownerId: self.id, login: self.login, role: 'admin' }, ...organizations];
+      const organizationIds = new Set(organizations.map(({ ownerId }) => ownerId));
+      const teams = await teamScopes(client, input, input.teamIds ?? [], { login: self.login, organizationIds });
+      return [{ of: 'account', ownerId: self.id, login: self.login, role: 'admin' }, ...organizations, ...teams];
     },
   };
 }

@@ -42,6 +42,8 @@ export function githubSignIn(connection: ForgeConnectionValue, client: Client): 
     scopes: scopesOf(connection),
     pkce: true,
     keepsToken: true,
+    // https://github.blog/changelog/2024-06-07-account-picker-updates-for-oauth-and-github-app-sign-in/
+    confirm: { prompt: 'select_account' },
     exchange({ code, codeVerifier, redirectUri, signal }) {
       return askForTokens({ code, code_verifier: codeVerifier, redirect_uri: redirectUri }, signal);
     },

@@ -1,6 +1,6 @@
 import type { InstallationEvent, Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
 import { isSignedHex, parsedBody, unreadableError, unsignedError } from '../signed-body.ts';
-import { InstallationPayload, WebhookAccount, WebhookHead, WorkflowJobPayload } from './schema.ts';
+import { InstallationPayload, WebhookAccount, WebhookHead, WebhookPerson, WorkflowJobPayload } from './schema.ts';
 
 export const githubWebhooks: WebhookReader = {
   verifyWebhook,
@@ -8,6 +8,7 @@ export const githubWebhooks: WebhookReader = {
   readInstallation,
   readAccountId,
   readRepository,
+  readPerson,
 };
 
 /**
@@ -27,7 +28,7 @@ function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webh
   if (!head.success) throw unreadableError('its payload');
   return {
     event,
-    about: aboutOf(event),
+    about: aboutOf(event, head.data.action ?? ''),
     deliveryId,
     action: head.data.action ?? null,
     installationId: head.data.installation?.id ?? null,
@@ -37,7 +38,10 @@ function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webh
 
 const scopeEvents = new Set(['installation_repositories', 'installation_target', 'organization', 'repository']);
 
-function aboutOf(event: string): Webhook['about'] {
+function aboutOf(event: string, action: string): Webhook['about'] {
+  // Of another role in the organization or the team GitHub tells nobody; only of who comes and goes.
+  if (event === 'membership' || event === 'team' || (event === 'organization' && action.startsWith('member_')))
+    return 'people';
   if (event === 'workflow_job') return 'job';
   if (event === 'installation') return 'installation';
   return scopeEvents.has(event) ? 'scope' : 'other';
@@ -92,6 +96,11 @@ function readAccountId(payload: unknown): string | null {
   if (!parsed.success) return null;
   const { repository, organization, installation } = parsed.data;
   return repository?.owner.id ?? organization?.id ?? installation?.account?.id ?? null;
+}
+
+function readPerson(payload: unknown): string | null {
+  const parsed = WebhookPerson.safeParse(payload);
+  return parsed.data?.membership?.user.id ?? parsed.data?.member?.id ?? null;
 }
 
 function readRepository(payload: unknown): { id: string; path: string } | null {

@@ -10,6 +10,7 @@ import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { tokenAdvice, tokenUrl } from './choice.ts';
 import { gitlabClient } from './client.ts';
 import { gitlabObserver } from './observe.ts';
+import { findAccount, listTeams, standingAt } from './people.ts';
 import { gitlabRunners } from './runners.ts';
 import { gitlabScopes } from './scopes.ts';
 import { gitlabSignIn } from './sign-in.ts';
@@ -27,6 +28,9 @@ export function gitlabForge(connection: ForgeConnectionValue): Forge {
     listScopes: scopes.list,
     findScope: scopes.find,
     listMembershipScopes: scopes.memberships,
+    listTeams: (input) => listTeams(client, input),
+    findAccount: (input) => findAccount(client, input),
+    standingAt: (input) => standingAt(client, input),
     ...gitlabObserver(client),
     tokenAdvice: (scopesFor, path) => tokenAdvice(connection.baseUrl, scopesFor, path),
     observeRunnerGroup: () => Promise.resolve(null),

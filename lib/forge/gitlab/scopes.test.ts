@@ -204,9 +204,9 @@ describe('A13: claiming a scope', () => {
 test('a person belongs to their own namespace and to groups, from above included', async () => {
   const of = (login: string) => forge.listMembershipScopes({ userToken: gitlab.userToken(login) });
   expect(await of('ada-tinyland')).toEqual([
-    { ownerId: String(ids.namespaces.ada), login: 'ada-tinyland', role: 'admin' },
-    { ownerId: String(ids.groups.tinyland), login: 'tinyland', role: 'admin' },
-    { ownerId: String(ids.groups.lab), login: 'tinyland/lab', role: 'admin' },
+    { of: 'account', ownerId: String(ids.namespaces.ada), login: 'ada-tinyland', role: 'admin' },
+    { of: 'account', ownerId: String(ids.groups.tinyland), login: 'tinyland', role: 'admin' },
+    { of: 'account', ownerId: String(ids.groups.lab), login: 'tinyland/lab', role: 'admin' },
   ]);
   expect((await of('sam-tinyland')).map((scope) => scope.role)).toEqual(['admin', 'member', 'member']);
   expect(await of('olive-operator')).toContainEqual({

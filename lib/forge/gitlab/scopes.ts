@@ -14,6 +14,7 @@ const pageMax = 500;
 
 type Listed = { scopes: ScopeChoice[]; nextCursor: string | null };
 type Found = ScopeChoice & { role: ScopeRole };
+type Asked = AsUser & { teamIds?: readonly string[] };
 type Listing = AsUser & { query?: string | undefined; cursor?: string | undefined };
 
 /** What a person has a say in, asked with that person's own token. */
@@ -24,7 +25,7 @@ export function gitlabScopes(client: Client) {
       const find = { project: findProject, group: findGroup, instance: findInstance }[gitlabLevel(input.level)];
       return find(client, input);
     },
-    memberships: (input: AsUser): Promise<MembershipScope[]> => listMemberships(client, input),
+    memberships: (input: Asked): Promise<MembershipScope[]> => listMemberships(client, input),
   };
 }
 
@@ -37,7 +38,7 @@ function selfOf(client: Client, input: AsUser): Promise<User> {
 }
 
 /** Role from above included: an Owner of a group is one of every group in it. */
-function groupsWith(client: Client, input: AsUser, least: 'GUEST' | 'OWNER'): Promise<Group[]> {
+function groupsWith(client: Client, input: AsUser, least: 'GUEST' | 'MAINTAINER' | 'OWNER'): Promise<Group[]> {
   const ask = askAs(input, 'your groups');
   return client.all(Group, ask, (api, options) =>
     api.groups.all({ minAccessLevel: api.levels[least], orderBy: 'id', sort: 'asc', pagination: 'offset', ...options }),
@@ -45,20 +46,43 @@ function groupsWith(client: Client, input: AsUser, least: 'GUEST' | 'OWNER'): Pr
 }
 
 /** A person's own namespace stands for them, since it is what owns their projects. */
-async function listMemberships(client: Client, input: AsUser): Promise<MembershipScope[]> {
+async function listMemberships(client: Client, input: Asked): Promise<MembershipScope[]> {
   const self = await selfOf(client, input);
   const owned = new Set((await groupsWith(client, input, 'OWNER')).map((group) => group.id));
   const groups = await groupsWith(client, input, 'GUEST');
-  const own: MembershipScope = { ownerId: self.namespace_id ?? `user-${self.id}`, login: self.username, role: 'admin' };
+  const own: MembershipScope = {
+    of: 'account',
+    ownerId: self.namespace_id ?? `user-${self.id}`,
+    login: self.username,
+    role: 'admin',
+  };
   const instance: MembershipScope[] = self.is_admin
-    ? [{ ownerId: instanceId, login: new URL(client.baseUrl).host, role: 'admin' }]
+    ? [{ of: 'account', ownerId: instanceId, login: new URL(client.baseUrl).host, role: 'admin' }]
     : [];
   const role = (group: Group) => (owned.has(group.id) ? 'admin' : 'member');
   return [
     own,
     ...instance,
-    ...groups.map((group): MembershipScope => ({ ownerId: group.id, login: group.full_path, role: role(group) })),
+    ...groups.map((group): MembershipScope => {
+      const { id: ownerId, full_path: login } = group;
+      return { of: 'account', ownerId, login, role: role(group) };
+    }),
+    ...(await subgroupScopes(client, input, groups)),
   ];
+}
+
+/** The subgroups that a tenant follows: Maintainers see to their people, as GitHub's maintainers do. */
+async function subgroupScopes(client: Client, input: Asked, groups: readonly Group[]): Promise<MembershipScope[]> {
+  const wanted = new Set(input.teamIds ?? []);
+  const asked = groups.filter(({ id }) => wanted.has(id));
+  if (asked.length === 0) return [];
+  const maintained = new Set((await groupsWith(client, input, 'MAINTAINER')).map(({ id }) => id));
+  return asked.map(({ id: ownerId, full_path: login }) => ({
+    of: 'team',
+    ownerId,
+    login,
+    role: maintained.has(ownerId) ? 'admin' : 'member',
+  }));
 }
 
 // ------------------------------------------------------------------------------------------------ listing

@@ -42,6 +42,8 @@ export function gitlabSignIn(connection: ForgeConnectionValue, client: Client): 
     scopes,
     pkce: true,
     keepsToken: true,
+    // config/initializers/doorkeeper_openid_connect.rb, `reauthenticate_resource_owner`
+    confirm: { prompt: 'login' },
     exchange({ code, codeVerifier, redirectUri, signal }) {
       const grant = { grant_type: 'authorization_code', code, code_verifier: codeVerifier, redirect_uri: redirectUri };
       return askForTokens(grant, signal);

@@ -17,6 +17,8 @@ export const gitlabWebhooks: WebhookReader = {
   readInstallation: () => null,
   readAccountId,
   readRepository,
+  // No hook of the portal's tells of members.
+  readPerson: () => null,
 };
 
 // ------------------------------------------------------------------------------------------------ verifying

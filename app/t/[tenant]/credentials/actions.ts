@@ -4,12 +4,22 @@ import { replaceForgeToken, ReplaceTokenInput, rotateCredential, RotateInput } f
 import { action } from '#lib/tenant/index.ts';
 import { revalidatePath } from 'next/cache';
 
-export const replaceToken = action('credential:change', ReplaceTokenInput, async (ctx, input) => {
-  await replaceForgeToken(ctx, input);
-  revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
-});
+export const replaceToken = action(
+  'credential:change',
+  ReplaceTokenInput,
+  async (ctx, input) => {
+    await replaceForgeToken(ctx, input);
+    revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
+  },
+  { fresh: true },
+);
 
-export const rotate = action('credential:change', RotateInput, async (ctx, input) => {
-  await rotateCredential(ctx, input);
-  revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
-});
+export const rotate = action(
+  'credential:change',
+  RotateInput,
+  async (ctx, input) => {
+    await rotateCredential(ctx, input);
+    revalidatePath(`/t/${ctx.tenant.slug}/credentials`);
+  },
+  { fresh: true },
+);

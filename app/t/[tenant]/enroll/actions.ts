@@ -88,16 +88,21 @@ export const planWithdrawal = action('enrollment:withdraw', PlanWithdrawal, asyn
 
 const Approve = z.strictObject({ ...SubmitInput.shape, typed: z.string().max(100).optional() });
 
-export const approve = action('enrollment:approve', Approve, async (ctx, { planId, typed, note }) => {
-  const { kind, enrollmentId } = await planView(ctx, planId);
-  if (kind === 'withdraw') {
-    const { name } = await enrollmentDraft(ctx, enrollmentId);
-    if (typed !== name) throw invalidFields({ typed: `is not ${name}` });
-  }
-  const { requestId } = await submitPlan(ctx, { planId, note });
-  if (requestId) redirect(`/t/${ctx.tenant.slug}/requests/${requestId}`);
-  redirect(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
-});
+export const approve = action(
+  'enrollment:approve',
+  Approve,
+  async (ctx, { planId, typed, note }) => {
+    const { kind, enrollmentId } = await planView(ctx, planId);
+    if (kind === 'withdraw') {
+      const { name } = await enrollmentDraft(ctx, enrollmentId);
+      if (typed !== name) throw invalidFields({ typed: `is not ${name}` });
+    }
+    const { requestId } = await submitPlan(ctx, { planId, note });
+    if (requestId) redirect(`/t/${ctx.tenant.slug}/requests/${requestId}`);
+    redirect(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
+  },
+  { fresh: async (ctx, { planId }) => (await planView(ctx, planId)).kind === 'withdraw' },
+);
 
 const Discard = z.strictObject({ enrollmentId: z.uuid() });
 
