@@ -231,6 +231,8 @@ const pureFiles = [
   'lib/cluster/manifests.ts',
   'lib/cluster/*objects.ts',
   'lib/cluster/toml.ts',
+  'lib/cluster/ip-range.ts',
+  'lib/cluster/network-policy.ts',
   'lib/cluster/compare.ts',
   'lib/tenant/permission.ts',
   'lib/usage/meter.ts',

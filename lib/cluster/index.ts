@@ -18,5 +18,6 @@ export {
 export { appliedAnnotation, appliedHash, fieldChanges, holds, stamped, type FieldChange } from './compare.ts';
 export { clusterConnection } from './connection.ts';
 export { findController } from './controller.ts';
+export { ipRange, overlap, type IpRange } from './ip-range.ts';
 export * from './manifests.ts';
 export { ClusterView, viewKinds, type Change, type Observed } from './view.ts';
