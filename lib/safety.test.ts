@@ -233,6 +233,7 @@ const pureFiles = [
   'lib/cluster/toml.ts',
   'lib/cluster/ip-range.ts',
   'lib/cluster/network-policy.ts',
+  'lib/cluster/runner-pods.ts',
   'lib/cluster/compare.ts',
   'lib/tenant/permission.ts',
   'lib/usage/meter.ts',

@@ -20,4 +20,5 @@ export { clusterConnection } from './connection.ts';
 export { findController } from './controller.ts';
 export { ipRange, overlap, type IpRange } from './ip-range.ts';
 export * from './manifests.ts';
+export { runnerPodRules, runnerPodsObjects, runnerPodsPolicy, runtimeClassLabel } from './runner-pods.ts';
 export { ClusterView, viewKinds, type Change, type Observed } from './view.ts';
