@@ -67,6 +67,7 @@ function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
     tenant: {
       slug: 'sentinel-slug',
       quota: { cpu: '101', memory: '103Gi', runners: 107 },
+      storage: '139Gi',
       cacheEndpoint: { namespace: 'sentinel-cache-namespace', port: 48_123 },
       hasBazel: true,
       managers: 131,
@@ -176,6 +177,7 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
     const known = workedOut[kind][name];
     if (known !== undefined) return known;
     if (name === 'bazel.password') return `{SHA}${createHash('sha1').update(value).digest('base64')}`;
+    if (name === 'tenant.storage') return formatMemory(107n * memoryBytes(value) + 131n * memoryBytes('256Mi'));
     if (name === 'tenant.quota.runners' || name === 'tenant.managers') return String(107 + 131);
     return name === 'bazel.sizeGib' ? `${value}Gi` : value;
   }
@@ -206,7 +208,7 @@ const github: GithubRegistration = {
 
 function cmux(): EnrollmentInput {
   return {
-    tenant: { slug: 'cmux', quota: { cpu: '16', memory: '32Gi', runners: 8 }, hasBazel: true },
+    tenant: { slug: 'cmux', quota: { cpu: '16', memory: '32Gi', runners: 8 }, storage: '20Gi', hasBazel: true },
     name: 'cmux',
     registration: github,
     pools: [
@@ -564,7 +566,13 @@ describe('the hardening profile', () => {
         'limits.cpu': '16',
         'requests.memory': '32Gi',
         'limits.memory': '32Gi',
+        'requests.ephemeral-storage': '160Gi',
+        'limits.ephemeral-storage': '160Gi',
         pods: '8',
+        secrets: '132',
+        configmaps: '100',
+        replicationcontrollers: '0',
+        resourcequotas: '10',
         persistentvolumeclaims: '0',
         services: '0',
         'services.loadbalancers': '0',
@@ -581,7 +589,9 @@ describe('the hardening profile', () => {
         'limits.cpu': '16400m',
         'requests.memory': '33280Mi',
         'limits.memory': '33280Mi',
+        'limits.ephemeral-storage': '164352Mi',
         pods: '10',
+        secrets: '140',
         services: '0',
       },
     });

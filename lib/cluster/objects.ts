@@ -29,6 +29,8 @@ export const runnerUid = 1001;
 export type TenantInput = {
   slug: string;
   quota: { cpu: string; memory: string; runners: number };
+  /** What one runner may write on its node at most; left out, the quota does not count it. */
+  storage?: string | undefined;
   /** Where runners find the caches inside the cluster; absent when the cache is reached by 443 like anything else. */
   cacheEndpoint?: { namespace: string; port: number } | undefined;
   hasBazel: boolean;

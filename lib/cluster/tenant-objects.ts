@@ -36,6 +36,28 @@ function least(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }
 
+/**
+ * Objects that nobody pays for, and that would fill etcd (MTB-PL1-CC-FNS-2): a bound that honest work does not meet. A runner
+ * has a Secret, a GitLab job another for its registries, one that failed leaves one for a while; the rest is the enrollments'.
+ */
+export function objectQuota(pods: number): Record<string, string> {
+  return {
+    secrets: String(100 + 4 * pods),
+    configmaps: '100',
+    replicationcontrollers: '0',
+    // Ours, and what an operator may put beside it.
+    resourcequotas: '10',
+  };
+}
+
+/** As many runners as were bought, each of the largest pool. */
+function storageQuota({ storage, quota, managers = 0 }: TenantInput): Record<string, string> {
+  if (storage === undefined) return {};
+  const managed = BigInt(managers) * memoryBytes(managerSize['ephemeral-storage']);
+  const most = formatMemory(BigInt(quota.runners) * memoryBytes(storage) + managed);
+  return { 'requests.ephemeral-storage': most, 'limits.ephemeral-storage': most };
+}
+
 /** What the tenant was given for runners, and on top of it what the managers of its runners take. */
 function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   const managers = input.managers ?? 0;
@@ -51,7 +73,9 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
         'limits.cpu': cpu,
         'requests.memory': memory,
         'limits.memory': memory,
+        ...storageQuota(input),
         pods: String(input.quota.runners + managers),
+        ...objectQuota(input.quota.runners + managers),
         persistentvolumeclaims: '0',
         services: '0',
         'services.loadbalancers': '0',

@@ -9,7 +9,7 @@ import { open, unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
-import { EnrollmentSpec, isReady, labelOf, type Pool } from '#lib/model/index.ts';
+import { EnrollmentSpec, isReady, labelOf, storageMost, type Pool } from '#lib/model/index.ts';
 import { cacheEnv, type Secrets } from './cache-env.ts';
 import { openConnectionFor, reach } from './connections.ts';
 import { keptCredential } from './credentials.ts';
@@ -46,7 +46,13 @@ export function enrollmentInput(
 ): EnrollmentInput {
   const { registration, secrets, managers } = known;
   return {
-    tenant: { slug: row.tenant.slug, quota: quotaOf(row.tenant), hasBazel: known.tenantHasBazel, managers },
+    tenant: {
+      slug: row.tenant.slug,
+      quota: quotaOf(row.tenant),
+      storage: storageMost(known.pools.values()),
+      hasBazel: known.tenantHasBazel,
+      managers,
+    },
     name: row.name,
     registration,
     pools: poolInputs(row, spec, known.pools),

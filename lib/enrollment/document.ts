@@ -20,6 +20,7 @@ import {
   runnersProblems,
   scaleSetNameLengthMax,
   scopeUrl,
+  storageMost,
   unreadyReason,
   type ClusterDocument,
   type EnrollmentDocument,
@@ -114,6 +115,7 @@ function tenantInputOf(tenant: TenantDocument, enrollments: readonly EnrollmentD
   return {
     slug: tenant.metadata.name,
     quota: tenant.spec.quota,
+    storage: storageMost(pools.values()),
     hasBazel: own.some(({ spec }) => spec.planes.bazel !== undefined),
     managers: managers.reduce((sum, each) => sum + each, 0),
   };

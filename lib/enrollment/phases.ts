@@ -14,7 +14,7 @@ import {
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { Forge, ScopeObservation } from '#lib/forge/index.ts';
-import { atticViewName, labelOf, namespacesOf, runnerPodsUnheld } from '#lib/model/index.ts';
+import { atticViewName, labelOf, namespacesOf, runnerPodsUnheld, storageMost } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
@@ -97,6 +97,7 @@ async function tenantInput(scope: PassScope): Promise<TenantInput> {
   return {
     slug: tenant.slug,
     quota: quotaOf(tenant),
+    storage: storageMost(scope.pools.values()),
     hasBazel: await scope.hasBazel(),
     managers: await scope.managers(),
   };

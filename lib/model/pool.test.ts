@@ -1,11 +1,18 @@
 import { expect, test } from 'vitest';
-import { defaultPools, isReady, type Pool, quotaUse, runnersProblems, unreadyReason } from './pool.ts';
+import { defaultPools, isReady, type Pool, quotaUse, runnersProblems, storageMost, unreadyReason } from './pool.ts';
 
 const nix = defaultPools.find((pool) => pool.name === 'nix') as Pool;
 
 test('a pool is ready with resources and a class that is built', () => {
   expect(unreadyReason(nix)).toBeNull();
   expect(defaultPools.filter(isReady).map((pool) => pool.name)).toEqual(['docker', 'nix', 'nix-heavy']);
+});
+
+test('the largest pool says what a runner may write at most', () => {
+  const pools = ['2Gi', '100Gi', '20Gi'].map((storage) => ({ ...nix, storage }));
+  expect(storageMost(pools)).toBe('100Gi');
+  expect(storageMost(defaultPools)).toBe('20Gi');
+  expect(storageMost([])).toBe('0');
 });
 
 test.each([

@@ -112,6 +112,12 @@ export function mostRunners(pool: ReadyPool, quota: Quota): number {
   return Math.min(quota.runners, Number(byCpu < byMemory ? byCpu : byMemory));
 }
 
+/** What a runner of the largest of these pools may write on its node. */
+export function storageMost(pools: Iterable<Pool>): string {
+  const sizes = [...pools].map(({ storage }) => memoryBytes(storage));
+  return formatMemory(sizes.reduce((most, size) => (size > most ? size : most), 0n));
+}
+
 /** A runner of Forgejo is a registration and a pod of its own, and both stay: more of them would be a burden to both sides. */
 export const forgejoRunnersMost = 50;
 
