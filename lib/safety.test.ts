@@ -234,6 +234,7 @@ const pureFiles = [
   'lib/cluster/ip-range.ts',
   'lib/cluster/network-policy.ts',
   'lib/cluster/runner-pods.ts',
+  'lib/cluster/pod-seen.ts',
   'lib/cluster/compare.ts',
   'lib/tenant/permission.ts',
   'lib/usage/meter.ts',

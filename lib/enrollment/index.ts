@@ -32,6 +32,7 @@ export {
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
 export { catalog } from './catalog.ts';
+export { clusterLook, type ClusterLook } from './cluster-look.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,
