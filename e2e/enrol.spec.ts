@@ -76,6 +76,14 @@ for (const { person, path, tenant, pools, label, jobIn } of positions) {
       await expect(page.getByText(`runs-on: ${label}`, { exact: false }).first()).toBeVisible();
     });
 
+    await test.step('the tenant’s own namespaces, looked into', async () => {
+      await page.getByRole('link', { name: 'Cluster', exact: true }).click();
+      await expect(page.getByRole('heading', { name: 'Cluster', level: 1 })).toBeVisible();
+      await expect(page.getByText(`runners-${tenant}`, { exact: true }).first()).toBeVisible();
+      await expect(page.getByRole('region', { name: 'Events' }).or(page.getByText('No event')).first()).toBeVisible();
+      await expectAccessible(page);
+    });
+
     await test.step('a job gets a runner', async () => {
       const job = await queueJob(jobIn, label);
       await expect

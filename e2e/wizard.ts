@@ -112,10 +112,22 @@ export async function withdraw(page: Page, tenant: string, enrollment: string): 
 
 /** Every page of a tenant, asked for by somebody who has no part in it. */
 export async function expectNoPart(page: Page, tenant: string, enrollment?: string): Promise<void> {
-  const pages = ['', '/enrollments', '/pools', '/caches', '/usage', '/billing', '/members', '/audit', '/settings'];
+  const pages = [
+    '',
+    '/enrollments',
+    '/pools',
+    '/caches',
+    '/cluster',
+    '/usage',
+    '/billing',
+    '/members',
+    '/audit',
+    '/settings',
+  ];
   const own = enrollment === undefined ? [] : [`/enrollments/${enrollment}`, `/enroll/${enrollment}/plan`];
   for (const below of [...pages, ...own]) {
     expect((await page.goto(`/t/${tenant}${below}`))?.status(), `${tenant}${below}`).toBe(404);
   }
-  expect((await page.request.get(`/api/views/overview/${tenant}`)).status()).toBe(404);
+  for (const view of ['overview', 'cluster'])
+    expect((await page.request.get(`/api/views/${view}/${tenant}`)).status(), view).toBe(404);
 }

@@ -13,6 +13,8 @@ import { freePort, logTail, startChild, waitUntil, type Child } from '#sandbox/p
 
 const SOURCE = fileURLToPath(new URL('./control-plane/', import.meta.url));
 const KUBERNETES = '1.37.2';
+/** What an operator applies to a cluster for the portal: its rights, and what it and all others are held to. */
+const OPERATORS = ['portal-rbac.yaml', 'runner-pods.yaml'];
 
 // ---------------------------------------------------------------------------------------------------------- building
 
@@ -115,7 +117,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const controllers = start('controller-manager', controllerManagerFlags(parts, kubeconfigs.controllers));
     const kubectl = (...args: string[]) =>
       execFileSync(options.binary, ['kubectl', '--kubeconfig', kubeconfigs.admin, ...args], { encoding: 'utf8' });
-    kubectl('apply', '--server-side', '-f', join(SOURCE, 'portal-rbac.yaml'));
+    for (const file of OPERATORS) kubectl('apply', '--server-side', '-f', join(SOURCE, file));
     await waitUntil('kube-controller-manager', 60_000, () => hasDefaultAccount(parts, tokens.admin), controllers);
     return {
       kubeconfigPath: kubeconfigs.admin,

@@ -139,27 +139,48 @@ function Clusters({ clusters }: Pick<OperatorOverview, 'clusters'>) {
             <Th>Cluster</Th>
             <Th>Runner controller</Th>
             <Th>Reached</Th>
+            <Th>Runners’ pods</Th>
             <Th numeric>Tenants</Th>
             <Th>Capacity for tenants</Th>
           </tr>
         </thead>
         <tbody>
-          {clusters.map(({ id, name, controllerVersion, reachableAt, tenants, capacityCpu, capacityMemory }) => (
-            <Tr key={id}>
-              <Td>
-                {name} <span className="font-mono text-sm text-ink-3">{id}</span>
-              </Td>
-              <Td>{controllerVersion ? `ARC ${controllerVersion}` : <Badge tone="warn">Not found yet</Badge>}</Td>
-              <Td>{reachableAt ? <RelativeTime at={reachableAt} /> : <Badge tone="warn">Never</Badge>}</Td>
-              <Td numeric>{tenants}</Td>
-              <Td>
-                <CapacityForm action={enterCapacity} cluster={id} cpu={capacityCpu} memory={capacityMemory} />
-              </Td>
-            </Tr>
-          ))}
+          {clusters.map(
+            ({ id, name, controllerVersion, reachableAt, holdsPods, tenants, capacityCpu, capacityMemory }) => (
+              <Tr key={id}>
+                <Td>
+                  {name} <span className="font-mono text-sm text-ink-3">{id}</span>
+                </Td>
+                <Td>{controllerVersion ? `ARC ${controllerVersion}` : <Badge tone="warn">Not found yet</Badge>}</Td>
+                <Td>{reachableAt ? <RelativeTime at={reachableAt} /> : <Badge tone="warn">Never</Badge>}</Td>
+                <Td>
+                  <PodsHeld holds={holdsPods} />
+                </Td>
+                <Td numeric>{tenants}</Td>
+                <Td>
+                  <CapacityForm action={enterCapacity} cluster={id} cpu={capacityCpu} memory={capacityMemory} />
+                </Td>
+              </Tr>
+            ),
+          )}
         </tbody>
       </Table>
     </Section>
+  );
+}
+
+/** Whether the API server itself keeps the pods of tenants to the runners' profile. */
+function PodsHeld({ holds }: { holds: boolean | null }) {
+  if (holds === null) return <Badge tone="idle">Not looked at yet</Badge>;
+  if (holds) return <Badge tone="good">Held to their profile</Badge>;
+  return (
+    <>
+      <Badge tone="warn">Not held</Badge>
+      <span className="block max-w-xs text-sm text-ink-2">
+        The admission policy flywheel-runner-pods is missing, is another, or the portal may not see it. Apply
+        runner-pods.yaml and portal-rbac.yaml.
+      </span>
+    </>
   );
 }
 

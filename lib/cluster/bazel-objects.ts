@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { namespacesOf } from '#lib/model/index.ts';
 import { enrollmentLabel, labels, type EnrollmentInput, type KubernetesObject } from './objects.ts';
-import { bazelPorts, defaultDeny, namespace, networkPolicy } from './tenant-objects.ts';
+import { bazelPorts, defaultDeny, namespace, networkPolicy, objectQuota } from './tenant-objects.ts';
 
 const bazelRemoteImage = 'buchgr/bazel-remote-cache:v2.6.2';
 const bazelUid = 65_532;
@@ -30,9 +30,12 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
         hard: {
           'limits.cpu': '4',
           'limits.memory': '4Gi',
+          'limits.ephemeral-storage': '2Gi',
           pods: '2',
           'requests.storage': storage,
           persistentvolumeclaims: '1',
+          services: '1',
+          ...objectQuota(2),
           'services.loadbalancers': '0',
           'services.nodeports': '0',
         },

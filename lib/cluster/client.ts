@@ -214,6 +214,8 @@ export const kinds = {
   PersistentVolumeClaim: { plural: 'persistentvolumeclaims', namespaced: true },
   Pod: { plural: 'pods', namespaced: true },
   EphemeralRunner: { plural: 'ephemeralrunners', namespaced: true },
+  ValidatingAdmissionPolicy: { plural: 'validatingadmissionpolicies', namespaced: false },
+  ValidatingAdmissionPolicyBinding: { plural: 'validatingadmissionpolicybindings', namespaced: false },
 } as const satisfies Record<string, KindInfo>;
 export type Kind = keyof typeof kinds;
 

@@ -18,5 +18,8 @@ export {
 export { appliedAnnotation, appliedHash, fieldChanges, holds, stamped, type FieldChange } from './compare.ts';
 export { clusterConnection } from './connection.ts';
 export { findController } from './controller.ts';
+export { ipRange, overlap, type IpRange } from './ip-range.ts';
+export { lookAtTenant, type Look } from './look.ts';
 export * from './manifests.ts';
+export { runnerPodRules, runnerPodsObjects, runnerPodsPolicy, runtimeClassLabel } from './runner-pods.ts';
 export { ClusterView, viewKinds, type Change, type Observed } from './view.ts';

@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { cpuMillicores, memoryBytes, namespacesOf, promisedBy } from '#lib/model/index.ts';
 import { jobSizes } from './gitlab-objects.ts';
 import {
-  enrollmentLabel,
   enrollmentObjects,
   managerRules,
   managerSize,
   managersOf,
-  poolLabel,
   redacted,
   runnerNamesOf,
   sealedValue,
@@ -211,7 +208,7 @@ const github: GithubRegistration = {
 
 function cmux(): EnrollmentInput {
   return {
-    tenant: { slug: 'cmux', quota: { cpu: '16', memory: '32Gi', runners: 8 }, hasBazel: true },
+    tenant: { slug: 'cmux', quota: { cpu: '16', memory: '32Gi', runners: 8, storage: '250Gi' }, hasBazel: true },
     name: 'cmux',
     registration: github,
     pools: [
@@ -569,7 +566,13 @@ describe('the hardening profile', () => {
         'limits.cpu': '16',
         'requests.memory': '32Gi',
         'limits.memory': '32Gi',
+        'requests.ephemeral-storage': '250Gi',
+        'limits.ephemeral-storage': '250Gi',
         pods: '8',
+        secrets: '132',
+        configmaps: '100',
+        replicationcontrollers: '0',
+        resourcequotas: '10',
         persistentvolumeclaims: '0',
         services: '0',
         'services.loadbalancers': '0',
@@ -586,7 +589,9 @@ describe('the hardening profile', () => {
         'limits.cpu': '16400m',
         'requests.memory': '33280Mi',
         'limits.memory': '33280Mi',
+        'limits.ephemeral-storage': '256512Mi',
         pods: '10',
+        secrets: '140',
         services: '0',
       },
     });
@@ -741,158 +746,6 @@ describe.each(kinds)('a forge’s own authority, at %s', (kind) => {
       });
     for (const set of ofKind(plain, 'AutoscalingRunnerSet')) expect(set['spec']).not.toHaveProperty('githubServerTLS');
   });
-});
-
-// ------------------------------------------------------------------------------------------------ A21: who reaches whom
-
-type Peer = {
-  ipBlock?: { cidr: string; except?: string[] };
-  namespaceSelector?: { matchLabels: Record<string, string> };
-  podSelector?: { matchLabels?: Record<string, string> };
-};
-type Rule = { to: Peer[]; ports: { protocol: string; port: number }[] };
-type Target = { ip?: string; namespace?: string; labels?: Record<string, string>; protocol?: string; port: number };
-
-function within(ip: string, cidr: string): boolean {
-  const [network = '', bits = ''] = cidr.split('/');
-  if (isIPv6(ip) !== isIPv6(network)) return false;
-  const list = new BlockList();
-  list.addSubnet(network, Number(bits), isIPv6(network) ? 'ipv6' : 'ipv4');
-  return list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
-}
-
-function matches(peer: Peer, target: Target): boolean {
-  if (peer.ipBlock) {
-    const { cidr, except = [] } = peer.ipBlock;
-    return target.ip !== undefined && within(target.ip, cidr) && !except.some((each) => within(target.ip ?? '', each));
-  }
-  if (target.namespace === undefined) return false;
-  const namespace = peer.namespaceSelector?.matchLabels['kubernetes.io/metadata.name'];
-  const wanted = Object.entries(peer.podSelector?.matchLabels ?? {});
-  return namespace === target.namespace && wanted.every(([key, value]) => target.labels?.[key] === value);
-}
-
-/** What the policies of a namespace say together, which is a union of what each allows. */
-function mayReach(
-  objects: readonly KubernetesObject[],
-  namespace: string,
-  target: Target,
-  pod: Record<string, string> = { [enrollmentLabel]: 'cmux', [poolLabel]: 'nix' },
-): boolean {
-  const policies = ofKind(objects, 'NetworkPolicy').filter((policy) => {
-    const { podSelector } = policy['spec'] as { podSelector: { matchLabels?: Record<string, string> } };
-    const wanted = Object.entries(podSelector.matchLabels ?? {});
-    return policy.metadata.namespace === namespace && wanted.every(([key, value]) => pod[key] === value);
-  });
-  const rules = policies.flatMap((policy) => (policy['spec'] as { egress?: Rule[] }).egress ?? []);
-  return rules.some(
-    ({ to, ports }) =>
-      to.some((peer) => matches(peer, target)) &&
-      ports.some(({ protocol, port }) => protocol === (target.protocol ?? 'TCP') && port === target.port),
-  );
-}
-
-describe.each(kinds)('A21: what a runner of %s reaches', (kind) => {
-  const input = cmuxAt(kind);
-  const objects = enrollmentObjects({
-    ...input,
-    tenant: { ...input.tenant, cacheEndpoint: { namespace: 'caches', port: 8080 } },
-  });
-  const dns = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' }, port: 53 };
-
-  test.each<[string, Target]>([
-    ['the forge', { ip: '140.82.121.3', port: 443 }],
-    ['the forge, IPv6', { ip: '2606:50c0:8000::64', port: 443 }],
-    ['the cluster’s resolver', { ...dns, protocol: 'UDP' }],
-    ['the cluster’s resolver, by TCP', dns],
-    ['its own bazel cache', { namespace: 'bazel-cmux', port: 8080 }],
-    ['its own bazel cache, gRPC', { namespace: 'bazel-cmux', port: 9092 }],
-    ['the cluster’s cache', { namespace: 'caches', port: 8080 }],
-  ])('%s', (_, target) => expect(mayReach(objects, 'runners-cmux', target)).toBe(true));
-
-  test.each<[string, Target]>([
-    ['the metadata service', { ip: '169.254.169.254', port: 443 }],
-    ['the metadata service, IPv6', { ip: 'fd00:ec2::254', port: 443 }],
-    ['the metadata service, mapped', { ip: '::ffff:169.254.169.254', port: 443 }],
-    ['the metadata service, by 6to4', { ip: '2002:a9fe:a9fe::', port: 443 }],
-    ['the metadata service, by NAT64', { ip: '64:ff9b::a9fe:a9fe', port: 443 }],
-    ['a node’s kubelet', { ip: '10.1.2.3', port: 10_250 }],
-    ['the API server', { ip: '10.0.0.1', port: 443 }],
-    ['a pod by its address', { ip: '172.16.5.5', port: 443 }],
-    ['an office', { ip: '192.168.1.1', port: 443 }],
-    ['a carrier’s network', { ip: '100.64.0.1', port: 443 }],
-    ['loopback', { ip: '127.0.0.1', port: 443 }],
-    ['a link-local neighbour', { ip: 'fe80::1', port: 443 }],
-    ['a unique-local neighbour', { ip: 'fc00::1', port: 443 }],
-    ['a resolver of its own', { ip: '8.8.8.8', protocol: 'UDP', port: 53 }],
-    ['a tunnel by DNS', { namespace: 'elsewhere', labels: { 'k8s-app': 'kube-dns' }, port: 53 }],
-    ['something else in kube-system', { namespace: 'kube-system', port: 53 }],
-    ['the resolver’s other ports', { ...dns, port: 9153 }],
-    ['plain http', { ip: '140.82.121.3', port: 80 }],
-    ['ssh', { ip: '140.82.121.3', port: 22 }],
-    ['QUIC', { ip: '140.82.121.3', protocol: 'UDP', port: 443 }],
-    ['another tenant’s runners', { namespace: 'runners-acme', port: 443 }],
-    ['another tenant’s bazel cache', { namespace: 'bazel-acme', port: 8080 }],
-    ['the controller', { namespace: 'arc-systems', port: 443 }],
-  ])('not %s', (_, target) => expect(mayReach(objects, 'runners-cmux', target)).toBe(false));
-
-  test('a tenant without a plane reaches none', () => {
-    const bare = enrollmentObjects({ ...input, tenant: { ...input.tenant, hasBazel: false }, bazel: undefined });
-    expect(mayReach(bare, 'runners-cmux', { namespace: 'bazel-cmux', port: 8080 })).toBe(false);
-    expect(mayReach(bare, 'runners-cmux', { namespace: 'caches', port: 8080 })).toBe(false);
-    expect(ofKind(bare, 'Namespace').map(nameOf)).toEqual(['runners-cmux']);
-  });
-
-  test('a forge elsewhere only where it is said to be', () => {
-    const inside = enrollmentObjects({ ...input, forgeEndpoint: { namespace: 'forge', port: 3000 } });
-    const outside = enrollmentObjects({ ...input, forgeEndpoint: { cidr: '10.9.8.7/32', port: 8443 } });
-    const targets: Target[] = [
-      { namespace: 'forge', port: 3000 },
-      { namespace: 'forge', port: 3001 },
-      { namespace: 'elsewhere', port: 3000 },
-      { ip: '10.9.8.7', port: 8443 },
-      { ip: '10.9.8.8', port: 8443 },
-    ];
-    const reached = [objects, inside, outside].map((each) => targets.map((to) => mayReach(each, 'runners-cmux', to)));
-    expect(reached).toEqual([
-      [false, false, false, false, false],
-      [true, false, false, false, false],
-      [false, false, false, true, false],
-    ]);
-    const another = { [enrollmentLabel]: 'another', [poolLabel]: 'nix' };
-    expect(mayReach(inside, 'runners-cmux', { namespace: 'forge', port: 3000 }, another)).toBe(false);
-  });
-
-  test('a cache is reached by its tenant’s runners and reaches nothing', () => {
-    expect(mayReach(objects, 'bazel-cmux', { ip: '140.82.121.3', port: 443 })).toBe(false);
-    const into = objects.flatMap(
-      (object) => (object['spec'] as { ingress?: { from: Peer[] }[] } | undefined)?.ingress ?? [],
-    );
-    expect(into.map(({ from }) => from)).toEqual([
-      [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'runners-cmux' } }, podSelector: {} }],
-    ]);
-  });
-});
-
-test('A21: GitLab’s manager reaches the API server, and what runs jobs does not', () => {
-  const objects = enrollmentObjects(cmuxAt('gitlab'));
-  const managers = ofKind(objects, 'Deployment')
-    .filter((object) => isManager(nameOf(object)))
-    .map(
-      (object) => (object['spec'] as { template: { metadata: { labels: Record<string, string> } } }).template.metadata,
-    );
-  expect(managers.length).toBe(2);
-  for (const { labels } of managers) {
-    const reach = (target: Target) => mayReach(objects, 'runners-cmux', target, labels);
-    expect([reach({ ip: '10.0.0.1', port: 443 }), reach({ ip: '192.168.1.1', port: 6443 })]).toEqual([true, true]);
-    expect(reach({ ip: '140.82.121.3', port: 443 })).toBe(true);
-    expect([reach({ ip: '169.254.169.254', port: 443 }), reach({ ip: '10.0.0.1', port: 10_250 })]).toEqual([
-      false,
-      false,
-    ]);
-    // What bears a pool's label is metered as a runner, and a manager is none.
-    expect(labels).not.toHaveProperty(poolLabel);
-  }
 });
 
 // ------------------------------------------------------------------------------------------------ secrets

@@ -40,6 +40,20 @@ function scratchStorage(storage: string, managers: number): string {
   return formatMemory(memoryBytes(storage) + BigInt(managers) * memoryBytes(managerSize['ephemeral-storage']));
 }
 
+/**
+ * Objects that nobody pays for, and that would fill etcd (MTB-PL1-CC-FNS-2): a bound that honest work does not meet. A runner
+ * has a Secret, a GitLab job another for its registries, one that failed leaves one for a while; the rest is the enrollments'.
+ */
+export function objectQuota(pods: number): Record<string, string> {
+  return {
+    secrets: String(100 + 4 * pods),
+    configmaps: '100',
+    replicationcontrollers: '0',
+    // Ours, and what an operator may put beside it.
+    resourcequotas: '10',
+  };
+}
+
 /** What the tenant was given for runners, and on top of it what the managers of its runners take. */
 function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   const managers = input.managers ?? 0;
@@ -60,6 +74,7 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
         ...(storage === undefined
           ? {}
           : { 'requests.ephemeral-storage': storage, 'limits.ephemeral-storage': storage }),
+        ...objectQuota(input.quota.runners + managers),
         persistentvolumeclaims: '0',
         services: '0',
         'services.loadbalancers': '0',

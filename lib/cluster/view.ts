@@ -37,7 +37,12 @@ async function* linesOf(body: Readable): AsyncGenerator<string> {
   }
 }
 
-type ViewKind = { kind: Kind; apiVersion: string };
+type ViewKind = {
+  kind: Kind;
+  apiVersion: string;
+  /** What the portal only looks for: a cluster whose operator does not let it look has, to the portal, none of it. */
+  optional?: boolean;
+};
 
 export const viewKinds: readonly ViewKind[] = [
   { kind: 'Namespace', apiVersion: 'v1' },
@@ -54,6 +59,8 @@ export const viewKinds: readonly ViewKind[] = [
   { kind: 'Service', apiVersion: 'v1' },
   { kind: 'PersistentVolumeClaim', apiVersion: 'v1' },
   { kind: 'Pod', apiVersion: 'v1' },
+  { kind: 'ValidatingAdmissionPolicy', apiVersion: 'admissionregistration.k8s.io/v1', optional: true },
+  { kind: 'ValidatingAdmissionPolicyBinding', apiVersion: 'admissionregistration.k8s.io/v1', optional: true },
 ];
 
 export type Observed = KubernetesObject & {
@@ -176,7 +183,7 @@ export class ClusterView {
   }
 
   async #follow(
-    { kind, apiVersion }: ViewKind,
+    { kind, apiVersion, optional = false }: ViewKind,
     signal: AbortSignal,
     log?: (message: string, detail: Record<string, unknown>) => void,
   ): Promise<void> {
@@ -205,7 +212,8 @@ export class ClusterView {
             error: error instanceof Error ? error.message : String(error),
           });
         // A kind that the cluster does not have yet (ARC is not installed): nothing of ours can be of it.
-        if (error instanceof ClusterRefused && error.refusal.status === 404) this.#synced.add(kind);
+        const status = error instanceof ClusterRefused ? error.refusal.status : undefined;
+        if (status === 404 || (optional && status === 403)) this.#synced.add(kind);
         await pause(failures, error instanceof AppError ? (error.retryAfterMs ?? 0) : 0, signal);
       }
     }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
-import { approvePlan, enrollmentView, makePlan, planView, savePools, startEnrollment } from './index.ts';
+import { approvePlan, clusterLook, enrollmentView, makePlan, planView, savePools, startEnrollment } from './index.ts';
 
 /*
  * F2: the cluster is not there yet, as while it is being built. The kubeconfig that the portal was told of appears later.
@@ -41,6 +41,9 @@ test('plans are made unchecked and say so; what is applied waits for the cluster
     (await enrollmentView(ctx, enrollmentId)).phases.find((phase) => phase.reason === 'ClusterAway'),
   );
   expect(waiting).toMatchObject({ status: 'False', waitingFor: 'cluster' });
+  expect(await clusterLook(ctx)).toEqual({ isAway: true });
   copyFileSync((await testCluster()).portalKubeconfigPath, kubeconfig);
   await eventually('ready', async () => (await enrollmentView(ctx, enrollmentId)).ready, 60_000);
+  const namespaces = [{ name: 'runners-early-org', leaving: false }];
+  expect(await clusterLook(ctx)).toMatchObject({ isAway: false, namespaces });
 }, 120_000);

@@ -14,12 +14,13 @@ import {
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { Forge, ScopeObservation } from '#lib/forge/index.ts';
-import { atticViewName, labelOf, namespacesOf } from '#lib/model/index.ts';
+import { atticViewName, labelOf, namespacesOf, runnerPodsUnheld } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
 import { bazelPassword, keepCredential, keptCredential, noteUse } from './credentials.ts';
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
+import { podsUnheld } from './held.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
@@ -110,7 +111,9 @@ async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
       'cluster',
     );
   await ensureObjects(scope.view, objects, () => scope.lease.check());
-  return ok(`Namespace ${namespacesOf(scope.row.tenant.slug).runners} with quota, limits and network policies.`);
+  const made = ok(`Namespace ${namespacesOf(scope.row.tenant.slug).runners} with quota, limits and network policies.`);
+  const unheld = podsUnheld(scope.view);
+  return unheld === null ? made : { ...made, reason: runnerPodsUnheld, message: `${made.message} ${unheld}` };
 }
 
 async function cacheReady(scope: PassScope): Promise<PhaseResult> {

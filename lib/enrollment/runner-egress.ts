@@ -1,6 +1,5 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { EnrollmentInput } from '#lib/cluster/index.ts';
+import { ipRange, overlap, type EnrollmentInput, type IpRange } from '#lib/cluster/index.ts';
 import { AppError } from '#lib/errors.ts';
 
 /*
@@ -9,41 +8,13 @@ import { AppError } from '#lib/errors.ts';
  */
 
 type ForgeEndpoint = NonNullable<EnrollmentInput['forgeEndpoint']>;
-type Range = { family: 4 | 6; first: bigint; last: bigint };
-
-const widthOf = { 4: 32n, 6: 128n };
-
-/** IPv6 in its shortest form, which is also how Kubernetes wants it; null for what is no address, or one with a zone. */
-function plainAddress(text: string): { family: 4 | 6; address: string } | null {
-  const family = isIP(text);
-  if (family === 4) return { family, address: text };
-  const url = family === 6 ? URL.parse(`http://[${text}]`) : null;
-  return url && { family: 6, address: url.hostname.slice(1, -1) };
-}
-
-function joined(parts: readonly string[], base: number): bigint {
-  return parts.reduce((sum, part) => (sum << BigInt(base)) + BigInt(base === 8 ? part : `0x${part}`), 0n);
-}
-
-function numberOf(family: 4 | 6, address: string): bigint {
-  if (family === 4) return joined(address.split('.'), 8);
-  const [head = '', tail = ''] = address.split('::');
-  const groups = (text: string) => (text === '' ? [] : text.split(':'));
-  const zeros = 8 - groups(head).length - groups(tail).length;
-  return joined([...groups(head), ...Array.from({ length: zeros }, () => '0'), ...groups(tail)], 16);
-}
-
-/** Null for what is no CIDR, and for one whose address says more than its prefix does. */
-function rangeOf(cidr: string): (Range & { cidr: string }) | null {
-  const [, text = '', bits = ''] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(cidr) ?? [];
-  const plain = plainAddress(text);
-  if (!plain) return null;
-  const { family, address } = plain;
-  const free = widthOf[family] - BigInt(bits);
-  if (free < 0n) return null;
-  const first = numberOf(family, address);
-  const size = 1n << free;
-  return first % size === 0n ? { family, first, last: first + size - 1n, cidr: `${address}/${bits}` } : null;
+/** With its address in the shortest form, which is how Kubernetes wants it; null for what is no CIDR. */
+function rangeOf(cidr: string): (IpRange & { cidr: string }) | null {
+  const range = ipRange(cidr);
+  const [address, bits] = cidr.split('/');
+  if (range?.family !== 6) return range && { ...range, cidr };
+  const plain = URL.parse(`http://[${address}]`)?.hostname.slice(1, -1);
+  return plain === undefined ? null : { ...range, cidr: `${plain}/${bits}` };
 }
 
 /**
@@ -66,11 +37,7 @@ const never = [
   'ff00::/8',
   'fd00:ec2::254/128',
   'fd20:ce::254/128',
-].flatMap((cidr) => rangeOf(cidr) ?? []);
-
-function overlaps(a: Range, b: Range): boolean {
-  return a.family === b.family && a.first <= b.last && b.first <= a.last;
-}
+].flatMap((cidr) => ipRange(cidr) ?? []);
 
 const form = 'must be a range and a port, such as 10.9.8.7/32:8443, or namespace/forge:3000';
 const namespaceForm = /^namespace\/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)$/;
@@ -85,7 +52,7 @@ function read(text: string): ForgeEndpoint | string {
   if (namespace !== undefined) return { namespace, port };
   const range = rangeOf(place);
   if (!range) return form;
-  if (never.some((each) => overlaps(each, range)))
+  if (never.some((each) => overlap(each, range)))
     return 'must not hold loopback, link-local, metadata or reserved addresses';
   return { cidr: range.cidr, port };
 }

@@ -44,3 +44,6 @@ export const Condition = z.strictObject({
 });
 export type Condition = z.infer<typeof Condition>;
 export const Conditions = z.array(Condition);
+
+/** The reason of a condition that is as it should be, in a cluster that lacks what would keep runners' pods so. */
+export const runnerPodsUnheld = 'RunnerPodsUnheld';

@@ -3,6 +3,7 @@ import { type Prisma, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { PersonCtx } from './ctx.ts';
+import { runnerPodsUnheld, type Condition } from '#lib/model/index.ts';
 
 export type OperatorOverview = {
   tenants: {
@@ -22,6 +23,8 @@ export type OperatorOverview = {
     capacityCpu: string | null;
     capacityMemory: string | null;
     tenants: number;
+    /** Whether runners' pods are held to their profile, as the enrollments there last found; null where there is none. */
+    holdsPods: boolean | null;
   }[];
   forges: { id: string; name: string; kind: string; baseUrl: string; hasApp: boolean; enrollments: number }[];
   /** Requests that wait for an operator. */
@@ -34,7 +37,7 @@ const shownMost = 200;
 /** What needs an operator, over all tenants. The door in front of it is operatorPage or operatorView. */
 export async function operatorOverview(): Promise<OperatorOverview> {
   const db = unsafeDb();
-  const [tenants, clusters, forges, failing, waiting] = await Promise.all([
+  const [tenants, clusters, forges, failing, waiting, active, unheld] = await Promise.all([
     db.tenant.findMany({
       include: { _count: { select: { enrollments: true, members: true } } },
       orderBy: { slug: 'asc' },
@@ -44,6 +47,8 @@ export async function operatorOverview(): Promise<OperatorOverview> {
     db.forgeConnection.findMany({ include: { _count: { select: { enrollments: true } } }, orderBy: { id: 'asc' } }),
     db.task.findMany({ where: { attempts: { gt: 0 } }, orderBy: { attempts: 'desc' }, take: shownMost }),
     db.approvalRequest.count({ where: { state: 'open' } }),
+    clustersWhere({ type: 'NamespaceReady', status: 'True' }),
+    clustersWhere({ reason: runnerPodsUnheld }),
   ]);
 
   return {
@@ -63,6 +68,7 @@ export async function operatorOverview(): Promise<OperatorOverview> {
       capacityMemory,
       reachableAt: reachableAt?.toISOString() ?? null,
       tenants: _count.tenants,
+      holdsPods: active.has(id) ? !unheld.has(id) : null,
     })),
     forges: forges.map(({ id, name, kind, baseUrl, appId, _count }) => ({
       id,
@@ -163,4 +169,14 @@ function ownself(): AppError {
     log: 'an operator meant to disable themselves',
     screen: { happened: 'You cannot disable yourself.', todo: 'Ask another operator.' },
   });
+}
+
+/** The clusters in which an active enrollment has such a condition. */
+async function clustersWhere(condition: Partial<Condition>): Promise<ReadonlySet<string>> {
+  const tenants = await unsafeDb().tenant.findMany({
+    where: { enrollments: { some: { state: 'active', conditions: { array_contains: [condition] } } } },
+    select: { clusterId: true },
+    distinct: ['clusterId'],
+  });
+  return new Set(tenants.map(({ clusterId }) => clusterId));
 }

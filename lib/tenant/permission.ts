@@ -8,6 +8,7 @@ export const tenantPermissions = [
   'pool:see',
   'job:see',
   'cache:see',
+  'cluster:see',
   'usage:see',
   'billing:see',
   'credential:see',

@@ -104,3 +104,22 @@ export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyPr
   };
   return proxy;
 }
+
+type ServiceAccountName = { namespace: string; name: string };
+
+/** A token of a service account, of the API server's own making (TokenRequest). */
+export async function accountToken(kubeconfigPath: string, { namespace, name }: ServiceAccountName): Promise<string> {
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
+  const { status } = await clusterClient(kubeconfigPath).call<{ status: { token: string } }>(
+    { method: 'POST', path, body },
+    'a token',
+  );
+  return status.token;
+}
+
+/** A client that acts as a service account. */
+export async function accountClient(kubeconfigPath: string, account: ServiceAccountName): Promise<ClusterClient> {
+  const server = kubeConfigOf(kubeconfigPath).getCurrentCluster()?.server ?? '';
+  return plainClient(server, await accountToken(kubeconfigPath, account));
+}

@@ -9,6 +9,7 @@ import {
   LayoutDashboard,
   Receipt,
   ScrollText,
+  Server,
   Settings,
   Shield,
   Users,
@@ -34,6 +35,7 @@ const pages: { path: string; label: string; icon: ReactNode; permission: TenantP
   { path: '/pools', label: 'Pools', icon: <Boxes size={16} aria-hidden />, permission: 'pool:see' },
   { path: '/caches', label: 'Caches', icon: <Database size={16} aria-hidden />, permission: 'cache:see' },
   { path: '/quota', label: 'Quota', icon: <Gauge size={16} aria-hidden />, permission: 'quota:see' },
+  { path: '/cluster', label: 'Cluster', icon: <Server size={16} aria-hidden />, permission: 'cluster:see' },
   { path: '/usage', label: 'Usage', icon: <ChartNoAxesColumn size={16} aria-hidden />, permission: 'usage:see' },
   { path: '/billing', label: 'Billing', icon: <Receipt size={16} aria-hidden />, permission: 'billing:see' },
   {

@@ -1,0 +1,22 @@
+import type { Metadata } from 'next';
+import { clusterLook } from '#lib/enrollment/index.ts';
+import { page } from '#lib/tenant/index.ts';
+import { LiveCluster } from '#components/cluster/live-cluster.tsx';
+import { PageHeader } from '#components/ui/layout.tsx';
+import { tenantTitle } from '../title.ts';
+
+type Params = { tenant: string };
+
+export function generateMetadata(props: { params: Promise<Params> }): Promise<Metadata> {
+  return tenantTitle('Cluster', props.params);
+}
+
+export default page<Params>('cluster:see', async (ctx) => {
+  const { slug } = ctx.tenant;
+  return (
+    <>
+      <PageHeader title="Cluster" answer="Do the runners start, and where one does not, why?" />
+      <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={await clusterLook(ctx)} />
+    </>
+  );
+});
