@@ -239,6 +239,8 @@ const namesThings: Record<string, (of: TenantRows) => object> = {
   'requests withdraw': (of) => ({ requestId: of.requestId }),
   'credentials replaceToken': (of) => ({ enrollmentId: of.enrollmentId, token: 'a-token-of-theirs' }),
   'credentials rotate': (of) => ({ enrollmentId: of.enrollmentId, kind: 'bazel-password' }),
+  'members setRole': (of) => ({ userId: of.userId, role: 'member' }),
+  'members revoke': (of) => ({ invitationId: of.invitationId }),
   'settings/apps replaceKey': (of) => ({ githubAppId: of.githubAppId, privateKey: appKey }),
   'quota setShare': (of) => ({
     team: `${of.slug}-team`,
@@ -247,7 +249,7 @@ const namesThings: Record<string, (of: TenantRows) => object> = {
 };
 
 /** Actions that name nothing but their own tenant. */
-const namesNothing = new Set(['settings rename', 'quota ask', 'quota move', 'settings/leave leave']);
+const namesNothing = new Set(['members invite', 'settings rename', 'quota ask', 'quota move', 'settings/leave leave']);
 
 function shortName({ path, name }: Door): string {
   return `${path.replace(/^t\/\[tenant\]\//, '').replace(/\/actions\.ts$/, '')} ${name}`;
@@ -270,6 +272,7 @@ async function rowsOf({ tenantId }: TenantRows): Promise<string> {
       db.cacheView.findMany({ where }),
       db.audit.findMany({ where }),
     ]),
+    (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
   );
 }
 

@@ -1,6 +1,7 @@
 import { type MembershipSource, type Role, unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { log } from '#lib/log.ts';
+import { TenantSlug } from '#lib/model/index.ts';
 import type { PersonCtx } from './ctx.ts';
 import { forgeRolesOf, type ForgeStanding, syncMemberships } from './standings.ts';
 import { confirmFirst, isFresh } from './step-up.ts';
@@ -231,6 +232,7 @@ function silentTooLong(): AppError {
  * that the role in this tenant rests on could not be asked, so that nothing is changed by a role that may be gone.
  */
 export async function askAnew(by: PersonCtx, slug: string, now = new Date()): Promise<void> {
+  if (!TenantSlug.safeParse(slug).success) return;
   const { userId } = by.person;
   const identities = await followedIdentities(userId);
   const answers = await Promise.all(identities.map((identity) => askOrWhyNot(identity, now)));

@@ -10,6 +10,7 @@ export interface TenantRows {
   enrollmentId: string;
   planId: string;
   requestId: string;
+  invitationId: string;
   credentialId: string;
   githubAppId: string;
   viewId: string;
@@ -117,7 +118,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
       sealedWebhookSecret: 'sealed',
     },
   });
-  await db.invitation.create({
+  const invitation = await db.invitation.create({
     data: {
       tenantId,
       role: 'member',
@@ -157,6 +158,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     enrollmentId,
     planId: plan.id,
     requestId: request.id,
+    invitationId: invitation.id,
     credentialId: credential.id,
     githubAppId: githubApp.id,
     viewId: view.id,
