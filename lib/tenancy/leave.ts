@@ -14,6 +14,7 @@ import { namespacesOf } from '#lib/model/index.ts';
 import { appendAudit, appendSystemAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { refuseParents } from './family.ts';
+import { tellOfDeparture } from './tell.ts';
 
 /* Leaving: what a tenant has is listed, withdrawn in the order that does not wedge, and looked for when it should be gone. */
 
@@ -160,5 +161,6 @@ async function finishLeaving(
     await tx.githubApp.deleteMany({ where: { tenantId: id } });
     await tx.tenant.update({ where: { id }, data: { state: 'left', leftAt: clock.now(), departure } });
     await appendSystemAudit(tx, id, { action: 'tenant:left', target: `tenant/${slug}`, after: departure });
+    await tellOfDeparture(tx, { id, slug });
   });
 }

@@ -192,6 +192,14 @@ describe('a request', () => {
       ['approved', 'Half of it.'],
     ]);
     expect(told).toMatchObject({ state: 'approved', granted: { quota: { cpu: '32' } } });
+    // Each step was told to whoever moves next, once.
+    const notices = await unsafeDb().notice.findMany({ where: { tenantId: ctx.tenant.id }, orderBy: { id: 'asc' } });
+    expect(notices.map(({ audience, kind, href }) => [audience, kind, href])).toEqual([
+      ['operator', 'approval-asked', `/operator/approvals/${id}`],
+      ['tenant', 'approval-question', `/t/${slug}/requests/${id}`],
+      ['operator', 'approval-asked', `/operator/approvals/${id}`],
+      ['tenant', 'approval-given', `/t/${slug}/requests/${id}`],
+    ]);
     expect((await memberOf(asker, slug)).tenant).toMatchObject({
       state: 'active',
       quota: quota('32', '64Gi', 16, '1Ti'),

@@ -3,6 +3,7 @@ import { Prisma, unsafeDb, unsafeTransaction, type RequestState, type UnsafeTx }
 import { AppError, notFound } from '#lib/errors.ts';
 import { Quota, TenantSlug, type RequestKind } from '#lib/model/index.ts';
 import { actorName, appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { tellOfRequest } from './tell.ts';
 
 /* Requests to an operator, and what was said about them. */
 
@@ -38,7 +39,7 @@ export async function openRequest(
     createdBy: actorName(by),
   };
   const request = await tx.approvalRequest.create({ data }).catch(asAskedAlready);
-  await say(tx, by, request, 'asked', note);
+  await say(tx, by, { ...request, slug: tenant.slug }, 'asked', note);
   await appendAudit(tx, by, tenant.id, { action: `request:${kind}`, target: `request/${request.id}`, after: wanted });
   return request.id;
 }
@@ -57,12 +58,13 @@ function asAskedAlready(error: unknown): never {
 export async function say(
   tx: UnsafeTx,
   by: PersonCtx,
-  request: { id: string; tenantId: string },
+  request: { id: string; tenantId: string; kind: RequestKind; slug: string },
   step: Step,
   text: string,
 ): Promise<void> {
   const data = { tenantId: request.tenantId, requestId: request.id, actor: actorName(by), step, text };
-  await tx.requestMessage.create({ data });
+  const { id: messageId } = await tx.requestMessage.create({ data });
+  if (step !== 'withdrawn') await tellOfRequest(tx, { ...request, messageId }, step, text);
 }
 
 export const decidedElsewhere = (): AppError =>
@@ -153,7 +155,7 @@ export async function answer(ctx: Ctx, { requestId, text }: z.infer<typeof Answe
   const request = await readRequest(ctx, requestId);
   await unsafeTransaction(async (tx) => {
     await move(tx, requestId, ['asked_back'], { state: 'open' });
-    await say(tx, ctx, request, 'answer', text);
+    await say(tx, ctx, { ...request, slug: ctx.tenant.slug }, 'answer', text);
     await appendAudit(tx, ctx, ctx.tenant.id, { action: 'request:answer', target: `request/${requestId}` });
   });
 }
@@ -166,7 +168,7 @@ export async function takeBack(ctx: Ctx, { requestId }: z.infer<typeof TakeBackI
   await unsafeTransaction(async (tx) => {
     await move(tx, requestId, ['open', 'asked_back'], { state: 'withdrawn', by: ctx });
     await freePlan(tx, request.planId);
-    await say(tx, ctx, request, 'withdrawn', '');
+    await say(tx, ctx, { ...request, slug: ctx.tenant.slug }, 'withdrawn', '');
     await appendAudit(tx, ctx, ctx.tenant.id, { action: 'request:withdraw', target: `request/${requestId}` });
   });
 }
@@ -182,5 +184,5 @@ export async function anyRequest(id: string) {
     ? await unsafeDb().approvalRequest.findUnique({ where: { id }, include: { tenant: true } })
     : null;
   if (!request) throw notFound('This request');
-  return request;
+  return { ...request, slug: request.tenant.slug };
 }

@@ -4,6 +4,7 @@ import { AppError, notFound } from '#lib/errors.ts';
 import { TenantSlug } from '#lib/model/index.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { wakeTenant } from './ask.ts';
+import { tellOfSuspension } from './tell.ts';
 
 /* Suspension: no runner starts, here and in all tenants below. Registrations, caches and namespaces stay as they are. */
 
@@ -56,6 +57,8 @@ async function change(
         screen: { happened: `This tenant is not ${from}, so this cannot be done.` },
       });
     await appendAudit(tx, by, id, { action, target: `tenant/${slug}`, after });
+    if (data.suspendedAt)
+      await tellOfSuspension(tx, { id, slug, at: data.suspendedAt, reason: data.suspendReason ?? '' });
     await wakeFamily(tx, id);
   });
 }

@@ -99,7 +99,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
   const request = await db.approvalRequest.create({
     data: {
       tenantId,
-      kind: 'quota',
+      kind: 'tenant',
       wanted: {},
       createdBy: slug,
       messages: { create: { tenantId, actor: slug, step: 'asked', text: slug } },
