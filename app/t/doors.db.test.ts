@@ -347,7 +347,7 @@ describe('a forge that cannot be asked', () => {
     expect(await see()).toBe(200);
     pass(minuteMs);
     expect(await see()).toBe(401);
-    expect(await ended(press.approve())).toBe('unauthenticated');
+    expect(await ended(press.approve())).toBe('reauthenticate');
     await signIn('ada-tinyland');
     expect(await see()).not.toBe(401);
   });

@@ -8,9 +8,12 @@ import { heldFields, heldRole, keepStandings } from './follow.ts';
 /** The person's way into a tenant, or null: for the absent and for the stranger alike. Looked up once a request. */
 export const tenantCtx: (by: PersonCtx, slug: string) => Promise<Ctx | null> = cache(findTenantCtx);
 
+/** Once a request, however many ask. */
+const keptOnce = cache((by: PersonCtx) => keepStandings(by));
+
 async function findTenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
   if (!TenantSlug.safeParse(slug).success) return null;
-  await keepStandings(by);
+  await keptOnce(by);
   const row = await unsafeDb().tenant.findUnique({
     where: { slug },
     include: { members: { where: { userId: by.person.userId }, select: heldFields } },
@@ -34,7 +37,7 @@ export type TenantChoice = { id: string; slug: string; displayName: string; role
 
 /** The tenants of a person, by name. */
 export async function tenantsOf(by: PersonCtx): Promise<TenantChoice[]> {
-  await keepStandings(by);
+  await keptOnce(by);
   const rows = await unsafeDb().membership.findMany({
     where: { userId: by.person.userId, role: { not: null } },
     select: { role: true, tenant: { select: { id: true, slug: true, displayName: true } } },
