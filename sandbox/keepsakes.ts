@@ -13,6 +13,8 @@ export interface Address {
   /** A real one, where it was asked for. */
   gitea?: string;
   attic: string;
+  /** The portal's database as its owner, for what only time would bring about. */
+  database?: string;
   /** cluster-admin; the file appears when the control plane is up. Absent without a cluster. */
   kubeconfig?: string;
   logs: string;

@@ -104,7 +104,16 @@ class Sandbox {
       process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
     const forges = { github: github.url, gitlab: gitlab.url, forgejo: forgejo.url };
     const real = gitea ? { gitea: gitea.url } : {};
-    this.#keepsakes.writeAddress({ portal, ...forges, ...real, attic: attic.url, kubeconfig, logs: this.#logs });
+    const { ownerUrl: database } = postgres;
+    this.#keepsakes.writeAddress({
+      portal,
+      ...forges,
+      ...real,
+      attic: attic.url,
+      database,
+      kubeconfig,
+      logs: this.#logs,
+    });
     announce(portal, forges);
     await cluster;
   }

@@ -152,7 +152,7 @@ async function signIn(login: string): Promise<Signed> {
 }
 
 async function told(userId: string, token: string): Promise<void> {
-  const standings = await standingsBy('github', token);
+  const standings = await standingsBy({ connectionId: 'github', userId, userToken: token });
   await syncMemberships({ userId, connectionId: 'github', standings, now: new Date() });
 }
 
@@ -218,6 +218,26 @@ describe('A14: what is lost on the forge', () => {
     await control(`/orgs/${world.login}/members/ada-tinyland`, {}, 'DELETE');
     expect(await ended(press.approve())).toBe(absent);
     expect(await roleOf(userId)).toBeNull();
+  });
+
+  test('is not lost by who administers a repository alone, and enrolled it, until they no longer do', async () => {
+    const repo = (await control('/repos', { owner: world.login, name: 'lab' })) as { id: number };
+    const at = `/repos/${world.login}/lab/collaborators/sam-tinyland`;
+    await control(at, { level: 'admin' }, 'PUT');
+    const position = { level: 'repository' as const, path: `${world.login}/lab`, scopeId: String(repo.id) };
+    await unsafeDb().enrollment.update({ where: { id: world.enrollment.id }, data: position });
+    const { userId, token } = await signIn('sam-tinyland');
+    // As the wizard makes it for whoever enrols.
+    const where = { tenantId_userId: { tenantId: world.tenant.id, userId } };
+    const data = { role: 'admin' as const, forgeRoles: { github: 'admin' } };
+    const first = { tenantId: world.tenant.id, userId, source: 'forge' as const };
+    await unsafeDb().membership.upsert({ where, create: { ...first, ...data }, update: data });
+    await told(userId, token);
+    expect(await roleOf(userId)).toBe('admin');
+    expect(await ended(press.approve())).toBe('not_found');
+    await control(at, { level: 'read' }, 'PUT');
+    expect(await ended(press.approve())).toBe('forbidden');
+    expect(await roleOf(userId)).toBe('member');
   });
 
   test('is seen for a minute at most, and comes back as fast', async () => {
@@ -347,7 +367,7 @@ describe('a forge that cannot be asked', () => {
     expect(await see()).toBe(200);
     pass(minuteMs);
     expect(await see()).toBe(401);
-    expect(await ended(press.approve())).toBe('unauthenticated');
+    expect(await ended(press.approve())).toBe('reauthenticate');
     await signIn('ada-tinyland');
     expect(await see()).not.toBe(401);
   });

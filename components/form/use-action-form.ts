@@ -4,9 +4,9 @@ import { startTransition, useActionState, useEffect, useRef, type FormEvent, typ
 import type { ActionResult, ActionState, ShownError } from '#lib/tenant/index.ts';
 
 /** An action as the page hands it over: with the tenant already bound to it. */
-export type FormAction = (before: ActionState<unknown>, form: FormData) => Promise<ActionResult<unknown>>;
+export type FormAction<T = unknown> = (before: ActionState<unknown>, form: FormData) => Promise<ActionResult<T>>;
 
-export type ActionForm = {
+export type ActionForm<T = unknown> = {
   /** For the form element itself. */
   form: {
     ref: RefObject<HTMLFormElement | null>;
@@ -14,6 +14,8 @@ export type ActionForm = {
     onSubmit: (event: FormEvent<HTMLFormElement>) => void;
   };
   pending: boolean;
+  /** What the server answered when it was done. */
+  value: T | null;
   error: ShownError | null;
   /** The message at a field, once the server has refused it. */
   errorAt: (name: string) => string | undefined;
@@ -22,7 +24,7 @@ export type ActionForm = {
 };
 
 /** A form over a server action: nothing typed is lost, and the first field at fault has the focus. */
-export function useActionForm(action: FormAction): ActionForm {
+export function useActionForm<T = unknown>(action: FormAction<T>): ActionForm<T> {
   const [state, submit, pending] = useActionState(action, null);
   const ref = useRef<HTMLFormElement>(null);
   const failed = state && !state.ok ? state : null;
@@ -42,6 +44,7 @@ export function useActionForm(action: FormAction): ActionForm {
       },
     },
     pending,
+    value: state?.ok ? state.value : null,
     error: failed?.error ?? null,
     errorAt: (name) => failed?.error.fields?.[name],
     valueOf: (name, first) => (failed ? (failed.values[name] ?? '') : first),

@@ -1,11 +1,14 @@
 import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Cancel, Forge, MembershipScope, ScopeRole, TeamChoice } from '#lib/forge/index.ts';
+import type { ScopeLevel } from '#lib/model/index.ts';
 import {
   type FollowedIdentity,
+  type ForgeStanding,
   followedTeams,
   followForgesBy,
   type PersonCtx,
+  scopeKey,
   type Told,
   userToken,
 } from '#lib/tenant/index.ts';
@@ -17,14 +20,50 @@ import { type EnrollmentRow, withPosition } from './rows.ts';
 /* What people are on a forge: where the roles of tenants come from. lib/tenant keeps them, and asks nothing itself. */
 
 /** Everything that a person's own token tells of them there, and what only an organization's own App tells. */
-export async function standingsBy(
-  connectionId: string,
-  userToken: string,
-  cancel: Cancel = {},
-): Promise<MembershipScope[]> {
+export async function standingsBy(whose: Whose): Promise<ForgeStanding[]> {
+  const { connectionId, userToken, signal } = whose;
   const forge = await openForge(connectionId);
   const teamIds = await followedTeams(connectionId);
-  return ownAppStandings(connectionId, await forge.listMembershipScopes({ userToken, teamIds, ...cancel }));
+  const listed = await forge.listMembershipScopes({ userToken, teamIds, signal });
+  const accounts = await ownAppStandings(connectionId, listed);
+  return [...accounts, ...(await scopeStandings(forge, whose, accounts))];
+}
+
+type Whose = Cancel & { connectionId: string; userId: string; userToken: string };
+
+/** Levels at which somebody may administer a scope without owning the account that it belongs to. */
+const ownLevels: ScopeLevel[] = ['repository', 'project', 'group', 'instance'];
+const scopesMost = 50;
+
+/**
+ * Enrolled scopes that the person administers by themselves: a repository's admin, a project's Maintainer. Only of tenants that
+ * they are in already, since nobody else enrolled them; ids are compared, since a path may be another's by now.
+ */
+async function scopeStandings(
+  forge: Forge,
+  { connectionId, userId, userToken, signal }: Whose,
+  accounts: readonly MembershipScope[],
+): Promise<ForgeStanding[]> {
+  const owned = accounts.filter(({ of, role }) => of === 'account' && role === 'admin').map(({ ownerId }) => ownerId);
+  const theirs = { members: { some: { userId, source: 'forge' as const } } };
+  const rows = await unsafeDb().enrollment.findMany({
+    where: { connectionId, state: { not: 'withdrawn' }, level: { in: ownLevels }, tenant: theirs },
+    select: { level: true, path: true, scopeId: true, ownerId: true },
+    take: scopesMost,
+  });
+  const found: ForgeStanding[] = [];
+  for (const { level, path, scopeId, ownerId } of rows) {
+    if (ownerId !== null && owned.includes(ownerId)) continue;
+    const scope = await forge.findScope({ userToken, level, path, signal }).catch(asAbsent);
+    if (scope?.role === 'admin' && scope.scopeId === scopeId)
+      found.push({ of: 'scope', ownerId: scopeKey({ level, scopeId }), login: path, role: 'admin' });
+  }
+  return found;
+}
+
+function asAbsent(error: unknown): null {
+  if (error instanceof AppError && error.code === 'not_found') return null;
+  throw error;
 }
 
 /**
@@ -65,13 +104,14 @@ export async function askForge(identity: FollowedIdentity, signal: AbortSignal):
 /** Until when nothing is sent by a person's token, which its forge limits (F13); the process that sent it knows. */
 const limitedUntilMs = new Map<string, number>();
 
-async function standingsOf(identity: FollowedIdentity, forge: Forge, signal: AbortSignal): Promise<MembershipScope[]> {
+async function standingsOf(identity: FollowedIdentity, forge: Forge, signal: AbortSignal): Promise<ForgeStanding[]> {
   const leftMs = (limitedUntilMs.get(identity.id) ?? 0) - Date.now();
   if (leftMs > 0) throw stillLimited(leftMs);
   limitedUntilMs.delete(identity.id);
   try {
+    const { connectionId, userId } = identity;
     const token = await userToken(identity, (refreshToken) => forge.signIn.refresh(refreshToken, { signal }));
-    return await standingsBy(identity.connectionId, token, { signal });
+    return await standingsBy({ connectionId, userId, userToken: token, signal });
   } catch (error) {
     if (error instanceof AppError && error.retryAfterMs !== undefined)
       limitedUntilMs.set(identity.id, Date.now() + error.retryAfterMs);
@@ -109,6 +149,8 @@ async function askByScopes(identity: FollowedIdentity, signal: AbortSignal): Pro
     const role = await roleAt(theirs.slice(0, triesMost), ownerId, identity, signal);
     if (role === null) untold.add(ownerId);
     else if (role !== 'none') standings.push({ of: 'account', ownerId, login: ownerId, role });
+    // Who administers a repository alone is not told of by its organization's.
+    if (role !== 'admin') for (const row of theirs) if (ownLevels.includes(row.level)) untold.add(scopeKey(row));
   }
   return { standings, untold };
 }

@@ -68,7 +68,7 @@ describe('the manifest', () => {
     });
     expect(manifestOf('organization', 'x')).toMatchObject({
       public: false,
-      default_events: ['organization', 'workflow_job'],
+      default_events: ['membership', 'organization', 'team', 'workflow_job'],
     });
     expect(manifestOf('platform', 'x')).toMatchObject({
       public: true,

@@ -179,7 +179,7 @@ export type HeldRow = {
 };
 
 /**
- * The role that still counts, for seeing. Throws `unauthenticated` where only signing in can tell any more, and `unavailable`
+ * The role that still counts, for seeing. Throws `reauthenticate` where only signing in can tell any more, and `unavailable`
  * where the forge has been silent for too long. An operator needs no role.
  */
 export function heldRole(by: PersonCtx, row: HeldRow | undefined, now: Date): Role | null {
@@ -206,11 +206,11 @@ function refusalOf(row: HeldRow, now: Date): AppError | null {
 }
 
 function signInAgain(): AppError {
-  return new AppError('unauthenticated', {
+  return new AppError('reauthenticate', {
     log: 'the kept sign-in no longer tells what the person is on the forge',
     screen: {
       happened: 'Your forge no longer tells us whether you belong here.',
-      todo: 'Sign out, and sign in again with the same forge.',
+      todo: 'Sign in with it again, and you come back to this page.',
     },
   });
 }

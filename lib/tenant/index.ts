@@ -35,7 +35,7 @@ export { escapeHtml, htmlPage } from './html.ts';
 export type { ActionInput, ActionResult, ActionState, ShownError } from './door.ts';
 export { operatorCtx, tenantCtx, tenantsOf } from './membership.ts';
 export type { TenantChoice } from './membership.ts';
-export { followedTeams, forgeRolesOf, syncMemberships } from './standings.ts';
+export { followedTeams, forgeRolesOf, scopeKey, syncMemberships } from './standings.ts';
 export type { ForgeStanding } from './standings.ts';
 export { followForgesBy, heldFields, heldRole, wantCheck } from './follow.ts';
 export type { AskForge, FollowedIdentity, Told } from './follow.ts';

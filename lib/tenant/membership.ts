@@ -9,9 +9,12 @@ import { heldFields, heldRole, keepStandings } from './follow.ts';
 /** The person's way into a tenant, or null: for the absent and for the stranger alike. Looked up once a request. */
 export const tenantCtx: (by: PersonCtx, slug: string) => Promise<Ctx | null> = cache(findTenantCtx);
 
+/** Once a request, however many ask. */
+const keptOnce = cache((by: PersonCtx) => keepStandings(by));
+
 async function findTenantCtx(by: PersonCtx, slug: string): Promise<Ctx | null> {
   if (!TenantSlug.safeParse(slug).success) return null;
-  await keepStandings(by);
+  await keptOnce(by);
   const mine = { members: { where: { userId: by.person.userId }, select: heldFields } } as const;
   const row = await unsafeDb().tenant.findUnique({
     where: { slug },
@@ -63,7 +66,7 @@ export type TenantChoice = { id: string; slug: string; displayName: string; role
 
 /** The tenants of a person, and those below them that come with the role, by name. */
 export async function tenantsOf(by: PersonCtx): Promise<TenantChoice[]> {
-  await keepStandings(by);
+  await keptOnce(by);
   const named = { id: true, slug: true, displayName: true } as const;
   const rows = await unsafeDb().membership.findMany({
     where: { userId: by.person.userId, role: { not: null } },

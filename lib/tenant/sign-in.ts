@@ -29,7 +29,7 @@ export type SignInForge = {
   confirm: Record<string, string>;
   exchange: (input: { code: string; codeVerifier: string; redirectUri: string }) => Promise<UserTokens>;
   fetchProfile: (accessToken: string) => Promise<SignInProfile>;
-  listStandings: (accessToken: string) => Promise<ForgeStanding[]>;
+  listStandings: (accessToken: string, userId: string) => Promise<ForgeStanding[]>;
 };
 
 export type SignInRequest = {
@@ -230,7 +230,7 @@ async function recordSignIn(request: SignInRequest, event: SignInEvent): Promise
 /** A forge that is away must not keep a person out; their roles then stay as they were until the next look. */
 async function followForge(userId: string, forge: SignInForge, accessToken: string): Promise<void> {
   try {
-    const standings = await forge.listStandings(accessToken);
+    const standings = await forge.listStandings(accessToken, userId);
     await syncMemberships({ userId, connectionId: forge.connectionId, standings, now: new Date() });
   } catch (error) {
     log().warn({ userId, connectionId: forge.connectionId, reason: String(error) }, 'memberships not refreshed');

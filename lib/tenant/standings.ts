@@ -13,14 +13,27 @@ import { appendSystemAudit } from './audit.ts';
 
 export type ForgeRole = 'admin' | 'member';
 
-/** An account or a team on a forge that the person belongs to, by the forge's own id of it, and as what. */
-export type ForgeStanding = { of: 'account' | 'team'; ownerId: string; login: string; role: ForgeRole };
+/**
+ * An account or a team on a forge that the person belongs to, by the forge's own id of it, and as what; or a scope that they
+ * administer by itself, as a repository's admin who does not own its organization, by `scopeKey`.
+ */
+export type ForgeStanding = { of: 'account' | 'team' | 'scope'; ownerId: string; login: string; role: ForgeRole };
+
+/** Ids count at their own level only. */
+export function scopeKey({ level, scopeId }: { level: string; scopeId: string }): string {
+  return `${level} ${scopeId}`;
+}
 
 /**
- * What a tenant follows on a forge: the account that an enrolled scope belongs to, an organization's its own, or the team
- * that the tenant is bound to. Of a tenant that follows a team, the account around it gives only its admins.
+ * What a tenant follows on a forge: the account that an enrolled scope belongs to, an organization's its own, that scope
+ * itself, whose admins may have enrolled it, or the team that the tenant is bound to. Of a tenant that follows a team, the account around it gives only its admins.
  */
-export type FollowedScope = { tenantId: string; of: 'account' | 'team'; ownerId: string | null; adminsOnly?: boolean };
+export type FollowedScope = {
+  tenantId: string;
+  of: ForgeStanding['of'];
+  ownerId: string | null;
+  adminsOnly?: boolean;
+};
 
 /**
  * The role that each tenant's scopes give. Ids decide and never names: whoever takes over a name that was given up must not
@@ -40,19 +53,24 @@ export function derivedRoles(
   return roles;
 }
 
-type Followed = { tenantId: string; ownerId: string | null; state: string; tenant: { teamExternalId: string | null } };
+type Followed = {
+  tenantId: string;
+  level: string;
+  scopeId: string;
+  ownerId: string | null;
+  state: string;
+  tenant: { teamExternalId: string | null };
+};
 
 /** What is enrolled; where a tenant has nothing enrolled any more, what was: its people still come from there. */
 function scopesOf(rows: readonly Followed[]): FollowedScope[] {
   const live = new Set(rows.filter(({ state }) => state !== 'withdrawn').map(({ tenantId }) => tenantId));
   return rows
     .filter(({ tenantId, state }) => state !== 'withdrawn' || !live.has(tenantId))
-    .map(({ tenantId, ownerId, tenant }) => ({
-      tenantId,
-      of: 'account',
-      ownerId,
-      adminsOnly: tenant.teamExternalId !== null,
-    }));
+    .flatMap(({ tenantId, ownerId, tenant, ...scope }): FollowedScope[] => [
+      { tenantId, of: 'account', ownerId, adminsOnly: tenant.teamExternalId !== null },
+      { tenantId, of: 'scope', ownerId: scopeKey(scope) },
+    ]);
 }
 
 /** Of this connection, what the person belongs to or is a member of here; nobody else's scopes are read. */
@@ -66,7 +84,14 @@ async function followedScopes(
   const theirs = { members: { some: { userId } } };
   const enrolled = await tx.enrollment.findMany({
     where: { connectionId, OR: [{ ownerId: { in: ids('account') } }, { tenant: theirs }] },
-    select: { tenantId: true, ownerId: true, state: true, tenant: { select: { teamExternalId: true } } },
+    select: {
+      tenantId: true,
+      level: true,
+      scopeId: true,
+      ownerId: true,
+      state: true,
+      tenant: { select: { teamExternalId: true } },
+    },
   });
   const bound = await tx.tenant.findMany({
     where: { teamConnectionId: connectionId, OR: [{ teamExternalId: { in: ids('team') } }, theirs] },

@@ -38,7 +38,7 @@ async function signInForge(connectionId: string): Promise<SignInForge> {
     confirm: signIn.confirm,
     exchange: (input) => signIn.exchange(input),
     fetchProfile: (accessToken) => signIn.fetchProfile(accessToken),
-    listStandings: (userToken) => standingsBy(connectionId, userToken),
+    listStandings: (userToken, userId) => standingsBy({ connectionId, userId, userToken }),
   };
 }
 

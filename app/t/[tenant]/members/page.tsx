@@ -7,6 +7,7 @@ import {
   page,
   type Member,
   type PendingInvitation,
+  type Person,
   reasonOf,
   roleLabel,
 } from '#lib/tenant/index.ts';
@@ -76,11 +77,7 @@ export default page<Params>('member:see', async (ctx) => {
             note="For people whom the forge does not count in, and to give somebody more than it does."
             className="mt-8"
           >
-            <InviteForm
-              action={invite.bind(null, slug)}
-              forges={forges.map(({ id, name }) => ({ id, name }))}
-              labels={labels}
-            />
+            <InviteForm action={invite.bind(null, slug)} forges={ownFirst(forges, ctx.person)} labels={labels} />
           </Section>
           {invitations.length > 0 ? <Pending invitations={invitations} slug={slug} /> : null}
         </>
@@ -88,6 +85,12 @@ export default page<Params>('member:see', async (ctx) => {
     </>
   );
 });
+
+/** Whoever invites means most often the forge that they came from themselves. */
+function ownFirst(forges: { id: string; name: string }[], { identities }: Person): { id: string; name: string }[] {
+  const isOwn = ({ id }: { id: string }) => identities.some(({ connectionId }) => connectionId === id);
+  return [...forges.filter(isOwn), ...forges.filter((forge) => !isOwn(forge))].map(({ id, name }) => ({ id, name }));
+}
 
 function MemberRow({ member, slug, mayChange }: { member: Member; slug: string; mayChange: boolean }) {
   const { userId, name, logins, role, setAt, checkedAt, source, isSelf } = member;
