@@ -15,6 +15,9 @@ export type ActionForm = {
   };
   pending: boolean;
   error: ShownError | null;
+  /** Whether the last press succeeded, and what the action answered. */
+  isDone: boolean;
+  value: unknown;
   /** The message at a field, once the server has refused it. */
   errorAt: (name: string) => string | undefined;
   /** What was typed before the refusal, else what the page began with. */
@@ -43,6 +46,8 @@ export function useActionForm(action: FormAction): ActionForm {
     },
     pending,
     error: failed?.error ?? null,
+    isDone: state?.ok === true,
+    value: state?.ok ? state.value : undefined,
     errorAt: (name) => failed?.error.fields?.[name],
     valueOf: (name, first) => (failed ? (failed.values[name] ?? '') : first),
   };

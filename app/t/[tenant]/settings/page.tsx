@@ -3,6 +3,7 @@ import Link from 'next/link';
 import { namespacesOf, tenantKindLabel } from '#lib/model/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { RenameForm } from '#components/tenant/rename-form.tsx';
+import { LinkButton } from '#components/ui/button.tsx';
 import { Mono } from '#components/ui/code.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { tenantTitle } from '../title.ts';
@@ -36,6 +37,9 @@ export default page<Params>('settings:see', async (ctx) => {
             ]}
           />
         </Card>
+      </Section>
+      <Section title="Webhooks" note="What this tenant is told can be sent to a program of yours as well.">
+        <LinkButton href={`/t/${slug}/settings/webhooks`}>See the webhooks</LinkButton>
       </Section>
       <Section title="Leave">
         <p className="max-w-prose text-ink-2">
