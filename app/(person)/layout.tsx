@@ -1,6 +1,7 @@
 import { House, Plus } from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
+import { countUnread } from '#lib/notice/index.ts';
 import { currentPerson } from '#lib/tenant/index.ts';
 import { Frame } from '#components/app/frame.tsx';
 import { signOut } from '../(public)/sign-out/actions.ts';
@@ -15,9 +16,17 @@ const items = [
 export default async function PersonLayout({ children }: { children: ReactNode }) {
   const by = await currentPerson();
   if (!by) return children;
+  const unread = await countUnread({ of: 'person', by });
   const theme = themeOf((await cookies()).get('theme')?.value);
   return (
-    <Frame area="person" person={by.person} theme={theme} signOut={signOut} items={items}>
+    <Frame
+      area="person"
+      person={by.person}
+      theme={theme}
+      signOut={signOut}
+      items={items}
+      bell={{ href: '/notices', unread }}
+    >
       {children}
     </Frame>
   );

@@ -1,6 +1,7 @@
 import { Building2, GitBranch, House, Inbox, ScrollText, Shield, Users } from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
+import { countUnread } from '#lib/notice/index.ts';
 import { currentPerson } from '#lib/tenant/index.ts';
 import { Frame } from '#components/app/frame.tsx';
 import { signOut } from '../(public)/sign-out/actions.ts';
@@ -20,9 +21,17 @@ const items = [
 export default async function OperatorLayout({ children }: { children: ReactNode }) {
   const by = await currentPerson();
   if (!by?.person.isOperator) return children;
+  const unread = await countUnread({ of: 'operator', by });
   const theme = themeOf((await cookies()).get('theme')?.value);
   return (
-    <Frame area="operator" person={by.person} theme={theme} signOut={signOut} items={items}>
+    <Frame
+      area="operator"
+      person={by.person}
+      theme={theme}
+      signOut={signOut}
+      items={items}
+      bell={{ href: '/operator/notices', unread, url: '/api/views/operator-notices' }}
+    >
       {children}
     </Frame>
   );

@@ -5,6 +5,7 @@ import type { ReactNode } from 'react';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import type { FormAction } from '#components/form/use-action-form.ts';
 import { KeptFields } from '#components/ui/confirm-link.tsx';
+import { Bell, type BellProps } from '#components/notice/bell.tsx';
 import { Mark } from '#components/ui/mark.tsx';
 import { ThemeSwitch, type Theme } from '#components/ui/theme-switch.tsx';
 import { NavLink } from './nav-link.tsx';
@@ -21,6 +22,8 @@ type FrameProps = {
   area: 'person' | 'tenant' | 'operator';
   top?: ReactNode;
   items: NavItem[];
+  /** The notices of this area. */
+  bell: BellProps;
   /** Where the palette leads beside the pages of the rail. */
   places?: Place[];
   banner?: ReactNode;
@@ -34,31 +37,43 @@ const common: Place[] = [
 ];
 
 /** The rail on the left, or above on a narrow screen, and the page beside it. */
-export function Frame({ area, banner, children, places = [], ...rail }: FrameProps) {
+export function Frame({ area, banner, children, bell, places = [], ...rail }: FrameProps) {
   const isOperator = area === 'operator';
   return (
     <div className="min-h-dvh md:grid md:grid-cols-[15rem_minmax(0,1fr)]">
       <aside
         className={clsx(
-          'border-b md:sticky md:top-0 md:h-dvh md:overflow-y-auto md:border-b-0',
+          'relative border-b md:sticky md:top-0 md:h-dvh md:overflow-y-auto md:border-b-0',
           isOperator && 'border-t-4 border-t-operator',
         )}
       >
         <details className="group md:hidden">
           <summary className="flex list-none items-center justify-between p-4">
             <Brand isOperator={isOperator} />
+            {/* Within the summary a link would be a control within a control: it stands over this gap. */}
+            <span className="mr-12 ml-auto" />
             <Menu size={20} aria-label="Menu" />
           </summary>
           <div className="grid gap-4 px-4 pb-4">
             <Rail {...rail} />
           </div>
         </details>
+        <div className={clsx('absolute top-2 right-12 md:top-2.5', isOperator ? 'md:right-1' : 'md:right-3')}>
+          <Bell {...bell} />
+        </div>
         <div className="hidden min-h-full flex-col gap-4 p-4 md:flex">
           <Brand isOperator={isOperator} />
           <Rail {...rail} />
         </div>
       </aside>
-      <PaletteKey places={[...rail.items.map(({ href, label }) => ({ href, label })), ...places, ...common]} />
+      <PaletteKey
+        places={[
+          ...rail.items.map(({ href, label }) => ({ href, label })),
+          { href: bell.href, label: 'Notices' },
+          ...places,
+          ...common,
+        ]}
+      />
       <div className="min-w-0 md:border-l">
         {banner}
         <KeptFields />

@@ -61,7 +61,7 @@ export function ExportButtons({ path, query }: Pick<Props, 'path' | 'query'>) {
 function Filters({ path, query, actions, all }: { path: string; query: AuditQuery; actions: string[]; all: boolean }) {
   return (
     <form action={path} role="search" aria-label="Filter the records" className="mb-6 grid gap-4">
-      <div className="grid grid-cols-1 gap-3 sm:grid-cols-2 lg:grid-cols-6">
+      <div className="grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-6">
         {all ? (
           <TextField name="tenant" label="Tenant" defaultValue={query.tenant} maxLength={30} placeholder="slug, or -" />
         ) : null}
@@ -123,9 +123,11 @@ function Records({ rows, all }: { rows: AuditRow[]; all: boolean }) {
               <RelativeTime at={row.at} />
             </Td>
             {all ? <Td>{whose(row)}</Td> : null}
-            <Td className="min-w-40 break-words">{row.actor}</Td>
+            <Td className="min-w-40 wrap-anywhere">{row.actor}</Td>
             <Td className="font-mono text-sm">{row.action}</Td>
-            <Td className="min-w-40 font-mono text-sm break-all">{row.target}</Td>
+            <Td className="min-w-48 text-sm">
+              <Value text={row.target} />
+            </Td>
             <Td className="min-w-56">
               <Changes changes={row.changes} requestId={row.requestId} />
             </Td>
@@ -163,7 +165,7 @@ function Changes({ changes, requestId }: Pick<AuditRow, 'changes' | 'requestId'>
         <p className="mt-1 text-xs text-ink-3">
           {requestId ? (
             <>
-              Request <span className="font-mono break-all">{requestId}</span>
+              Request <span className="font-mono wrap-anywhere">{requestId}</span>
             </>
           ) : (
             'No request: the portal did this by itself.'
@@ -179,7 +181,7 @@ function ChangeList({ changes }: { changes: FieldChange[] }) {
     <ul className="grid gap-1 text-sm">
       {changes.map((change) => (
         <li key={change.path} className="min-w-0">
-          {change.path === '' ? null : <span className="font-mono break-all text-ink-2">{change.path}: </span>}
+          {change.path === '' ? null : <span className="font-mono wrap-anywhere text-ink-2">{change.path}: </span>}
           <Values {...change} />
         </li>
       ))}
@@ -214,15 +216,15 @@ const longFrom = 160;
 /** A long value opens on demand, and then scrolls within itself. */
 function Value({ text }: { text: string }) {
   if (text.length <= longFrom)
-    return <span className="font-mono break-all whitespace-pre-wrap">{text === '' ? '""' : text}</span>;
+    return <span className="font-mono wrap-anywhere whitespace-pre-wrap">{text === '' ? '""' : text}</span>;
   return (
     <details className="inline-block max-w-full align-top">
-      <summary className="font-mono break-all">
+      <summary className="font-mono wrap-anywhere">
         {text.slice(0, 60)}… <span className="text-ink-3">({text.length.toLocaleString('en')} characters)</span>
       </summary>
       <pre
         tabIndex={0}
-        className="max-h-60 overflow-auto rounded-sm bg-sunken p-2 text-xs break-all whitespace-pre-wrap"
+        className="max-h-60 overflow-auto rounded-sm bg-sunken p-2 text-xs wrap-anywhere whitespace-pre-wrap"
       >
         {text}
       </pre>

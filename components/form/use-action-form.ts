@@ -17,6 +17,8 @@ export type ActionForm<T = unknown> = {
   /** What the server answered when it was done. */
   value: T | null;
   error: ShownError | null;
+  /** Whether the last press succeeded. */
+  isDone: boolean;
   /** The message at a field, once the server has refused it. */
   errorAt: (name: string) => string | undefined;
   /** What was typed before the refusal, else what the page began with. */
@@ -46,6 +48,7 @@ export function useActionForm<T = unknown>(action: FormAction<T>): ActionForm<T>
     pending,
     value: state?.ok ? state.value : null,
     error: failed?.error ?? null,
+    isDone: state?.ok === true,
     errorAt: (name) => failed?.error.fields?.[name],
     valueOf: (name, first) => (failed ? (failed.values[name] ?? '') : first),
   };

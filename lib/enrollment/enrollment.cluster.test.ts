@@ -406,6 +406,11 @@ describe('what is refused', () => {
       (await enrollmentView(ctx, enrollmentId)).phases.find((each) => each.reason === 'Conflict'),
     );
     expect(phase).toMatchObject({ type: 'NamespaceReady', status: 'False', waitingFor: 'operator' });
+    // Its people are told.
+    const told = await eventually('the notice', () =>
+      unsafeDb().notice.findFirst({ where: { tenantId: ctx.tenant.id, kind: 'enrollment-failed' } }),
+    );
+    expect(told).toMatchObject({ href: expect.stringContaining(enrollmentId) as string });
     const namespace = await readObject(admin, {
       apiVersion: 'v1',
       kind: 'Namespace',

@@ -7,10 +7,21 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+
+/** A list of plain values is read as one: what was added to it shows better in a line than in a line an item. */
+function isPlainList(value: unknown): value is unknown[] {
+  return Array.isArray(value) && value.length > 0 && value.every((each) => typeof each !== 'object' || each === null);
+}
+
 function collect(value: unknown, path: string, into: Leaves): void {
+  if (isPlainList(value)) {
+    into.set(path, value.map(textOf).join(', '));
+    return;
+  }
   const entries = isObject(value) ? Object.entries(value) : Array.isArray(value) ? [...value.entries()] : null;
   if (entries === null || entries.length === 0) {
-    into.set(path, typeof value === 'string' ? value : JSON.stringify(value));
+    into.set(path, textOf(value));
     return;
   }
   for (const [key, each] of entries) {

@@ -17,6 +17,7 @@ import {
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { isOperatorManaged } from '#lib/model/index.ts';
+import { countUnread } from '#lib/notice/index.ts';
 import { layout, may, roleLabel, tenantsOf, type Ctx, type TenantPermission } from '#lib/tenant/index.ts';
 import { AccessWatch } from '#components/app/access-watch.tsx';
 import { Frame, type NavItem } from '#components/app/frame.tsx';
@@ -58,7 +59,7 @@ function itemsFor({ role, tenant }: Ctx): NavItem[] {
 
 export default layout('tenant:see', async (ctx, children) => {
   const { tenant, role, person } = ctx;
-  const tenants = await tenantsOf(ctx);
+  const [tenants, unread] = await Promise.all([tenantsOf(ctx), countUnread({ of: 'tenant', ctx })]);
   const theme = themeOf((await cookies()).get('theme')?.value);
   return (
     <Frame
@@ -67,6 +68,7 @@ export default layout('tenant:see', async (ctx, children) => {
       theme={theme}
       signOut={signOut}
       items={itemsFor(ctx)}
+      bell={{ href: `/t/${tenant.slug}/notices`, unread, url: `/api/views/notices/${tenant.slug}` }}
       places={tenants.map(({ slug, displayName }) => ({ href: `/t/${slug}`, label: displayName, note: 'Tenant' }))}
       top={
         <TenantSwitcher

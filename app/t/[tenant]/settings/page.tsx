@@ -43,6 +43,9 @@ export default page<Params>('settings:see', async (ctx) => {
           />
         </Card>
       </Section>
+      <Section title="Webhooks" note="What this tenant is told can be sent to a program of yours as well.">
+        <LinkButton href={`/t/${slug}/settings/webhooks`}>See the webhooks</LinkButton>
+      </Section>
       {may(ctx.role, 'tenant:leave') ? (
         <Section title="Leave">
           <Card className="grid justify-items-start gap-3">
