@@ -10,7 +10,6 @@ export function EventTable({ events }: { events: Look['events'] }) {
       <thead>
         <tr>
           <Th>Said</Th>
-          <Th>Kind</Th>
           <Th>Message</Th>
           <Th numeric>Times</Th>
         </tr>
@@ -18,11 +17,11 @@ export function EventTable({ events }: { events: Look['events'] }) {
       <tbody>
         {events.map(({ key, at, isWarning, reason, message, about, times }) => (
           <Tr key={key}>
-            <Td className="text-sm text-ink-3">
-              <RelativeTime at={at} />
-            </Td>
             <Td>
               <Badge tone={isWarning ? 'warn' : 'idle'}>{reason}</Badge>
+              <span className="mt-1 block text-sm text-ink-3">
+                <RelativeTime at={at} />
+              </span>
             </Td>
             <Td className="min-w-64 text-ink-2">
               <span className="break-words">{message}</span>

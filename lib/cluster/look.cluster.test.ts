@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { clusterClient, plainClient } from '#sandbox/test-support/cluster.ts';
 import { eventually } from '#sandbox/test-support/eventually.ts';
@@ -74,5 +76,16 @@ describe('a tenant’s look into the cluster', () => {
   test('a cluster that is away is said to be away', async () => {
     const nowhere = lookAtTenant(plainClient('http://127.0.0.1:9'), slug, new Date());
     await expect(nowhere).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('and so is one that takes too long, before anybody has waited long', async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const client = plainClient(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+    const startedMs = performance.now();
+    await expect(lookAtTenant(client, slug, new Date(), 200)).rejects.toMatchObject({ code: 'unavailable' });
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    silent.closeAllConnections();
+    silent.close();
   });
 });

@@ -1,5 +1,5 @@
 import { namespacesOf } from '#lib/model/index.ts';
-import type { ClusterClient } from './client.ts';
+import { clusterAway, type ClusterClient } from './client.ts';
 import { managedBy, tenantLabel } from './objects.ts';
 import { eventSeen, podSeen, type EventSeen, type KubeEvent, type KubePod, type PodSeen } from './pod-seen.ts';
 
@@ -21,27 +21,40 @@ const eventsMost = 50;
 type List<T> = { items: T[]; metadata: { continue?: string } };
 type Namespace = { metadata: { name: string; deletionTimestamp?: string } };
 
-function list<T>(client: ClusterClient, path: string, labelSelector?: string): Promise<List<T>> {
-  const query = { limit: String(readMost), labelSelector };
-  return client.call<List<T>>({ method: 'GET', path, query }, `the list of ${path.split('/').at(-1)}`);
+/** Somebody waits for the page: a cluster that takes longer is as good as away. */
+const patienceMs = 5_000;
+
+type Read = <T>(path: string, labelSelector?: string) => Promise<List<T>>;
+
+function reader(client: ClusterClient, signal: AbortSignal): Read {
+  return (path, labelSelector) => {
+    const query = { limit: String(readMost), labelSelector };
+    const what = `the list of ${path.split('/').at(-1)}`;
+    return client.call<List<never>>({ method: 'GET', path, query, signal }, what).catch((error: unknown) => {
+      throw signal.aborted ? clusterAway(client.id, error) : error;
+    });
+  };
 }
 
 /**
  * Reads the namespaces that bear this tenant's owner label, whatever else bears a name like theirs. Two requests a namespace
- * and one more; `AppError` of code unavailable when the cluster is away.
+ * and one more; `AppError` of code unavailable when the cluster does not answer in time.
  */
-export async function lookAtTenant(client: ClusterClient, slug: string, now: Date): Promise<Look> {
+export async function lookAtTenant(
+  client: ClusterClient,
+  slug: string,
+  now: Date,
+  timeoutMs = patienceMs,
+): Promise<Look> {
+  const list = reader(client, AbortSignal.timeout(timeoutMs));
   const ours = `app.kubernetes.io/managed-by=${managedBy},${tenantLabel}=${slug}`;
-  const { items } = await list<Namespace>(client, '/api/v1/namespaces', ours);
+  const { items } = await list<Namespace>('/api/v1/namespaces', ours);
   const known = new Set(Object.values(namespacesOf(slug)));
   const own = items.map(({ metadata }) => metadata).filter(({ name }) => known.has(name));
   const within = await Promise.all(
     own.map(async ({ name }) => {
       const path = `/api/v1/namespaces/${encodeURIComponent(name)}`;
-      const [pods, events] = await Promise.all([
-        list<KubePod>(client, `${path}/pods`),
-        list<KubeEvent>(client, `${path}/events`),
-      ]);
+      const [pods, events] = await Promise.all([list<KubePod>(`${path}/pods`), list<KubeEvent>(`${path}/events`)]);
       return { pods, events };
     }),
   );
