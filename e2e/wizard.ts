@@ -123,6 +123,13 @@ export async function expectNoPart(page: Page, tenant: string, enrollment?: stri
     '/members',
     '/audit',
     '/settings',
+    '/settings/apps',
+    '/settings/leave',
+    '/settings/webhooks',
+    '/credentials',
+    '/quota',
+    '/requests',
+    '/notices',
   ];
   const own = enrollment === undefined ? [] : [`/enrollments/${enrollment}`, `/enroll/${enrollment}/plan`];
   for (const below of [...pages, ...own]) {

@@ -6,6 +6,7 @@ import { systemClock } from './clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
 import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
+import { pruneDeliveries } from './delivery/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
@@ -23,6 +24,7 @@ const noticeSweepMs = 24 * 3600_000;
 const webhookConcurrency = 4;
 /** A wake that was lost in spite of everything is made good by this. */
 const sweepMs = 10 * 60_000;
+const pruneMs = 3_600_000;
 
 const stop = new AbortController();
 const views = new Map<string, ClusterView>();
@@ -63,6 +65,7 @@ const rounds: Tasks = {
   'audit-anchor': round(anchorMs, anchorChains),
   'credential-expiry': round(expiryMs, tellOfExpiry),
   'notice-sweep': round(noticeSweepMs, sweepNotices),
+  'delivery-sweep': round(pruneMs, pruneDeliveries),
 };
 
 function round(everyMs: number, look: (now: Date) => Promise<unknown>): () => Promise<Outcome> {

@@ -5,11 +5,13 @@ import { personPage } from '#lib/tenant/index.ts';
 import { MoreLink, ScopeList } from '#components/enrollment/scope-list.tsx';
 import { Button, LinkButton } from '#components/ui/button.tsx';
 import { TokenForm } from '#components/enrollment/token-form.tsx';
+import { ButtonForm } from '#components/form/button-form.tsx';
 import { inputClass, TextField } from '#components/ui/field.tsx';
 import { Card, PageHeader } from '#components/ui/layout.tsx';
 import { EmptyState, ErrorCallout } from '#components/ui/states.tsx';
 import { Steps } from '#components/ui/steps.tsx';
 import { giveToken } from './actions.ts';
+import { install } from './app/actions.ts';
 import { scopePage, type ScopePage } from './scopes.ts';
 import { wizardSteps } from './steps.ts';
 
@@ -58,6 +60,7 @@ function Enterprise({ connectionId }: { connectionId: string }) {
       <input type="hidden" name="level" value="enterprise" />
       <TextField
         name="path"
+        id="enterprise"
         label="A whole enterprise, as operator"
         help="Its slug, as in github.com/enterprises/its-slug. You enter an access token of it in the next step."
         className="font-mono"
@@ -68,6 +71,37 @@ function Enterprise({ connectionId }: { connectionId: string }) {
         <Button type="submit">Enroll this enterprise</Button>
       </div>
     </form>
+  );
+}
+
+/** GitHub tells a person's token nothing of an organization before an App is installed there: its name has to be typed. */
+function Elsewhere({ connectionId }: { connectionId: string }) {
+  return (
+    <Card className="grid gap-4">
+      <form action="/enroll/app" className="grid gap-3">
+        <input type="hidden" name="connection" value={connectionId} />
+        <TextField
+          name="path"
+          id="organization"
+          label="An organization that is not in the list"
+          help="GitHub names one here only when an App is installed on it. Its name, as in github.com/its-name."
+          className="font-mono"
+          maxLength={39}
+          required
+        />
+        <div>
+          <Button type="submit">Choose its App</Button>
+        </div>
+      </form>
+      <div className="grid gap-2 border-t pt-4">
+        <p className="text-sm text-ink-2">
+          For a repository that is not in the list, its owner installs the shared App.
+        </p>
+        <ButtonForm action={install} fields={{ connectionId }} look="secondary" small>
+          Install the shared App
+        </ButtonForm>
+      </div>
+    </Card>
   );
 }
 
@@ -124,7 +158,7 @@ function Choices({ page, query, requestId, isOperator }: ChoicesProps) {
       ) : null}
       {failure ? <ErrorCallout error={{ ...failure.screen, requestId }} /> : null}
       {scopes.length > 0 ? (
-        <ScopeList connection={connection.id} scopes={scopes} enrolled={found?.enrolled ?? []} />
+        <ScopeList connection={connection.id} scopes={scopes} enrolled={found?.enrolled ?? []} install={install} />
       ) : null}
       {found && scopes.length === 0 ? (
         <EmptyState
@@ -139,15 +173,9 @@ function Choices({ page, query, requestId, isOperator }: ChoicesProps) {
         {connection.kind === 'gitlab'
           ? 'A group covers all its projects'
           : 'An organization covers all its repositories'}
-        , which then change nothing but their {labelKey[connection.kind]} label. Not in the list?{' '}
-        {found && connection.kind === 'github' ? (
-          <a href={found.installUrl} rel="noreferrer" className="text-accent underline">
-            Install the App on another account
-          </a>
-        ) : (
-          'Only what you administer is shown.'
-        )}
+        , which then change nothing but their {labelKey[connection.kind]} label. Only what you administer is shown.
       </p>
+      {found && connection.kind === 'github' ? <Elsewhere connectionId={connection.id} /> : null}
       {isOperator && connection.kind === 'github' ? <Enterprise connectionId={connection.id} /> : null}
     </div>
   );

@@ -6,6 +6,8 @@ import {
   addForge,
   beginConnection,
   beginPlatformApp,
+  changeForge,
+  ChangeForgeInput,
   NewConnectionInput,
   NewForgeInput,
   PlatformAppInput,
@@ -39,3 +41,8 @@ export const replaceKey = operatorAction(
   },
   { fresh: true },
 );
+/** Who vouches for it, where runners reach it, its secrets. */
+export const change = operatorAction('operator:change', ChangeForgeInput, async (by, input) => {
+  await changeForge(by, input);
+  redirect(`/operator/forges?${new URLSearchParams({ changed: input.connectionId }).toString()}`);
+});
