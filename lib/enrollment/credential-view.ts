@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { unsafeDb } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
-import type { ForgeKind } from '#lib/model/index.ts';
+import type { Condition, ForgeKind } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
+import { parsedConditions } from './conditions.ts';
 
 /* The credentials of a tenant as people see them: whose, for what, since when, until when. Never a value. */
 
@@ -21,7 +22,11 @@ export type CredentialRow = {
   expiresAt: string | null;
   /** Who sees to a new one: the portal before it ends, or a person who enters it. */
   renewedBy: 'portal' | 'person';
+  /** Whether a person has to enter a new one: soon, or now, since its forge accepts this one no more. */
+  standing: 'works' | 'ends-soon' | 'ended';
 };
+
+const soonMs = 14 * 24 * 3600_000;
 
 const purposes: Record<string, string> = {
   'forge-token': 'Registers runners at the forge',
@@ -33,11 +38,21 @@ function purposeOf(kind: string): string {
   return purposes[kind] ?? `Registration of the runner ${kind.slice(kind.indexOf(':') + 1)}`;
 }
 
-/** What the tenant's live enrollments hold; what ends first comes first. */
-export async function listCredentials(ctx: Ctx): Promise<CredentialRow[]> {
+type Token = { kind: string; createdAt: Date; expiresAt: Date | null };
+
+/** By its date, or by what the forge last said of it. What was said of a former one says nothing of this. */
+function standingOf({ kind, createdAt, expiresAt }: Token, conditions: readonly Condition[], now: Date) {
+  if (kind !== 'forge-token') return 'works';
+  const refused = conditions.some(({ reason, since }) => reason === 'TokenEnded' && new Date(since) >= createdAt);
+  if (refused || (expiresAt !== null && expiresAt <= now)) return 'ended';
+  return expiresAt !== null && expiresAt.getTime() - now.getTime() < soonMs ? 'ends-soon' : 'works';
+}
+
+/** What the tenant's live enrollments hold at that time; what ends first comes first. */
+export async function listCredentials(ctx: Ctx, now = new Date()): Promise<CredentialRow[]> {
   const enrollments = await ctx.db.enrollment.findMany({
     where: { state: { not: 'withdrawn' } },
-    select: { id: true, name: true, connection: { select: { kind: true, name: true } } },
+    select: { id: true, name: true, conditions: true, connection: { select: { kind: true, name: true } } },
   });
   const byId = new Map(enrollments.map((row) => [row.id, row]));
   const rows = await unsafeDb().credential.findMany({
@@ -61,6 +76,7 @@ export async function listCredentials(ctx: Ctx): Promise<CredentialRow[]> {
         usedAt: row.usedAt?.toISOString() ?? null,
         expiresAt: row.expiresAt?.toISOString() ?? null,
         renewedBy: row.kind === 'forge-token' ? 'person' : 'portal',
+        standing: standingOf(row, parsedConditions(enrollment.conditions), now),
       },
     ];
   });

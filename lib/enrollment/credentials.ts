@@ -69,7 +69,10 @@ export async function credentialKinds(row: Owned, prefix: string): Promise<Crede
 
 const usedEveryMs = 5 * 60_000;
 
-/** Notes that it is in use; at most once in five minutes, since it is for people to read. */
+/**
+ * Notes that it is in use; at most once in five minutes, since it is for people to read. An expiry that the forge does not
+ * tell takes none away that is known.
+ */
 export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenExpiry?: Date | null): Promise<void> {
   await unsafeDb().credential.updateMany({
     where: {
@@ -77,7 +80,7 @@ export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenEx
       kind,
       OR: [{ usedAt: null }, { usedAt: { lt: new Date(at.getTime() - usedEveryMs) } }],
     },
-    data: { usedAt: at, ...(seenExpiry === undefined ? {} : { expiresAt: seenExpiry }) },
+    data: { usedAt: at, ...(seenExpiry ? { expiresAt: seenExpiry } : {}) },
   });
 }
 

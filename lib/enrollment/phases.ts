@@ -71,7 +71,9 @@ async function toldAt({ connectionId, installationId }: EnrollmentRow): Promise<
 async function keepObserved(scope: PassScope, now: ScopeObservation): Promise<void> {
   const { row } = scope;
   const installationId = now.installation?.id ?? row.installationId;
-  if (row.installationId === null) await noteUse(row, 'forge-token', scope.clock.now(), now.tokenExpiresAt);
+  // A token that has ended was shown to the forge, and used for nothing.
+  if (row.installationId === null && now.problem?.reason !== 'TokenEnded')
+    await noteUse(row, 'forge-token', scope.clock.now(), now.tokenExpiresAt);
   const path = now.exists ? now.path : row.path;
   if (path === row.path && installationId === row.installationId) return;
   await unsafeDb().enrollment.update({ where: { id: row.id }, data: { path, installationId } });

@@ -18,36 +18,32 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
   return tenantTitle('Credentials', props.params);
 }
 
-const soonMs = 14 * 24 * 3600_000;
-
-/** A person has to do something about it, and soon. */
-function endsSoon({ renewedBy, expiresAt }: CredentialRow, nowMs: number): boolean {
-  return renewedBy === 'person' && expiresAt !== null && Date.parse(expiresAt) - nowMs < soonMs;
+function namesOf(rows: CredentialRow[], standing: CredentialRow['standing']): string {
+  return rows.flatMap((row) => (row.standing === standing ? [row.enrollment] : [])).join(', ');
 }
 
-function answerOf(rows: CredentialRow[], ending: CredentialRow[]): string {
+function answerOf(rows: CredentialRow[]): string {
   if (rows.length === 0) return 'No credential is kept.';
-  if (ending.length === 0) return `${rows.length} kept, all sealed. None needs you.`;
-  const names = ending.map(({ enrollment }) => enrollment).join(', ');
-  return `The access token of ${names} ends within two weeks. Enter a new one below.`;
+  const [ended, ending] = [namesOf(rows, 'ended'), namesOf(rows, 'ends-soon')];
+  if (ended !== '') return `The access token of ${ended} has ended. Enter a new one below.`;
+  if (ending !== '') return `The access token of ${ending} ends within two weeks. Enter a new one below.`;
+  return `${rows.length} kept, all sealed. None needs you.`;
 }
 
 export default page<Params>('credential:see', async (ctx) => {
   const [rows, apps] = await Promise.all([listCredentials(ctx), ownAppsOf(ctx)]);
-  const nowMs = new Date().getTime();
-  const ending = rows.filter((row) => endsSoon(row, nowMs));
   const mayChange = may(ctx.role, 'credential:change');
   const tokens = mayChange ? rows.filter(({ kind }) => kind === 'forge-token') : [];
   return (
     <>
-      <PageHeader title="Credentials" answer={answerOf(rows, ending)} />
+      <PageHeader title="Credentials" answer={answerOf(rows)} />
       {rows.length === 0 ? (
         <EmptyState title="Nothing is kept yet">
           Access tokens, cache tokens and registrations of runners appear here when something is enrolled. None is ever
           shown again after it was entered or made.
         </EmptyState>
       ) : (
-        <Credentials rows={rows} ending={ending} slug={ctx.tenant.slug} mayChange={mayChange} />
+        <Credentials rows={rows} slug={ctx.tenant.slug} mayChange={mayChange} />
       )}
       {tokens.length > 0 ? (
         <Section
@@ -75,9 +71,9 @@ export default page<Params>('credential:see', async (ctx) => {
   );
 });
 
-type ListProps = { rows: CredentialRow[]; ending: CredentialRow[]; slug: string; mayChange: boolean };
+type ListProps = { rows: CredentialRow[]; slug: string; mayChange: boolean };
 
-function Credentials({ rows, ending, slug, mayChange }: ListProps) {
+function Credentials({ rows, slug, mayChange }: ListProps) {
   return (
     <Table label="Credentials">
       <thead>
@@ -106,18 +102,27 @@ function Credentials({ rows, ending, slug, mayChange }: ListProps) {
             </Td>
             <Td>{row.usedAt ? <RelativeTime at={row.usedAt} /> : '–'}</Td>
             <Td>
-              {row.expiresAt ? <RelativeTime at={row.expiresAt} /> : 'never'}
-              {ending.includes(row) ? (
-                <span className="block">
-                  <Badge tone="warn">Needs you</Badge>
-                </span>
-              ) : null}
+              <Ends row={row} />
             </Td>
             <Td>{mayChange ? <Rotate row={row} slug={slug} /> : renewers[row.renewedBy]}</Td>
           </Tr>
         ))}
       </tbody>
     </Table>
+  );
+}
+
+function Ends({ row: { standing, expiresAt } }: { row: CredentialRow }) {
+  if (standing === 'ended') return <Badge tone="bad">Has ended</Badge>;
+  const end = expiresAt ? <RelativeTime at={expiresAt} /> : 'never';
+  if (standing === 'works') return end;
+  return (
+    <>
+      {end}
+      <span className="block">
+        <Badge tone="warn">Needs you</Badge>
+      </span>
+    </>
   );
 }
 
