@@ -218,6 +218,21 @@ export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>)
   }
 }
 
+/** Those that can end themselves by their own secret do; answers the names of those that may still be there. */
+export async function leaveRunners(scope: PassScope): Promise<string[]> {
+  const { runners } = await scope.forge();
+  const left: string[] = [];
+  for (const kind of await credentialKinds(scope.row, runnerKind(''))) {
+    const kept = await keptCredential(scope.row, kind);
+    if (kept && runners?.leave) {
+      await scope.lease.check();
+      await runners.leave({ token: KeptRunner.parse(JSON.parse(kept.value)).token, signal: scope.lease.signal });
+      await dropCredential(scope.row, kind);
+    } else left.push(kind.slice(runnerKind('').length));
+  }
+  return left;
+}
+
 async function removeRunner(scope: PassScope, id: string | null): Promise<void> {
   const { runners } = await scope.forge();
   const at = await scope.at();
