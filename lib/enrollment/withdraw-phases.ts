@@ -9,12 +9,16 @@ import type { PhaseResult } from './conditions.ts';
 import { atticServerOf, otherLiveEnrollments } from './desired.ts';
 import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
 import { dropAllRunners, leaveRunners } from './registration.ts';
-import { remove, removeKept, removePools, stuck } from './removal.ts';
+import { remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
 
 async function setsGone(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
   if (away) return away;
-  return (await removePools(scope, () => true)) ?? ok('All runners are stopped and gone.');
+  const waiting = await removePools(scope, () => true);
+  // ARC sees to its own; what we started ourselves is told to end, since a withdrawal waits for no job.
+  const left = scope.row.connection.kind === 'github' ? undefined : await stopPods(scope);
+  if (waiting) return waiting;
+  return left ? stuck('Pod', left) : ok('All runners are stopped and gone.');
 }
 
 async function secretsGone(scope: PassScope): Promise<PhaseResult> {

@@ -199,3 +199,69 @@ describe('GitHub', () => {
     120_000,
   );
 });
+
+// ------------------------------------------------------------------------------------------------ jobs that still run
+
+const isGitlabReady = async ({ ctx, id }: EnrolledScope) => (await enrollmentView(ctx, id)).ready;
+
+async function managerPod(slug: string): Promise<Observed> {
+  const [pod] = await listObjects(admin, 'Pod', 'v1', `runners-${slug}`, 'app.kubernetes.io/name=gitlab-runner');
+  if (!pod) throw new Error('no manager');
+  return pod;
+}
+
+/** On a node, without which a pod has no time to end in. There is none here, so that its end is the test's to say. */
+async function putOnNode({ metadata: { name, namespace } }: Observed): Promise<void> {
+  const body = { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target: { kind: 'Node', name: 'a-node' } };
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/binding`;
+  await admin.call({ method: 'POST', path, body }, 'the binding');
+}
+
+async function endPod({ metadata: { name, namespace } }: Observed): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}`;
+  await admin.call({ method: 'DELETE', path, body: { gracePeriodSeconds: 0 } }, 'the pod');
+}
+
+const roleOf = (slug: string) =>
+  readObject(admin, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'Role',
+    metadata: { name: `${slug}-docker-gitlab`, namespace: `runners-${slug}` },
+  });
+
+async function withRunningJob(slug: string): Promise<{ scope: EnrolledScope; jobId: number; pod: Observed }> {
+  const wish = gitlab(slug);
+  const scope = await approvedScope(portal, wish);
+  await passes.until('ready', scope.id, () => isGitlabReady(scope), 60_000);
+  const pod = await managerPod(slug);
+  await putOnNode(pod);
+  const { id: jobId } = portal.gitlab.queueJob({ project: wish.path, tags: [`${slug}-docker`], durationSeconds: 4 });
+  await eventually('a running job', () => portal.gitlab.state.jobs[jobId]?.status === 'running');
+  return { scope, jobId, pod };
+}
+
+const secondsLeft = async (pod: Observed) => (await readObject(admin, pod))?.metadata.deletionGracePeriodSeconds;
+
+test('a pool that is taken out lets its job end, with the rights that it needs; then they go', async () => {
+  const { scope, jobId, pod } = await withRunningJob('job-ends');
+  expect(await roleOf('job-ends')).toBeDefined();
+  await changePools(scope, { pools: ['nix'] });
+  const waits = async () => (await conditionOf(scope, 'PoolsReady'))?.message.includes('when its jobs have ended');
+  await passes.until('the job to be waited for', scope.id, async () => (await waits()) ?? false);
+  const status = () => portal.gitlab.state.jobs[jobId]?.status;
+  await passes.until('the job to end', scope.id, () => Promise.resolve(status() !== 'running'));
+  expect(status()).toBe('success');
+  expect(await roleOf('job-ends')).toBeDefined();
+  expect(await secondsLeft(pod)).toBe(3600);
+  await endPod(pod);
+  await passes.until('the Role to go', scope.id, async () => (await roleOf('job-ends')) === undefined);
+}, 120_000);
+
+test('a withdrawal waits for no job: its pods are given seconds', async () => {
+  const { scope, pod } = await withRunningJob('job-lost');
+  await approve(scope, 'withdraw');
+  await passes.until('a short grace', scope.id, async () => (await secondsLeft(pod)) === 30);
+  expect(await conditionOf(scope, 'SetsGone')).toMatchObject({ status: 'False', reason: 'Removing' });
+  await endPod(pod);
+  await passes.until('withdrawn', scope.id, () => isWithdrawn(scope), 60_000);
+}, 120_000);
