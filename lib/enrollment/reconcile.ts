@@ -24,8 +24,8 @@ export type ReconcileDeps = {
 
 const lookAgainMs = 10 * 60_000;
 const waitMs = 10_000;
-/** A process that is up comes to its forge within seconds, and nothing tells us when. */
-const waitForRunnerMs = 2_000;
+/** A process that is up comes to its forge within seconds, and nothing tells us when; what has not come in a minute is not asked after so often. */
+const waitForRunnerMs = { atFirst: 2_000, firstMs: 60_000, then: 30_000 };
 const waitForPersonMs = 60_000;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
@@ -58,13 +58,20 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
   return {
     kind: 'wait',
-    againMs: waitOf(ready),
+    againMs: waitOf(ready, waitedMs(row, ready, deps.clock.now())),
     waitingFor: ready.waitingFor,
   };
 }
 
-function waitOf({ reason, waitingFor }: PhaseResult): number {
-  if (reason === 'RunnerOffline') return waitForRunnerMs;
+/** For how long it has been waited for this very reason. */
+function waitedMs(row: EnrollmentRow, { reason }: PhaseResult, now: Date): number {
+  const before = parsedConditions(row.conditions).find(({ type }) => type === 'Ready');
+  return before?.reason === reason ? now.getTime() - Date.parse(before.since) : 0;
+}
+
+function waitOf({ reason, waitingFor }: PhaseResult, forMs: number): number {
+  const { atFirst, firstMs, then } = waitForRunnerMs;
+  if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : then;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
 }
 

@@ -10,7 +10,14 @@ import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, RunnerSecret } from '#lib/forge/index.ts';
 import { labelOf, namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
-import { credentialKinds, dropCredential, keepCredential, keptCredential, type KeptCredential } from './credentials.ts';
+import {
+  credentialKinds,
+  dropCredential,
+  keepCredential,
+  keptCredential,
+  noteUse,
+  type KeptCredential,
+} from './credentials.ts';
 import { githubCredentials, poolInputs } from './desired.ts';
 import { isFresh, markSeen, wait, type PassScope } from './pass.ts';
 import { scopeOf, type EnrollmentRow } from './rows.ts';
@@ -199,10 +206,17 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
   const { runners } = await scope.forge();
   const at = await scope.at();
   if (!runners || !at) return null;
-  const online = new Set((await runners.list(at)).flatMap((each) => (each.status === 'online' ? [each.name] : [])));
-  const missing = wantedRunners(scope.row, scope.spec, scope.pools).find(({ name }) => !online.has(name));
-  if (missing)
-    return wait('RunnerOffline', `${missing.name} has not yet reached ${scope.row.connection.name}.`, 'cluster');
+  const there = new Map((await runners.list(at)).map((each) => [each.name, each]));
+  const wanted = wantedRunners(row, spec, pools).map(({ name }) => ({ name, seen: there.get(name) }));
+  for (const { name, seen } of wanted) {
+    const usedAt = seen?.contactedAt ?? (seen?.status === 'online' ? clock.now() : null);
+    if (usedAt) await noteUse(row, runnerKind(name), usedAt);
+  }
+  const paused = wanted.find(({ seen }) => seen?.status === 'paused');
+  if (paused)
+    return wait('RunnerPaused', `${paused.name} was paused at ${row.connection.name}. Resume it there.`, 'admin');
+  const missing = wanted.find(({ seen }) => seen?.status !== 'online');
+  if (missing) return wait('RunnerOffline', `${missing.name} has not yet reached ${row.connection.name}.`, 'cluster');
   markSeen(scope, 'online');
   return null;
 }

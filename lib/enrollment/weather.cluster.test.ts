@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { listObjects, readObject, type ClusterClient } from '#lib/cluster/index.ts';
+import { unsafeDb } from '#lib/db/index.ts';
+import { Conditions } from '#lib/model/index.ts';
+import { clusterClient } from '#sandbox/test-support/cluster.ts';
+import {
+  approve,
+  approvedScope,
+  changePools,
+  draftOf,
+  poolsOf,
+  type EnrolledScope,
+  type ScopeWish,
+} from '#sandbox/test-support/enrolled.ts';
+import { testCluster } from '#sandbox/test-support/index.ts';
+import { startPasses, type Passes } from '#sandbox/test-support/passes.ts';
+import { startResetProxy, type ResetProxy } from '#sandbox/test-support/reset-proxy.ts';
+import { startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
+import { approvePlan, makePlan, planView, rotateCredential, savePools, startEnrollment } from './index.ts';
+
+/* What becomes of an enrollment while forges are away, pause, refuse a webhook, or give a scope to somebody else. */
+
+let portal: TestPortal;
+let passes: Passes;
+let admin: ClusterClient;
+let gitlabProxy: ResetProxy;
+let atticProxy: ResetProxy;
+
+beforeAll(async () => {
+  portal = await startTestPortal({
+    runnersOf: ['away-ready', 'away-middle', 'away-other', 'late', 'moved', 'deaf', 'no-attic', 'lost'],
+  });
+  gitlabProxy = await startResetProxy(portal.gitlab.url);
+  await unsafeDb().forgeConnection.update({ where: { id: 'gitlab' }, data: { baseUrl: gitlabProxy.url } });
+  atticProxy = await startResetProxy(portal.attic.url);
+  await unsafeDb().cacheServer.update({ where: { id: 'attic' }, data: { url: atticProxy.url } });
+  passes = startPasses();
+  admin = clusterClient((await testCluster()).kubeconfigPath);
+}, 180_000);
+beforeEach(async () => {
+  await fetch(`${portal.gitlab.url}/_sandbox/faults`, { method: 'DELETE' });
+  passes.forget();
+});
+afterAll(async () => {
+  await passes?.stop();
+  await Promise.all([gitlabProxy?.stop(), atticProxy?.stop()]);
+  await portal?.stop();
+});
+
+const minuteMs = 60_000;
+
+async function conditionOf({ id }: Pick<EnrolledScope, 'id'>, type: string) {
+  const { conditions } = await unsafeDb().enrollment.findUniqueOrThrow({ where: { id } });
+  return Conditions.parse(conditions).find((each) => each.type === type);
+}
+
+const isTrue = (scope: Pick<EnrolledScope, 'id'>, type: string) => async () =>
+  (await conditionOf(scope, type))?.status === 'True';
+const isReady = (scope: EnrolledScope) => isTrue(scope, 'Ready');
+const says = (scope: Pick<EnrolledScope, 'id'>, type: string, reason: string) => async () =>
+  (await conditionOf(scope, type))?.reason === reason;
+
+async function readied(wish: ScopeWish): Promise<EnrolledScope> {
+  const scope = await approvedScope(portal, wish);
+  await passes.until('ready', scope.id, isReady(scope), minuteMs);
+  return scope;
+}
+
+function project(slug: string): ScopeWish {
+  portal.gitlab.addProject({ path: `tinyland/${slug}` });
+  return { forge: 'gitlab', level: 'project', path: `tinyland/${slug}`, by: 'ada-tinyland', slug };
+}
+
+const runnersOf = (label: string) =>
+  Object.values(portal.gitlab.state.runners).filter(({ description }) => description === `flywheel-${label}`);
+const deploymentOf = (slug: string) => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: `${slug}-docker-gitlab`, namespace: `runners-${slug}` },
+});
+const managerOf = (slug: string) => readObject(admin, deploymentOf(slug));
+
+async function deleteManager(slug: string): Promise<void> {
+  const path = `/apis/apps/v1/namespaces/runners-${slug}/deployments/${slug}-docker-gitlab`;
+  await admin.call({ method: 'DELETE', path }, 'the manager');
+}
+
+async function configOf(slug: string): Promise<string> {
+  const [secret] = await listObjects(admin, 'Secret', 'v1', `runners-${slug}`, 'flywheel.dev/pool=docker');
+  const data = (secret?.['data'] ?? {}) as Record<string, string>;
+  return Buffer.from(data['config.toml'] ?? '', 'base64').toString();
+}
+
+test('a runner that does not come is asked after less and less, and one that somebody paused is waited for as such', async () => {
+  const scope = await approvedScope(portal, project('late'));
+  portal.gitlab.fault({ kind: 'status', status: 500, match: { path: '/runners/verify' }, times: 100_000 });
+  await passes.until('a process that does not come', scope.id, says(scope, 'Ready', 'RunnerOffline'), minuteMs);
+  expect(await passes.pass(scope.id)).toMatchObject({ kind: 'wait', againMs: 2_000 });
+  passes.later(minuteMs);
+  expect(await passes.pass(scope.id)).toMatchObject({ kind: 'wait', againMs: 30_000 });
+
+  await fetch(`${portal.gitlab.url}/_sandbox/faults`, { method: 'DELETE' });
+  await passes.until('ready', scope.id, isReady(scope), minuteMs);
+  const [runner] = runnersOf('late-docker');
+  if (!runner) throw new Error('no runner');
+  runner.paused = true;
+  passes.forget();
+  expect(await passes.pass(scope.id)).toMatchObject({ kind: 'wait', againMs: 60_000 });
+  expect(await conditionOf(scope, 'Ready')).toMatchObject({
+    reason: 'RunnerPaused',
+    waitingFor: 'admin',
+    message: 'flywheel-late-docker was paused at GitLab. Resume it there.',
+  });
+  runner.paused = false;
+  await passes.until('ready', scope.id, isReady(scope));
+}, 120_000);
