@@ -23,7 +23,7 @@ import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
-import type { EnrollmentRow } from './rows.ts';
+import { hasMoved, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
 
 /* The phases of enrolling: each makes one thing so, is idempotent, and says how far it is. */
@@ -40,6 +40,8 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   if (isFresh(scope, 'forge', await toldAt(row))) return ok(`${may}${row.path || row.connection.name}.`);
   const forge = await scope.forge();
   const now = await forge.observeScope(at);
+  const moved = movedTo(row, now);
+  if (moved) return moved;
   await keepObserved(scope, now);
   if (now.problem) return wait(now.problem.reason, now.problem.message, 'admin');
   if (now.runnerGroups) await ensureGroup(scope, forge);
@@ -49,7 +51,29 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
     await forge.ensureWebhook({ ...at, path: row.path, url: webhookUrl(row) });
   }
   markSeen(scope, 'forge');
-  return ok(`${may}${row.path || row.connection.name}.`);
+  return mayRegister(scope, at, isDeaf);
+}
+
+/** Whether the scope tells us of its jobs. A whole instance cannot, and nobody was told that it would. */
+async function heardOf({ row, lease }: PassScope, forge: Forge, at: AtScope): Promise<boolean> {
+  await lease.check();
+  const ensured = await forge.ensureWebhook({ ...at, path: row.path, url: webhookUrl(row) });
+  return row.level === 'instance' || !('unsupported' in ensured);
+}
+
+function mayRegister({ row }: PassScope, { credential }: AtScope, isDeaf: boolean): PhaseResult {
+  const who = credential.kind === 'token' ? 'The access token' : 'The App';
+  const found = ok(`${who} may register runners at ${row.path || row.connection.name}.`);
+  if (!isDeaf) return found;
+  const deaf = 'It may make no webhook there, so jobs are run as ever and are shown only when the portal looks.';
+  return { ...found, reason: withoutWebhook, message: `${found.message} ${deaf}` };
+}
+
+/** Who administered it may not any more, and whoever does has not been asked: nothing is begun until one of them approves. */
+function movedTo(row: EnrollmentRow, now: ScopeObservation): PhaseResult | null {
+  if (!hasMoved(row, now)) return null;
+  const message = `${now.path} belongs to another owner than when it was enrolled. Somebody who administers it there must approve it anew with a change, or it is withdrawn.`;
+  return wait('ScopeMoved', message, 'admin');
 }
 
 function withoutPower({ connection, level }: EnrollmentRow): PhaseResult {

@@ -22,7 +22,7 @@ import {
 } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
-import { runnerGroupPrefix } from '#lib/forge/index.ts';
+import { runnerGroupPrefix, type ScopeChoice, type ScopeObservation } from '#lib/forge/index.ts';
 import {
   atticViewName,
   EnrollmentSpec,
@@ -41,9 +41,9 @@ import { keptCredential } from './credentials.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
 import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
-import { checkPools, provenScope } from './draft.ts';
+import { checkPools, provenScope, refusePath } from './draft.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
-import { enrollmentRow, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { enrollmentRow, hasMoved, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
 /** One thing that would change, and where. `=` is kept for the stamp and not shown. */
 export const PlanChange = z.object({
@@ -353,15 +353,19 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
   const add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) =>
     changes.push({ where: 'forge', op, kind: what, name, namespace: row.path, fields });
   if (mayHaveGroups(row)) {
+  const seen = kind === 'withdraw' ? null : await seenNow(row);
+  if (seen && hasMoved(row, seen))
+    add('~', 'Scope', seen.path, [{ path: 'owner', before: row.ownerId ?? '', after: seen.ownerId ?? '' }]);
     const fields = [
       { path: 'visibility', after: 'all repositories' },
       { path: 'allowsPublicRepositories', after: 'false' },
     ];
     if (kind === 'withdraw' && row.runnerGroup !== null) add('-', 'RunnerGroup', row.runnerGroup, []);
-    if (kind !== 'withdraw' && (await groupIsMissing(row))) add('+', 'RunnerGroup', groupName(row), fields);
+    if (kind !== 'withdraw' && seen && (await groupIsMissing(row, seen)))
+      add('+', 'RunnerGroup', groupName(row), fields);
   }
   if (row.connection.kind !== 'github') {
-    await runnerChanges(row, kind, spec, add);
+    await runnerChanges(row, kind, spec, add, seen?.webhooks ?? false);
     return changes;
   }
   for (const label of after)
@@ -384,17 +388,21 @@ async function runnerChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollmen
   for (const [name, label] of after) if (!before.has(name)) add('+', 'Runner', name, [{ path: key, after: label }]);
   for (const [name, label] of before) if (!after.has(name)) add('-', 'Runner', name, [{ path: key, before: label }]);
   const hook = [{ path: 'events', after: 'jobs' }];
-  if (kind === 'enroll' && row.level !== 'instance') add('+', 'Webhook', webhookUrl(row), hook);
-  if (kind === 'withdraw' && row.level !== 'instance') add('-', 'Webhook', webhookUrl(row), []);
+  if (kind === 'enroll' && mayHook) add('+', 'Webhook', webhookUrl(row), hook);
+  if (kind === 'withdraw' && row.level !== 'instance' && !hasNoWebhook(row)) add('-', 'Webhook', webhookUrl(row), []);
+}
+
+/** The enrolled scope as the forge shows it to what the enrollment acts by; null without that. */
+async function seenNow(row: EnrollmentRow): Promise<ScopeObservation | null> {
+  const at = await atScope(row);
+  return at && (await openForgeFor(row)).observeScope(at);
 }
 
 /** False also where the organization has no groups of its own: its Default group then serves. */
-async function groupIsMissing(row: EnrollmentRow): Promise<boolean> {
+async function groupIsMissing(row: EnrollmentRow, seen: ScopeObservation): Promise<boolean> {
   const at = await atScope(row);
-  if (!at) return false;
+  if (!at || !seen.runnerGroups) return false;
   const forge = await openForgeFor(row);
-  const seen = await forge.observeScope(at);
-  if (!seen.runnerGroups) return false;
   return (await forge.observeRunnerGroup({ ...at, path: seen.path, name: groupName(row) })) === null;
 }
 
@@ -432,7 +440,13 @@ async function enterpriseToken(row: EnrollmentRow): Promise<string | undefined> 
 }
 
 type PlanRow = { id: string; kind: PlanKind; state: PlanState; baseGeneration: number; observedHash: string };
-type OpenPlan = { plan: PlanRow; row: EnrollmentRow; spec: EnrollmentSpec };
+type OpenPlan = {
+  plan: PlanRow;
+  row: EnrollmentRow;
+  spec: EnrollmentSpec;
+  /** The scope as it was proven to whoever approves; null where nobody had to prove it. */
+  proven?: ScopeChoice | null;
+};
 
 /** What an operator granted. `settle` writes down, in the same transaction, that the request is decided. */
 export type Grant = { settle: (tx: UnsafeTx) => Promise<void> };
@@ -467,8 +481,7 @@ export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Pr
   const { plan, row, spec } = open;
   if (plan.state !== 'open' && !(isGranted && plan.state === 'waiting')) throw stale(`plan is ${plan.state}`);
   if (plan.kind !== 'withdraw') refuseIdleTenant(row.tenant);
-  if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw')
-    await provenScope(ctx, { ...row, token: await enterpriseToken(row) });
+  if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw') open.proven = await provenNow(ctx, row);
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
   if (now?.observedHash === plan.observedHash) return open;
   await unsafeDb().plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
@@ -482,6 +495,14 @@ function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
     active: null,
     suspended: 'This tenant is suspended, so nothing new starts in it.',
     leaving: 'This tenant is leaving, so nothing new starts in it.',
+/** By the path that it has now, and by the id that was enrolled: a name may be another scope's since. */
+async function provenNow(ctx: Ctx, row: EnrollmentRow): Promise<ScopeChoice> {
+  const path = (await seenNow(row))?.path ?? row.path;
+  const proven = await provenScope(ctx, { ...row, path, token: await enterpriseToken(row) });
+  if (proven.scopeId === row.scopeId) return proven;
+  throw refusePath(`${path} is another scope than the one that was enrolled.`, 'Withdraw this, and enrol that.');
+}
+
     left: 'This tenant has left.',
   }[state];
   if (happened !== null)
@@ -493,7 +514,7 @@ function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
  * reconciler follows. Returns the enrollment's id.
  */
 export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Promise<string> {
-  const { plan, row, spec } = await checkPlan(ctx, planId, grant !== undefined);
+  const { plan, row, spec, proven } = await checkPlan(ctx, planId, grant !== undefined);
   if (!grant) await refuseUngranted(ctx, { plan, row, spec });
   await unsafeTransaction(async (tx) => {
     await takeGeneration(tx, row, plan.kind, spec);
@@ -504,6 +525,7 @@ export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Prom
     // Before what it overtakes is dropped: the request of a plan that was granted with changes is not taken back by it.
     await grant?.settle(tx);
     await discardPlans(tx, row.id);
+    if (proven) await takeOwner(tx, ctx, row, proven);
     await appendAudit(tx, ctx, row.tenantId, {
       action: `enrollment:${plan.kind}`,
       target: `enrollment/${row.name}`,
@@ -582,6 +604,20 @@ function asConflict(error: unknown): never {
       log: `unique violation: ${error.message}`,
       screen: {
         happened: 'Somebody enrolled this scope, or took one of these labels, a moment ago.',
+/** Whoever approves administers it, so that what they administer it by is who has a say from now on. */
+async function takeOwner(tx: UnsafeTx, ctx: Ctx, row: EnrollmentRow, proven: ScopeChoice): Promise<void> {
+  const { ownerId, path, installation } = proven;
+  if (row.ownerId === null || ownerId === row.ownerId) return;
+  const installationId = installation?.id ?? row.installationId;
+  await tx.enrollment.update({ where: { id: row.id }, data: { ownerId, path, installationId } });
+  await appendAudit(tx, ctx, row.tenantId, {
+    action: 'enrollment:owner',
+    target: `enrollment/${row.name}`,
+    before: { ownerId: row.ownerId, path: row.path },
+    after: { ownerId, path },
+  });
+}
+
         todo: 'Look at the scope’s present enrollment, or choose other pools.',
       },
     });

@@ -114,3 +114,55 @@ test('a runner that does not come is asked after less and less, and one that som
   runner.paused = false;
   await passes.until('ready', scope.id, isReady(scope));
 }, 120_000);
+
+test('a project that goes to another owner waits until somebody who administers it there approves', async () => {
+  const scope = await readied(project('moved'));
+  const place = Object.values(portal.gitlab.state.projects).find(({ path }) => path === 'moved');
+  const buyer = Object.values(portal.gitlab.state.groups).find(({ path }) => path === 'mallory-labs');
+  const seller = place?.namespaceId;
+  if (!place || !buyer) throw new Error('no project');
+  place.namespaceId = buyer.id;
+  passes.forget();
+  await passes.pass(scope.id);
+  expect(await conditionOf(scope, 'Ready')).toMatchObject({
+    status: 'False',
+    reason: 'ScopeMoved',
+    waitingFor: 'admin',
+    message: expect.stringContaining('mallory-labs/moved belongs to another owner'),
+  });
+  const owner = async () => (await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: scope.id } })).ownerId;
+
+  // The former owner's admin has no say there any more.
+  await expect(approve(scope, 'change')).rejects.toMatchObject({ code: 'invalid' });
+  expect(await owner()).toBe(String(seller));
+  portal.gitlab.setMember('mallory-labs', 'ada-tinyland', 50);
+  const plan = await planView(scope.ctx, await makePlan(scope.ctx, { enrollmentId: scope.id, kind: 'change' }));
+  expect(plan.groups.find(({ where }) => where === 'forge')?.changes).toEqual([
+    expect.objectContaining({
+      op: '~',
+      kind: 'Scope',
+      name: 'mallory-labs/moved',
+      fields: [{ path: 'owner', before: String(seller), after: String(buyer.id) }],
+    }),
+  ]);
+  await approve(scope, 'change');
+  expect(await owner()).toBe(String(buyer.id));
+  const audited = { tenantId: scope.ctx.tenant.id, action: 'enrollment:owner' };
+  expect(await unsafeDb().audit.count({ where: audited })).toBe(1);
+  await passes.until('ready', scope.id, isReady(scope), minuteMs);
+}, 120_000);
+
+test('a namesake of what was enrolled is not approved in its place', async () => {
+  const scope = await readied(project('deaf'));
+  const place = Object.values(portal.gitlab.state.projects).find(({ path }) => path === 'deaf');
+  if (!place) throw new Error('no project');
+  const plan = await makePlan(scope.ctx, { enrollmentId: scope.id, kind: 'change' });
+  place.members = [];
+  place.path = 'deaf-hidden';
+  portal.gitlab.addProject({ path: 'tinyland/deaf' });
+  await expect(approvePlan(scope.ctx, plan)).rejects.toMatchObject({
+    screen: { happened: expect.stringContaining('is another scope than the one that was enrolled') },
+  });
+}, 120_000);
+
+const scopesForRunners: NonNullable<ScopeWish['scopes']> = ['create_runner', 'manage_runner', 'read_api'];

@@ -121,6 +121,10 @@ export type ScopeObservation = {
   exists: boolean;
   /** Where it is now; it may have been renamed since it was enrolled. */
   path: string;
+  /** To whom it belongs now, as `ScopeChoice` has it: a scope can be transferred. Null where it is not seen. */
+  ownerId: string | null;
+  /** False where it is known beforehand that this credential can make no webhook there. */
+  webhooks: boolean;
   /** The most basic reason why runners cannot be registered; null where they can. */
   problem: ScopeProblem | null;
   /** When the access token ends; null where it does not, where the forge does not say, and for an App. */
