@@ -92,3 +92,12 @@ export async function bazelPassword(row: Owned): Promise<string> {
   await keepCredential(row, 'bazel-password', password);
   return password;
 }
+/** The same of the key of an organization's own App. */
+export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
+  const before = new Date(at.getTime() - usedEveryMs);
+  await unsafeDb().githubApp.updateMany({
+    where: { id: githubAppId, OR: [{ usedAt: null }, { usedAt: { lt: before } }] },
+    data: { usedAt: at },
+  });
+}
+

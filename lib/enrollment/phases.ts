@@ -17,8 +17,8 @@ import type { Forge, ScopeObservation } from '#lib/forge/index.ts';
 import { atticViewName, labelOf, namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
-import type { PhaseResult } from './conditions.ts';
-import { bazelPassword, keepCredential, keptCredential, noteUse } from './credentials.ts';
+import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
+import { bazelPassword, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
@@ -93,6 +93,7 @@ async function toldAt({ connectionId, installationId }: EnrollmentRow): Promise<
 
 /** Names move, ids stay: what the forge calls the scope now is what we call it. */
 async function keepObserved(scope: PassScope, now: ScopeObservation): Promise<void> {
+  if (row.githubAppId !== null) await noteAppUse(row.githubAppId, scope.clock.now());
   const { row } = scope;
   const installationId = now.installation?.id ?? row.installationId;
   // A token that has ended was shown to the forge, and used for nothing.

@@ -251,7 +251,7 @@ async function needing(ctx: Ctx, enrollments: readonly EnrollmentSummary[]): Pro
   const rows = may(ctx.role, 'credential:change') ? await listCredentials(ctx) : [];
   const tokens = rows
     .filter(({ standing, enrollmentId }) => standing !== 'works' && !waiting.some(({ id }) => id === enrollmentId))
-    .map(({ enrollmentId: id, enrollment: name, standing, expiresAt }): NeedsYou => {
+    .map(({ id, enrollment: name, standing, expiresAt }): NeedsYou => {
       const headline =
         standing === 'ended' ? 'Its access token has ended.' : `Its access token ends on ${expiresAt?.slice(0, 10)}.`;
       return { id, name, headline: `${headline} Enter a new one.`, at: 'credentials' };

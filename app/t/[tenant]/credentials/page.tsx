@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { listCredentials, ownAppsOf, tokenWish, type CredentialRow } from '#lib/enrollment/index.ts';
+import { listCredentials, tokenWish, type CredentialRow } from '#lib/enrollment/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { TokenForm } from '#components/enrollment/token-form.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
@@ -31,7 +31,7 @@ function answerOf(rows: CredentialRow[]): string {
 }
 
 export default page<Params>('credential:see', async (ctx) => {
-  const [rows, apps] = await Promise.all([listCredentials(ctx), ownAppsOf(ctx)]);
+  const rows = await listCredentials(ctx);
   const mayChange = may(ctx.role, 'credential:change');
   const tokens = mayChange ? rows.filter(({ kind }) => kind === 'forge-token') : [];
   return (
@@ -52,20 +52,10 @@ export default page<Params>('credential:see', async (ctx) => {
         >
           <div className="grid gap-4">
             {tokens.map((row) => (
-              <NewToken key={row.enrollmentId} ctx={ctx} row={row} />
+              <NewToken key={row.id} ctx={ctx} row={row} />
             ))}
           </div>
         </Section>
-      ) : null}
-      {apps.length > 0 ? (
-        <p className="mt-6 text-ink-2">
-          The private {apps.length === 1 ? 'key' : 'keys'} of {apps.map(({ slug }) => slug).join(', ')}{' '}
-          {apps.length === 1 ? 'is' : 'are'} kept with the{' '}
-          <Link href={`/t/${ctx.tenant.slug}/settings/apps`} className="text-accent underline">
-            Apps of this tenant
-          </Link>
-          .
-        </p>
       ) : null}
     </>
   );
@@ -89,7 +79,7 @@ function Credentials({ rows, slug, mayChange }: ListProps) {
       </thead>
       <tbody>
         {rows.map((row) => (
-          <Tr key={`${row.enrollmentId}/${row.kind}`}>
+          <Tr key={row.id}>
             <Td className="min-w-48">
               <span className="break-words">{row.purpose}</span>
             </Td>
@@ -100,7 +90,9 @@ function Credentials({ rows, slug, mayChange }: ListProps) {
             <Td>
               <RelativeTime at={row.keptAt} />
             </Td>
-            <Td>{row.usedAt ? <RelativeTime at={row.usedAt} /> : '–'}</Td>
+            <Td>
+              <LastUse row={row} />
+            </Td>
             <Td>
               <Ends row={row} />
             </Td>
@@ -110,6 +102,11 @@ function Credentials({ rows, slug, mayChange }: ListProps) {
       </tbody>
     </Table>
   );
+}
+
+function LastUse({ row: { usedAt, untoldBy } }: { row: CredentialRow }) {
+  if (usedAt) return <RelativeTime at={usedAt} />;
+  return <span className="text-ink-3">{untoldBy ? `not told by ${untoldBy}` : 'not yet'}</span>;
 }
 
 function Ends({ row: { standing, expiresAt } }: { row: CredentialRow }) {
@@ -129,8 +126,14 @@ function Ends({ row: { standing, expiresAt } }: { row: CredentialRow }) {
 const renewers = { portal: 'the portal, before it ends', person: 'an admin' };
 
 function Rotate({ row, slug }: { row: CredentialRow; slug: string }) {
-  if (row.renewedBy === 'person') return <span className="text-ink-3">Below</span>;
   const { enrollmentId, kind } = row;
+  if (enrollmentId === null)
+    return (
+      <Link href={`/t/${slug}/settings/apps`} className="text-accent underline">
+        Replace <span className="sr-only">{`the ${row.purpose.toLowerCase()}`}</span>
+      </Link>
+    );
+  if (row.renewedBy === 'person') return <span className="text-ink-3">Below</span>;
   return (
     <ButtonForm action={rotate.bind(null, slug)} fields={{ enrollmentId, kind }} look="secondary" small>
       Rotate <span className="sr-only">{`what ${row.purpose.toLowerCase()}, of ${row.enrollment}`}</span>
@@ -139,8 +142,10 @@ function Rotate({ row, slug }: { row: CredentialRow; slug: string }) {
 }
 
 async function NewToken({ ctx, row }: { ctx: Parameters<typeof listCredentials>[0]; row: CredentialRow }) {
+  const { enrollmentId } = row;
+  if (enrollmentId === null) return null;
   const enrollment = await ctx.db.enrollment.findFirst({
-    where: { id: row.enrollmentId },
+    where: { id: enrollmentId },
     select: { connectionId: true, level: true, path: true },
   });
   const help = enrollment && (await tokenWish(enrollment.connectionId, enrollment.level, enrollment.path));
@@ -149,7 +154,7 @@ async function NewToken({ ctx, row }: { ctx: Parameters<typeof listCredentials>[
     <Card>
       <TokenForm
         action={replaceToken.bind(null, ctx.tenant.slug)}
-        fields={{ enrollmentId: row.enrollmentId }}
+        fields={{ enrollmentId }}
         help={help}
         label={`New access token for ${row.enrollment}`}
         button="Try it and replace the old one"
