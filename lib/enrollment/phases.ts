@@ -20,8 +20,8 @@ import { bazelUser, type Secrets } from './cache-env.ts';
 import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelPassword, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
-import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
-import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
+import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
+import { dropRunners, keptRegistration, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
 import { hasMoved, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
@@ -166,6 +166,19 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
     view: name,
     token,
     substituterUrl: kept.substituterUrl ?? '',
+/** What was last known of the view, while its server is away; null where that is not enough to be served by. */
+async function keptAttic(scope: PassScope): Promise<Secrets['attic'] | null> {
+  const { row, clock } = scope;
+  const server = await atticServerOf(row);
+  const name = atticViewName(row.tenant.slug);
+  const kept =
+    server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
+  const token = await keptCredential(row, 'attic-token');
+  if (!server || !kept?.publicKey || !token?.expiresAt || token.expiresAt <= clock.now()) return null;
+  const { publicKey, substituterUrl } = kept;
+  return { server: server.url, view: name, token: token.value, substituterUrl: substituterUrl ?? '', publicKey };
+}
+
     publicKey: kept.publicKey ?? '',
   };
   return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}.`);
@@ -199,8 +212,12 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
 async function poolsReady(scope: PassScope): Promise<PhaseResult> {
   const { row, spec, view, lease } = scope;
   if (poolInputs(row, spec, scope.pools).length < spec.pools.length)
+  if (spec.planes.attic) scope.attic ??= (await keptAttic(scope)) ?? undefined;
+  if (spec.planes.attic && !scope.attic) return notReached('cache');
     return wait('PoolNotReady', 'A chosen pool has lost its resources in the catalog.', 'operator');
-  const registration = await registrationOf(scope);
+  const forge = scope.found.get('ForgeReady');
+  const registration = forge?.status === 'True' ? await registrationOf(scope) : await keptRegistration(scope);
+  if (!registration) return notReached(forge?.waitingFor ?? 'forge');
   if ('status' in registration) return registration;
   const input = await passInput(scope, registration);
   const objects = [
@@ -222,6 +239,8 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   const keyOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.name}`;
   const wanted = new Set(objects.map(keyOf));
   const isLeftOver = (object: Observed) => poolLabel in (object.metadata.labels ?? {}) && !wanted.has(keyOf(object));
+  // While the forge is away nothing leaves it; of a generation that was ready once, all has left.
+  if (scope.found.get('ForgeReady')?.status !== 'True') return null;
   const waiting = await removePools(scope, isLeftOver);
   if (waiting) return waiting;
   // A forge that has an authority of its own no longer takes the ConfigMap with it, which is of no pool.
@@ -286,6 +305,8 @@ function observedSet(scope: PassScope, name: string): Observed | undefined {
 export const enrollPhases: readonly Phase[] = [
   { type: 'ForgeReady', label: 'Forge', needs: [], run: forgeReady },
   { type: 'NamespaceReady', label: 'Namespace and fences', needs: [], run: namespaceReady },
+    // So that what somebody deletes comes back, and a registration is renewed before it ends.
+    keptWithout: ['ForgeReady', 'CacheReady'],
   { type: 'CacheReady', label: 'Caches', needs: [], run: cacheReady },
   {
     type: 'PoolsReady',
@@ -293,5 +314,5 @@ export const enrollPhases: readonly Phase[] = [
     needs: ['ForgeReady', 'NamespaceReady', 'CacheReady'],
     run: poolsReady,
   },
-  { type: 'RunnersReady', label: 'Registered and listening', needs: ['PoolsReady'], run: runnersReady },
+  { type: 'RunnersReady', label: 'Registered and listening', needs: ['ForgeReady', 'PoolsReady'], run: runnersReady },
 ];

@@ -10,7 +10,7 @@ import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
 import { sharedByTenant } from './desired.ts';
-import type { PassScope, Phase } from './pass.ts';
+import { notReached, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
@@ -44,6 +44,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     clock: deps.clock,
     seen: deps.seen,
     attic: undefined,
+    found: new Map(),
     at: () => atScope(row, lease.signal),
     shared: once(() => sharedByTenant(row, spec)),
   };
@@ -85,17 +86,14 @@ async function runPhases(
   phases: readonly Phase[],
   scope: PassScope,
 ): Promise<{ found: Map<string, PhaseResult>; error: AppError | undefined }> {
-  const found = new Map<string, PhaseResult>();
+  const { found } = scope;
   let error: AppError | undefined;
   for (const phase of phases) {
-    const missing = phase.needs.find((need) => found.get(need)?.status !== 'True');
+    const keptWithout = wasReady(scope) ? (phase.keptWithout ?? []) : [];
+    const needs = phase.needs.filter((need) => !keptWithout.includes(need));
+    const missing = needs.find((need) => found.get(need)?.status !== 'True');
     if (missing) {
-      found.set(phase.type, {
-        status: 'Unknown',
-        reason: 'NotReached',
-        message: 'Waits for the steps before it.',
-        waitingFor: found.get(missing)?.waitingFor ?? 'portal',
-      });
+      found.set(phase.type, notReached(found.get(missing)?.waitingFor ?? 'portal'));
       continue;
     }
     try {

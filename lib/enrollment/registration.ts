@@ -42,6 +42,19 @@ export async function registrationOf(scope: PassScope): Promise<Registration | P
   return rendered(row, runners);
 }
 
+/** The same by what we hold alone, while the forge cannot be asked; null where a secret is not there yet. */
+export async function keptRegistration(scope: PassScope): Promise<Registration | PhaseResult | null> {
+  const { row, spec } = scope;
+  if (row.connection.kind === 'github') return githubRegistration(scope);
+  const runners: Registered = {};
+  for (const { name } of wantedRunners(row, spec, scope.pools)) {
+    const kept = await keptCredential(row, runnerKind(name));
+    if (!kept) return null;
+    runners[name] = KeptRunner.parse(JSON.parse(kept.value));
+  }
+  return rendered(row, runners);
+}
+
 function rendered({ connection }: EnrollmentRow, runners: Registered): Registration {
   const { kind, baseUrl: url } = connection;
   if (kind === 'gitlab') return { kind, url, runners };

@@ -91,6 +91,74 @@ async function configOf(slug: string): Promise<string> {
   return Buffer.from(data['config.toml'] ?? '', 'base64').toString();
 }
 
+test('a forge away for an hour: it is said, others are served, what was made stays, and all goes on by itself', async () => {
+  const ready = await readied(project('away-ready'));
+  const other = await readied({
+    forge: 'forgejo',
+    level: 'organization',
+    path: 'tinyland',
+    by: 'ada-tinyland',
+    slug: 'away-other',
+  });
+  // In the middle of enrolling: a runner is made, and the answer is lost with the connection.
+  const middle = await approvedScope(portal, project('away-middle'));
+  portal.gitlab.fault({ kind: 'reset-after', match: { method: 'POST', path: '/user/runners' } });
+  await passes.until('a runner', middle.id, async () => runnersOf('away-middle-docker').length > 0);
+  gitlabProxy.away = true;
+  passes.later(10 * minuteMs);
+
+  for (const scope of [ready, middle]) {
+    expect(await passes.pass(scope.id)).toBeNull();
+    const said = await conditionOf(scope, 'ForgeReady');
+    expect(said).toMatchObject({ status: 'False', reason: 'Away', waitingFor: 'forge' });
+    expect(said?.message).toMatch(/does not answer|could not be reached|answer/);
+    expect(await conditionOf(scope, 'Ready')).toMatchObject({ status: 'False', message: said?.message });
+  }
+  expect(await conditionOf(middle, 'PoolsReady')).toMatchObject({ status: 'Unknown', reason: 'NotReached' });
+  // What was made is kept so: a manager that somebody deletes comes back.
+  await deleteManager('away-ready');
+  await passes.until('the manager', ready.id, async () => {
+    const there = await managerOf('away-ready');
+    return there !== undefined && there.metadata.deletionTimestamp === undefined;
+  });
+  expect(await conditionOf(ready, 'PoolsReady')).toMatchObject({ status: 'True' });
+
+  const { id: jobId } = portal.forgejo.queueJob({
+    repository: 'tinyland/site',
+    runsOn: ['away-other-docker'],
+    durationSeconds: 1,
+  });
+  const isRun = async () => portal.forgejo.state.jobs[jobId]?.status === 'success';
+  await passes.until('the job at the other forge', other.id, isRun);
+  passes.later(50 * minuteMs);
+  await passes.until('the other forge to be well', other.id, isReady(other), minuteMs);
+
+  gitlabProxy.away = false;
+  for (const scope of [ready, middle]) await passes.until('ready again', scope.id, isReady(scope), minuteMs);
+  expect([runnersOf('away-ready-docker').length, runnersOf('away-middle-docker').length]).toEqual([1, 1]);
+}, 240_000);
+
+test('a cache away: a registration is renewed all the same, and the cluster gets it with the cache as it was', async () => {
+  const wish = { ...project('no-attic'), planes: { attic: { public: false } } };
+  const scope = await readied(wish);
+  const token = () => runnersOf('no-attic-docker')[0]?.token ?? '';
+  const first = token();
+  atticProxy.away = true;
+  try {
+    const netrc = async () => JSON.stringify(await listObjects(admin, 'Secret', 'v1', 'runners-no-attic', ''));
+    expect(await netrc()).toContain('attic');
+    passes.later(10 * minuteMs);
+    await rotateCredential(scope.ctx, { enrollmentId: scope.id, kind: 'runner:flywheel-no-attic-docker' });
+    await passes.pass(scope.id);
+    expect(await conditionOf(scope, 'CacheReady')).toMatchObject({ status: 'False', reason: 'Away' });
+    expect(await conditionOf(scope, 'PoolsReady')).toMatchObject({ status: 'True' });
+    expect(token()).not.toBe(first);
+    expect(await configOf('no-attic')).toContain(token());
+  } finally {
+    atticProxy.away = false;
+  }
+}, 120_000);
+
 test('a runner that does not come is asked after less and less, and one that somebody paused is waited for as such', async () => {
   const scope = await approvedScope(portal, project('late'));
   portal.gitlab.fault({ kind: 'status', status: 500, match: { path: '/runners/verify' }, times: 100_000 });
