@@ -37,7 +37,7 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   if (!at) return withoutPower(row);
   const may = `${at.credential.kind === 'token' ? 'The access token' : 'The App'} may register runners at `;
   // A webhook moves `observedAt`, so what it told of is looked at now and not in five minutes.
-  if (isFresh(scope, 'forge', await toldAt(row))) return ok(`${may}${row.path || row.connection.name}.`);
+  if (isFresh(scope, 'forge', await toldAt(row))) return mayRegister(scope, at, hasNoWebhook(row));
   const forge = await scope.forge();
   const now = await forge.observeScope(at);
   const moved = movedTo(row, now);
@@ -45,11 +45,7 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   await keepObserved(scope, now);
   if (now.problem) return wait(now.problem.reason, now.problem.message, 'admin');
   if (now.runnerGroups) await ensureGroup(scope, forge);
-  if (forge.runners) {
-    await scope.lease.check();
-    // Where there can be none, jobs are heard of later, and nothing else is lost.
-    await forge.ensureWebhook({ ...at, path: row.path, url: webhookUrl(row) });
-  }
+  const isDeaf = forge.runners !== null && !(await heardOf(scope, forge, at));
   markSeen(scope, 'forge');
   return mayRegister(scope, at, isDeaf);
 }

@@ -37,6 +37,7 @@ import { wake } from '#lib/work/index.ts';
 import { lockLine, refuseOversold } from './allocation.ts';
 import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
+import { hasNoWebhook } from './conditions.ts';
 import { keptCredential } from './credentials.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
@@ -352,10 +353,10 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
   const changes: PlanChange[] = [];
   const add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) =>
     changes.push({ where: 'forge', op, kind: what, name, namespace: row.path, fields });
-  if (mayHaveGroups(row)) {
   const seen = kind === 'withdraw' ? null : await seenNow(row);
   if (seen && hasMoved(row, seen))
     add('~', 'Scope', seen.path, [{ path: 'owner', before: row.ownerId ?? '', after: seen.ownerId ?? '' }]);
+  if (mayHaveGroups(row)) {
     const fields = [
       { path: 'visibility', after: 'all repositories' },
       { path: 'allowsPublicRepositories', after: 'false' },
@@ -378,7 +379,13 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
 type Add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) => void;
 
 /** The registrations that we make ourselves, and the hook by which the scope tells of its jobs. */
-async function runnerChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec, add: Add): Promise<void> {
+async function runnerChanges(
+  row: EnrollmentRow,
+  kind: PlanKind,
+  spec: EnrollmentSpec,
+  add: Add,
+  mayHook: boolean,
+): Promise<void> {
   const pools = await poolsByName();
   const key = row.connection.kind === 'gitlab' ? 'tags' : 'labels';
   const former = specOf(row);
@@ -488,13 +495,6 @@ export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Pr
   throw stale(`plan ${plan.id} of generation ${plan.baseGeneration} at generation ${row.generation}`);
 }
 
-/** What is suspended or leaving starts nothing new; what an operator must begin has not begun. */
-function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
-  const happened = {
-    draft: isOperatorManaged(kind) ? 'This tenant waits for an operator to approve it.' : null,
-    active: null,
-    suspended: 'This tenant is suspended, so nothing new starts in it.',
-    leaving: 'This tenant is leaving, so nothing new starts in it.',
 /** By the path that it has now, and by the id that was enrolled: a name may be another scope's since. */
 async function provenNow(ctx: Ctx, row: EnrollmentRow): Promise<ScopeChoice> {
   const path = (await seenNow(row))?.path ?? row.path;
@@ -503,6 +503,13 @@ async function provenNow(ctx: Ctx, row: EnrollmentRow): Promise<ScopeChoice> {
   throw refusePath(`${path} is another scope than the one that was enrolled.`, 'Withdraw this, and enrol that.');
 }
 
+/** What is suspended or leaving starts nothing new; what an operator must begin has not begun. */
+function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
+  const happened = {
+    draft: isOperatorManaged(kind) ? 'This tenant waits for an operator to approve it.' : null,
+    active: null,
+    suspended: 'This tenant is suspended, so nothing new starts in it.',
+    leaving: 'This tenant is leaving, so nothing new starts in it.',
     left: 'This tenant has left.',
   }[state];
   if (happened !== null)
@@ -518,6 +525,7 @@ export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Prom
   if (!grant) await refuseUngranted(ctx, { plan, row, spec });
   await unsafeTransaction(async (tx) => {
     await takeGeneration(tx, row, plan.kind, spec);
+    if (proven) await takeOwner(tx, ctx, row, proven);
     await tx.plan.update({
       where: { id: plan.id },
       data: { state: 'approved', decidedById: ctx.person.userId, decidedAt: new Date() },
@@ -525,7 +533,6 @@ export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Prom
     // Before what it overtakes is dropped: the request of a plan that was granted with changes is not taken back by it.
     await grant?.settle(tx);
     await discardPlans(tx, row.id);
-    if (proven) await takeOwner(tx, ctx, row, proven);
     await appendAudit(tx, ctx, row.tenantId, {
       action: `enrollment:${plan.kind}`,
       target: `enrollment/${row.name}`,
@@ -597,13 +604,6 @@ async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, 
   await refuseOversold(tx, row.tenantId, await poolsByName());
 }
 
-/** Two that are each allowed alone: the database lets one of them through. */
-function asConflict(error: unknown): never {
-  if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002') {
-    throw new AppError('conflict', {
-      log: `unique violation: ${error.message}`,
-      screen: {
-        happened: 'Somebody enrolled this scope, or took one of these labels, a moment ago.',
 /** Whoever approves administers it, so that what they administer it by is who has a say from now on. */
 async function takeOwner(tx: UnsafeTx, ctx: Ctx, row: EnrollmentRow, proven: ScopeChoice): Promise<void> {
   const { ownerId, path, installation } = proven;
@@ -618,6 +618,13 @@ async function takeOwner(tx: UnsafeTx, ctx: Ctx, row: EnrollmentRow, proven: Sco
   });
 }
 
+/** Two that are each allowed alone: the database lets one of them through. */
+function asConflict(error: unknown): never {
+  if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002') {
+    throw new AppError('conflict', {
+      log: `unique violation: ${error.message}`,
+      screen: {
+        happened: 'Somebody enrolled this scope, or took one of these labels, a moment ago.',
         todo: 'Look at the scope’s present enrollment, or choose other pools.',
       },
     });

@@ -234,3 +234,28 @@ test('a namesake of what was enrolled is not approved in its place', async () =>
 }, 120_000);
 
 const scopesForRunners: NonNullable<ScopeWish['scopes']> = ['create_runner', 'manage_runner', 'read_api'];
+
+test('where no webhook can be made, the plan promises none and the forge’s step says so', async () => {
+  const hooks = async ({ ctx, id }: EnrolledScope, kind: 'enroll' | 'withdraw') => {
+    const plan = await planView(ctx, await makePlan(ctx, { enrollmentId: id, kind }));
+    const changes = plan.groups.find(({ where }) => where === 'forge')?.changes ?? [];
+    return changes.filter((change) => change.kind === 'Webhook').map(({ op }) => op);
+  };
+  const deaf = await draftOf(portal, { ...project('no-hook'), scopes: scopesForRunners });
+  expect(await hooks(deaf, 'enroll')).toEqual([]);
+  await approve(deaf, 'enroll');
+  await passes.until('the forge', deaf.id, isTrue(deaf, 'ForgeReady'));
+  const said = { reason: 'WithoutWebhook', message: expect.stringContaining('It may make no webhook there') };
+  expect(await conditionOf(deaf, 'ForgeReady')).toMatchObject(said);
+  // And again where it was looked at lately.
+  await passes.pass(deaf.id);
+  expect(await conditionOf(deaf, 'ForgeReady')).toMatchObject(said);
+  expect(await hooks(deaf, 'withdraw')).toEqual([]);
+
+  const heard = await draftOf(portal, project('with-hook'));
+  expect(await hooks(heard, 'enroll')).toEqual(['+']);
+  await approve(heard, 'enroll');
+  await passes.until('the forge', heard.id, isTrue(heard, 'ForgeReady'));
+  expect(await conditionOf(heard, 'ForgeReady')).toMatchObject({ reason: 'AsWanted' });
+  expect(await hooks(heard, 'withdraw')).toEqual(['-']);
+}, 120_000);
