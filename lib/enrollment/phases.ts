@@ -87,11 +87,11 @@ async function toldAt({ connectionId, installationId }: EnrollmentRow): Promise<
   return installation?.observedAt ?? null;
 }
 
-/** Names move, ids stay: what the forge calls the scope now is what we call it. */
+/** Names move, ids stay: what the forge calls the scope now is what we call it. Of what is not there nothing is taken over. */
 async function keepObserved(scope: PassScope, now: ScopeObservation): Promise<void> {
   if (row.githubAppId !== null) await noteAppUse(row.githubAppId, scope.clock.now());
   const { row } = scope;
-  const installationId = now.installation?.id ?? row.installationId;
+  const installationId = (now.exists ? now.installation?.id : null) ?? row.installationId;
   // A token that has ended was shown to the forge, and used for nothing.
   if (row.installationId === null && now.problem?.reason !== 'TokenEnded')
     await noteUse(row, 'forge-token', scope.clock.now(), now.tokenExpiresAt);

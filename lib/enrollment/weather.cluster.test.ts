@@ -259,3 +259,41 @@ test('where no webhook can be made, the plan promises none and the forge’s ste
   expect(await conditionOf(heard, 'ForgeReady')).toMatchObject({ reason: 'AsWanted' });
   expect(await hooks(heard, 'withdraw')).toEqual(['-']);
 }, 120_000);
+
+test('an installation of somebody else’s, by a name that they took, is not taken over', async () => {
+  const control = async (path: string, body: object = {}) => {
+    const headers = { 'content-type': 'application/json' };
+    await fetch(`${portal.github.url}/_sandbox${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+  };
+  portal.github.addOrg({ login: 'given', admins: ['ada-tinyland'] });
+  portal.github.addOrg({ login: 'taker', admins: ['mallory'] });
+  portal.github.addRepo({ owner: 'given', name: 'app', private: true });
+  await control('/installations', { account: 'given' });
+  const by = await portal.person('ada-tinyland');
+  const start = { connectionId: 'github', level: 'repository' as const, path: 'given/app' };
+  const tenant = { new: { slug: 'given', displayName: 'given', kind: 'organization' as const } };
+  const { enrollmentId: id } = await startEnrollment(by, { ...start, tenant });
+  const scope = { id, by, token: '', ctx: await portal.member('ada-tinyland', 'given') };
+  await savePools(scope.ctx, { enrollmentId: id, pools: poolsOf({}) });
+  await approve(scope, 'enroll');
+  await passes.until('the forge', id, isTrue(scope, 'ForgeReady'));
+  const held = async () => (await unsafeDb().enrollment.findUniqueOrThrow({ where: { id } })).installationId;
+  const first = await held();
+
+  // The App leaves, and the whole name is somebody else's for a while, with the App on it.
+  await control(`/installations/${first}/uninstall`);
+  await control('/orgs/given/rename', { login: 'given-away' });
+  await control('/orgs/taker/rename', { login: 'given' });
+  portal.github.addRepo({ owner: 'given', name: 'app', private: true });
+  await control('/installations', { account: 'given' });
+  passes.forget();
+  await passes.pass(id);
+  expect(await conditionOf(scope, 'ForgeReady')).toMatchObject({ status: 'False' });
+  expect(await held()).toBe(first);
+  await control('/orgs/given/rename', { login: 'taker' });
+  await control('/orgs/given-away/rename', { login: 'given' });
+  await control('/installations', { account: 'given' });
+  passes.forget();
+  await passes.until('the forge', id, isTrue(scope, 'ForgeReady'));
+  expect(await held()).not.toBe(first);
+}, 120_000);
