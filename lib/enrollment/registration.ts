@@ -8,7 +8,7 @@ import {
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, RunnerSecret } from '#lib/forge/index.ts';
-import { labelOf, namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import { namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
 import {
   credentialKinds,
@@ -241,6 +241,17 @@ export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>)
     if (wanted.has(kind.slice(runnerKind('').length))) continue;
     const kept = await keptCredential(scope.row, kind);
     await removeRunner(scope, kept?.externalId ?? null);
+  const names = new Set(scope.spec.pools.map(({ pool }) => pool));
+  const going = scope.row.pools.filter(({ poolName }) => !names.has(poolName));
+  await removeOfLabels(
+    scope,
+    going.map(({ scaleSetName }) => scaleSetName),
+    wanted,
+  );
+  await dropKept(scope, wanted);
+}
+
+async function dropKept(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
     await dropCredential(scope.row, kind);
   }
 }
@@ -269,13 +280,21 @@ async function removeRunner(scope: PassScope, id: string | null): Promise<void> 
 }
 
 /** All of them, those included whose secret was lost with an answer before we could write it down. */
-export async function dropAllRunners(scope: PassScope): Promise<number> {
-  const { row } = scope;
+export async function dropAllRunners(scope: PassScope): Promise<void> {
+  await removeOfLabels(
+    scope,
+    scope.row.pools.map(({ scaleSetName }) => scaleSetName),
+    new Set(),
+  );
+  await dropKept(scope, new Set());
+}
+
+async function removeOfLabels(scope: PassScope, labels: readonly string[], wanted: ReadonlySet<string>): Promise<void> {
   const { runners } = await scope.forge();
   const at = await scope.at();
-  if (!runners || !at) return 0;
-  const names = row.pools.map((pool) => labelOf(row.tenant, pool.poolName));
-  const ours = (await runners.list(at)).filter(({ name }) => names.some((label) => isOfLabel(name, label)));
+  if (!runners || !at || labels.length === 0) return;
+  const there = await runners.list(at);
+  const ours = there.filter(({ name }) => !wanted.has(name) && labels.some((label) => isOfLabel(name, label)));
   for (const { id } of ours) await removeRunner(scope, id);
   await dropRunners(scope, new Set());
   return ours.length;

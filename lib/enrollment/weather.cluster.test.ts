@@ -260,6 +260,19 @@ test('where no webhook can be made, the plan promises none and the forge’s ste
   expect(await hooks(heard, 'withdraw')).toEqual(['-']);
 }, 120_000);
 
+test('F15: a runner whose answer was lost goes with its pool, though nobody holds its secret', async () => {
+  const scope = await readied(project('lost'));
+  portal.gitlab.fault({ kind: 'reset-after', match: { method: 'POST', path: '/user/runners' } });
+  await changePools(scope, { pools: ['docker', 'nix'] });
+  await passes.pass(scope.id);
+  expect([runnersOf('lost-docker').length, runnersOf('lost-nix').length]).toEqual([1, 1]);
+  const kinds = await unsafeDb().credential.findMany({ where: { enrollmentId: scope.id }, select: { kind: true } });
+  expect(kinds.map(({ kind }) => kind)).not.toContain('runner:flywheel-lost-nix');
+  await changePools(scope, { pools: ['docker'] });
+  await passes.until('ready', scope.id, isReady(scope), minuteMs);
+  expect([runnersOf('lost-docker').length, runnersOf('lost-nix').length]).toEqual([1, 0]);
+}, 120_000);
+
 test('an installation of somebody else’s, by a name that they took, is not taken over', async () => {
   const control = async (path: string, body: object = {}) => {
     const headers = { 'content-type': 'application/json' };
