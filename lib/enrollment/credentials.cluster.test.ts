@@ -3,7 +3,7 @@ import { unsafeDb } from '#lib/db/index.ts';
 import { approvedScope, tokenFor, type EnrolledScope } from '#sandbox/test-support/enrolled.ts';
 import { startPasses, type Passes } from '#sandbox/test-support/passes.ts';
 import { startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
-import { enrollmentView, listCredentials, replaceForgeToken, tenantOverview } from './index.ts';
+import { enrollmentView, listCredentials, replaceForgeToken, rotateCredential, tenantOverview } from './index.ts';
 
 /* What the page of the credentials tells, while forges and people do what they do. The passes are the test's own. */
 
@@ -70,10 +70,81 @@ test('an access token that has ended says so, with the date that was known, unti
   const day = soon.toISOString().slice(0, 10);
   expect((await tenantOverview(scope.ctx)).needsYou).toEqual([
     {
-      id: scope.id,
+      id: `${scope.id}/forge-token`,
       name: 'site',
       headline: `Its access token ends on ${day}. Enter a new one.`,
       at: 'credentials',
     },
   ]);
 }, 120_000);
+
+test('runners and keys are told to be used when they were, and what nobody tells of says so', async () => {
+  const gitlab = await approvedScope(portal, {
+    ...site,
+    level: 'group',
+    path: 'mallory-labs',
+    by: 'mallory',
+    slug: 'told-used',
+    planes: { attic: { public: false }, bazel: { sizeGib: 10 } },
+  });
+  await passes.until('ready', gitlab.id, () => isReady(gitlab), 60_000);
+  const rows = await listCredentials(gitlab.ctx);
+  const of = (kind: string) => rows.find((row) => row.kind === kind);
+  const runner = Object.values(portal.gitlab.state.runners).find(({ description }) =>
+    description.startsWith('flywheel-told-used'),
+  );
+  const told = Date.parse(of('runner:flywheel-told-used-docker')?.usedAt ?? '');
+  expect(Math.abs(told - Date.parse(runner?.contactedAt ?? ''))).toBeLessThan(10_000);
+  expect(of('attic-token')).toMatchObject({ usedAt: null, untoldBy: 'Attic' });
+  expect(of('bazel-password')).toMatchObject({ usedAt: null, untoldBy: 'the Bazel cache' });
+  expect(of('forge-token')).toMatchObject({ untoldBy: null, usedAt: expect.any(String) });
+
+  // Forgejo tells only that a runner is there.
+  const forgejo = await approvedScope(portal, {
+    forge: 'forgejo',
+    level: 'organization',
+    path: 'tinyland',
+    by: 'ada-tinyland',
+    slug: 'told-forgejo',
+  });
+  await passes.until('ready', forgejo.id, () => isReady(forgejo), 60_000);
+  const [waiting] = (await listCredentials(forgejo.ctx)).filter(({ kind }) => kind.startsWith('runner:'));
+  expect(waiting).toMatchObject({ usedAt: expect.any(String), untoldBy: null });
+}, 180_000);
+
+test('who asks for a new secret while one is being made gets another', async () => {
+  const scope = await approvedScope(portal, {
+    forge: 'gitlab',
+    level: 'project',
+    path: 'tinyland/lab/kernels',
+    by: 'ada-tinyland',
+    slug: 'asked-twice',
+  });
+  const kind = 'runner:flywheel-asked-twice-docker' as const;
+  const kept = async () => unsafeDb().credential.findFirst({ where: { enrollmentId: scope.id, kind } });
+  await passes.until('a registration', scope.id, async () => (await kept()) !== null);
+  const token = () =>
+    Object.values(portal.gitlab.state.runners).find(({ description }) => description === 'flywheel-asked-twice-docker')
+      ?.token;
+  const first = token();
+  const ask = () => rotateCredential(scope.ctx, { enrollmentId: scope.id, kind });
+  await ask();
+  await passes.pass(scope.id, once(ask));
+  const second = token();
+  expect(second).not.toBe(first);
+  // Which of the two was meant is not known, so that nothing is taken for done: the next pass makes another.
+  expect((await kept())?.expiresAt).not.toBeNull();
+  await passes.pass(scope.id);
+  expect(token()).not.toBe(second);
+  expect((await kept())?.expiresAt).toBeNull();
+}, 60_000);
+
+/** At the first of its lease's checks that comes when a secret is about to be made. */
+function once(run: () => Promise<void>): () => Promise<void> {
+  let isRun = false;
+  return async () => {
+    if (isRun) return;
+    isRun = true;
+    await run();
+  };
+}

@@ -30,7 +30,13 @@ export async function keptCredential(row: Owned, kind: CredentialKind): Promise<
   return { value: await open(kept.sealedValue, place(row, kind)), owner, externalId, expiresAt, since };
 }
 
-export type CredentialFacts = { owner?: string | null; externalId?: string | null; expiresAt?: Date | null };
+export type CredentialFacts = {
+  owner?: string | null;
+  externalId?: string | null;
+  expiresAt?: Date | null;
+  /** What was found before this one was made. Was another asked for since, then this one is due at once as well. */
+  replaces?: KeptCredential | null;
+};
 
 export async function keepCredential(
   row: Owned,
@@ -46,11 +52,15 @@ export async function keepCredential(
     expiresAt: facts.expiresAt ?? null,
     createdAt: new Date(),
   };
-  await db.credential.upsert({
-    where: { enrollmentId_kind: { enrollmentId: row.id, kind } },
-    create: { tenantId: row.tenantId, enrollmentId: row.id, kind, ...data },
-    update: data,
-  });
+  const create = { tenantId: row.tenantId, enrollmentId: row.id, kind, ...data };
+  const found = facts.replaces ?? null;
+  if (found !== null) {
+    const same = { enrollmentId: row.id, kind, createdAt: found.since, expiresAt: found.expiresAt };
+    if ((await db.credential.updateMany({ where: same, data })).count === 1) return;
+  }
+  const { expiresAt: _, ...dueAtOnce } = data;
+  const where = { enrollmentId_kind: { enrollmentId: row.id, kind } };
+  await db.credential.upsert({ where, create, update: found === null ? data : dueAtOnce });
 }
 
 export async function dropCredential(row: Owned, kind: CredentialKind): Promise<void> {
@@ -84,14 +94,6 @@ export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenEx
   });
 }
 
-/** 256 random bits, kept until a person asks for others. */
-export async function bazelPassword(row: Owned): Promise<string> {
-  const kept = await keptCredential(row, 'bazel-password');
-  if (kept && kept.expiresAt === null) return kept.value;
-  const password = randomBytes(32).toString('base64url');
-  await keepCredential(row, 'bazel-password', password);
-  return password;
-}
 /** The same of the key of an organization's own App. */
 export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
   const before = new Date(at.getTime() - usedEveryMs);
@@ -101,3 +103,11 @@ export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
   });
 }
 
+/** 256 random bits, kept until a person asks for others. */
+export async function bazelPassword(row: Owned): Promise<string> {
+  const kept = await keptCredential(row, 'bazel-password');
+  if (kept && kept.expiresAt === null) return kept.value;
+  const password = randomBytes(32).toString('base64url');
+  await keepCredential(row, 'bazel-password', password, { replaces: kept });
+  return password;
+}

@@ -13,7 +13,7 @@ import {
   type TenantInput,
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import type { Forge, ScopeObservation } from '#lib/forge/index.ts';
+import type { AtScope, Forge, ScopeObservation } from '#lib/forge/index.ts';
 import { atticViewName, labelOf, namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
@@ -35,14 +35,13 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   const { row } = scope;
   const at = await scope.at();
   if (!at) return withoutPower(row);
-  const may = `${at.credential.kind === 'token' ? 'The access token' : 'The App'} may register runners at `;
   // A webhook moves `observedAt`, so what it told of is looked at now and not in five minutes.
   if (isFresh(scope, 'forge', await toldAt(row))) return mayRegister(scope, at, hasNoWebhook(row));
   const forge = await scope.forge();
   const now = await forge.observeScope(at);
+  await keepObserved(scope, now);
   const moved = movedTo(row, now);
   if (moved) return moved;
-  await keepObserved(scope, now);
   if (now.problem) return wait(now.problem.reason, now.problem.message, 'admin');
   if (now.runnerGroups) await ensureGroup(scope, forge);
   const isDeaf = forge.runners !== null && !(await heardOf(scope, forge, at));
@@ -89,12 +88,12 @@ async function toldAt({ connectionId, installationId }: EnrollmentRow): Promise<
 
 /** Names move, ids stay: what the forge calls the scope now is what we call it. Of what is not there nothing is taken over. */
 async function keepObserved(scope: PassScope, now: ScopeObservation): Promise<void> {
-  if (row.githubAppId !== null) await noteAppUse(row.githubAppId, scope.clock.now());
   const { row } = scope;
   const installationId = (now.exists ? now.installation?.id : null) ?? row.installationId;
   // A token that has ended was shown to the forge, and used for nothing.
   if (row.installationId === null && now.problem?.reason !== 'TokenEnded')
     await noteUse(row, 'forge-token', scope.clock.now(), now.tokenExpiresAt);
+  if (row.githubAppId !== null) await noteAppUse(row.githubAppId, scope.clock.now());
   const path = now.exists ? now.path : row.path;
   if (path === row.path && installationId === row.installationId) return;
   await unsafeDb().enrollment.update({ where: { id: row.id }, data: { path, installationId } });
@@ -162,6 +161,11 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
     view: name,
     token,
     substituterUrl: kept.substituterUrl ?? '',
+    publicKey: kept.publicKey ?? '',
+  };
+  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}.`);
+}
+
 /** What was last known of the view, while its server is away; null where that is not enough to be served by. */
 async function keptAttic(scope: PassScope): Promise<Secrets['attic'] | null> {
   const { row, clock } = scope;
@@ -173,11 +177,6 @@ async function keptAttic(scope: PassScope): Promise<Secrets['attic'] | null> {
   if (!server || !kept?.publicKey || !token?.expiresAt || token.expiresAt <= clock.now()) return null;
   const { publicKey, substituterUrl } = kept;
   return { server: server.url, view: name, token: token.value, substituterUrl: substituterUrl ?? '', publicKey };
-}
-
-    publicKey: kept.publicKey ?? '',
-  };
-  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}.`);
 }
 
 /** Kept and renewed in the last third of its life: a new one each pass would be a change each pass. */
@@ -192,7 +191,7 @@ async function atticToken(scope: PassScope, signingSecret: string, name: string)
     expiresAt,
     caches: { [name]: { r: true, w: true } },
   });
-  await keepCredential(scope.row, 'attic-token', token, { expiresAt });
+  await keepCredential(scope.row, 'attic-token', token, { expiresAt, replaces: kept });
   return token;
 }
 
@@ -208,13 +207,13 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
 async function poolsReady(scope: PassScope): Promise<PhaseResult> {
   const { row, spec, view, lease } = scope;
   if (poolInputs(row, spec, scope.pools).length < spec.pools.length)
-  if (spec.planes.attic) scope.attic ??= (await keptAttic(scope)) ?? undefined;
-  if (spec.planes.attic && !scope.attic) return notReached('cache');
     return wait('PoolNotReady', 'A chosen pool has lost its resources in the catalog.', 'operator');
   const forge = scope.found.get('ForgeReady');
   const registration = forge?.status === 'True' ? await registrationOf(scope) : await keptRegistration(scope);
   if (!registration) return notReached(forge?.waitingFor ?? 'forge');
   if ('status' in registration) return registration;
+  if (spec.planes.attic) scope.attic ??= (await keptAttic(scope)) ?? undefined;
+  if (spec.planes.attic && !scope.attic) return notReached('cache');
   const input = await passInput(scope, registration);
   const objects = [
     ...secretObjects(input),
@@ -235,13 +234,13 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   const keyOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.name}`;
   const wanted = new Set(objects.map(keyOf));
   const isLeftOver = (object: Observed) => poolLabel in (object.metadata.labels ?? {}) && !wanted.has(keyOf(object));
-  // While the forge is away nothing leaves it; of a generation that was ready once, all has left.
-  if (scope.found.get('ForgeReady')?.status !== 'True') return null;
   const waiting = await removePools(scope, isLeftOver);
   if (waiting) return waiting;
   // A forge that has an authority of its own no longer takes the ConfigMap with it, which is of no pool.
   const isUnread = (object: Observed) => object.kind === 'ConfigMap' && !wanted.has(keyOf(object));
   await removeKept(scope, (object) => isLeftOver(object) || isUnread(object));
+  // While the forge is away nothing leaves it; of a generation that was ready once, all has left.
+  if (scope.found.get('ForgeReady')?.status !== 'True') return null;
   if (row.connection.kind !== 'github')
     await dropRunners(scope, new Set(wantedRunners(row, spec, scope.pools).map(({ name }) => name)));
   const names = spec.pools.map((choice) => choice.pool);
@@ -301,13 +300,13 @@ function observedSet(scope: PassScope, name: string): Observed | undefined {
 export const enrollPhases: readonly Phase[] = [
   { type: 'ForgeReady', label: 'Forge', needs: [], run: forgeReady },
   { type: 'NamespaceReady', label: 'Namespace and fences', needs: [], run: namespaceReady },
-    // So that what somebody deletes comes back, and a registration is renewed before it ends.
-    keptWithout: ['ForgeReady', 'CacheReady'],
   { type: 'CacheReady', label: 'Caches', needs: [], run: cacheReady },
   {
     type: 'PoolsReady',
     label: 'Credentials and pools',
     needs: ['ForgeReady', 'NamespaceReady', 'CacheReady'],
+    // So that what somebody deletes comes back, and a registration is renewed before it ends.
+    keptWithout: ['ForgeReady', 'CacheReady'],
     run: poolsReady,
   },
   { type: 'RunnersReady', label: 'Registered and listening', needs: ['ForgeReady', 'PoolsReady'], run: runnersReady },

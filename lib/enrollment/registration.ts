@@ -171,10 +171,10 @@ async function registeredRunner(
   await scope.lease.check();
   const ensured = await runners.ensure({ ...at, name, labels: [label], known: kept?.externalId ?? null });
   const { id } = ensured.runner;
-  if (ensured.secret) return keepRunner(scope.row, name, id, { ...ensured.secret, ephemeral: ensured.ephemeral });
+  if (ensured.secret) return keepRunner(scope.row, name, id, { ...ensured.secret, ephemeral: ensured.ephemeral }, kept);
   if (ends) {
     const rotated = await runners.rotate({ ...at, id });
-    return keepRunner(scope.row, name, rotated.id, { ...rotated, ephemeral: false });
+    return keepRunner(scope.row, name, rotated.id, { ...rotated, ephemeral: false }, kept);
   }
   if (kept) return KeptRunner.parse(JSON.parse(kept.value));
   throw new Error(`${forge.kind} gave no secret for ${name}`);
@@ -191,9 +191,10 @@ async function keepRunner(
   name: string,
   id: string,
   { token, uuid, expiresAt, ephemeral }: RunnerSecret & { ephemeral: boolean },
+  replaces: KeptCredential | null,
 ): Promise<KeptRunner> {
   const value = { token, uuid, ephemeral };
-  await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt });
+  await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt, replaces });
   return value;
 }
 
@@ -213,9 +214,10 @@ export async function plannedRegistration(
   return rendered(row, runners);
 }
 
-/** Whether every wanted runner has reached the forge; null where all have. */
+/** Whether every wanted runner has reached the forge; null where all have. When each was last there is noted. */
 export async function runnersOffline(scope: PassScope): Promise<PhaseResult | null> {
   if (isFresh(scope, 'online')) return null;
+  const { row, spec, pools, clock } = scope;
   const { runners } = await scope.forge();
   const at = await scope.at();
   if (!runners || !at) return null;
@@ -234,13 +236,11 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
   return null;
 }
 
-/** Registrations that are no longer wanted, at the forge and here. Called when the processes that held them are gone. */
+/**
+ * Registrations that are no longer wanted, at the forge and here. Called when the processes that held them are gone. Where a
+ * pool goes, those are found by its label whose secret was lost with an answer.
+ */
 export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
-  const kinds = await credentialKinds(scope.row, runnerKind(''));
-  for (const kind of kinds) {
-    if (wanted.has(kind.slice(runnerKind('').length))) continue;
-    const kept = await keptCredential(scope.row, kind);
-    await removeRunner(scope, kept?.externalId ?? null);
   const names = new Set(scope.spec.pools.map(({ pool }) => pool));
   const going = scope.row.pools.filter(({ poolName }) => !names.has(poolName));
   await removeOfLabels(
@@ -252,6 +252,11 @@ export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>)
 }
 
 async function dropKept(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
+  const kinds = await credentialKinds(scope.row, runnerKind(''));
+  for (const kind of kinds) {
+    if (wanted.has(kind.slice(runnerKind('').length))) continue;
+    const kept = await keptCredential(scope.row, kind);
+    await removeRunner(scope, kept?.externalId ?? null);
     await dropCredential(scope.row, kind);
   }
 }
@@ -296,8 +301,6 @@ async function removeOfLabels(scope: PassScope, labels: readonly string[], wante
   const there = await runners.list(at);
   const ours = there.filter(({ name }) => !wanted.has(name) && labels.some((label) => isOfLabel(name, label)));
   for (const { id } of ours) await removeRunner(scope, id);
-  await dropRunners(scope, new Set());
-  return ours.length;
 }
 
 function isOfLabel(name: string, label: string): boolean {

@@ -189,7 +189,7 @@ describe('GitHub', () => {
       const sets = async () => (await conditionOf(scope, 'SetsGone'))?.status === 'True';
       portal.github.fault({ kind: 'status', status: 502, match: { path: '/runner-groups' }, times: 1000 });
       await passes.until('no runner sets', id, sets, 60_000);
-    await fetch(`${portal.github.url}/_sandbox/faults`, { method: 'DELETE' });
+      await fetch(`${portal.github.url}/_sandbox/faults`, { method: 'DELETE' });
       await fetch(away, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
       await passes.until('withdrawn', id, () => isWithdrawn(scope), 60_000);
       expect(await evidenceOf(scope)).toContain(

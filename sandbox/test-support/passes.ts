@@ -7,8 +7,8 @@ import type { Lease, Outcome } from '#lib/work/index.ts';
 import { eventually } from './eventually.ts';
 
 export interface Passes {
-  /** One pass; null where it failed in a way that a later one may heal. */
-  pass(id: string): Promise<Outcome | null>;
+  /** One pass; null where it failed in a way that a later one may heal. `check` runs whenever something is about to be written outside. */
+  pass(id: string, check?: () => Promise<void>): Promise<Outcome | null>;
   /** Passes until this holds. */
   until(what: string, id: string, holds: () => Promise<boolean>, withinMs?: number): Promise<void>;
   /** Moves the portal's clock. What was seen lately is then looked at anew. */
@@ -26,8 +26,8 @@ export function startPasses(): Passes {
   let aheadMs = 0;
   const clock = { ...systemClock, now: () => new Date(Date.now() + aheadMs) };
   const deps = { clock, view: () => view, seen: new Map<string, number>() };
-  async function pass(id: string): Promise<Outcome | null> {
-    const lease: Lease = { key: id, attempts: 1, signal: abort.signal, check: async () => {}, fence: async () => {} };
+  async function pass(id: string, check = async () => {}): Promise<Outcome | null> {
+    const lease: Lease = { key: id, attempts: 1, signal: abort.signal, check, fence: async () => {} };
     return reconcileEnrollment(deps, lease).catch((error: unknown) => {
       if (error instanceof AppError) return null;
       throw error;
