@@ -38,6 +38,7 @@ beforeAll(async () => {
   admin = clusterClient((await testCluster()).kubeconfigPath);
 }, 180_000);
 beforeEach(async () => {
+  for (const proxy of [gitlabProxy, atticProxy]) proxy.away = false;
   await fetch(`${portal.gitlab.url}/_sandbox/faults`, { method: 'DELETE' });
   passes.forget();
 });
