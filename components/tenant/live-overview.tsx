@@ -99,9 +99,12 @@ function Answer({ overview, slug }: Omit<NowProps, 'cost'>) {
           role="status"
         >
           <ul>
-            {needsYou.map(({ id, name, headline }) => (
+            {needsYou.map(({ id, name, headline, at }) => (
               <li key={id}>
-                <Link href={`/t/${slug}/enrollments/${id}`} className="font-medium text-ink underline">
+                <Link
+                  href={at === 'credentials' ? `/t/${slug}/credentials` : `/t/${slug}/enrollments/${id}`}
+                  className="font-medium text-ink underline"
+                >
                   {name}
                 </Link>
                 : {headline}

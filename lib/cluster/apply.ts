@@ -180,9 +180,15 @@ export async function readObject(
 
 /**
  * Asks for the end of one object of ours: with its UID, so that a namesake made since is never hit (F8), and not at all when
- * the owner label is another's. Answers whether it is gone already.
+ * the owner label is another's. A Deployment stays until its pods are gone, so that who waits for it has waited for them;
+ * a pod ends in its own time, or in as many seconds as are given. Answers whether it is gone already.
  */
-export async function deleteObject(client: ClusterClient, object: Observed, tenant: string): Promise<'gone' | 'going'> {
+export async function deleteObject(
+  client: ClusterClient,
+  object: Observed,
+  tenant: string,
+  graceSeconds?: number,
+): Promise<'gone' | 'going'> {
   if (!owned(object, tenant)) return 'gone';
   try {
     const answer = await client.call<Observed | { kind: 'Status' }>(
@@ -193,7 +199,8 @@ export async function deleteObject(client: ClusterClient, object: Observed, tena
           apiVersion: 'v1',
           kind: 'DeleteOptions',
           preconditions: { uid: object.metadata.uid },
-          propagationPolicy: 'Background',
+          propagationPolicy: object.kind === 'Deployment' ? 'Foreground' : 'Background',
+          ...(graceSeconds === undefined ? {} : { gracePeriodSeconds: graceSeconds }),
         },
       },
       `the removal of ${object.kind} ${object.metadata.name}`,

@@ -68,6 +68,7 @@ export type Observed = KubernetesObject & {
     uid: string;
     resourceVersion: string;
     deletionTimestamp?: string;
+    deletionGracePeriodSeconds?: number | undefined;
     creationTimestamp?: string;
   };
   status?: Record<string, unknown>;

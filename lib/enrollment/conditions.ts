@@ -7,6 +7,14 @@ export function parsedConditions(stored: unknown): Condition[] {
   return Conditions.parse(stored);
 }
 
+/** Why a scope that may be registered at tells us of no job. */
+export const withoutWebhook = 'WithoutWebhook';
+
+/** As it was found when the forge was last asked. */
+export function hasNoWebhook({ conditions }: { conditions: unknown }): boolean {
+  return parsedConditions(conditions).some(({ type, reason }) => type === 'ForgeReady' && reason === withoutWebhook);
+}
+
 /** Merges what a pass found into what was known: `since` stays while the status and the reason stay. */
 export function mergedConditions(
   before: readonly Condition[],

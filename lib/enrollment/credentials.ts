@@ -30,7 +30,13 @@ export async function keptCredential(row: Owned, kind: CredentialKind): Promise<
   return { value: await open(kept.sealedValue, place(row, kind)), owner, externalId, expiresAt, since };
 }
 
-export type CredentialFacts = { owner?: string | null; externalId?: string | null; expiresAt?: Date | null };
+export type CredentialFacts = {
+  owner?: string | null;
+  externalId?: string | null;
+  expiresAt?: Date | null;
+  /** What was found before this one was made. Was another asked for since, then this one is due at once as well. */
+  replaces?: KeptCredential | null;
+};
 
 export async function keepCredential(
   row: Owned,
@@ -46,11 +52,15 @@ export async function keepCredential(
     expiresAt: facts.expiresAt ?? null,
     createdAt: new Date(),
   };
-  await db.credential.upsert({
-    where: { enrollmentId_kind: { enrollmentId: row.id, kind } },
-    create: { tenantId: row.tenantId, enrollmentId: row.id, kind, ...data },
-    update: data,
-  });
+  const create = { tenantId: row.tenantId, enrollmentId: row.id, kind, ...data };
+  const found = facts.replaces ?? null;
+  if (found !== null) {
+    const same = { enrollmentId: row.id, kind, createdAt: found.since, expiresAt: found.expiresAt };
+    if ((await db.credential.updateMany({ where: same, data })).count === 1) return;
+  }
+  const { expiresAt: _, ...dueAtOnce } = data;
+  const where = { enrollmentId_kind: { enrollmentId: row.id, kind } };
+  await db.credential.upsert({ where, create, update: found === null ? data : dueAtOnce });
 }
 
 export async function dropCredential(row: Owned, kind: CredentialKind): Promise<void> {
@@ -69,7 +79,10 @@ export async function credentialKinds(row: Owned, prefix: string): Promise<Crede
 
 const usedEveryMs = 5 * 60_000;
 
-/** Notes that it is in use; at most once in five minutes, since it is for people to read. */
+/**
+ * Notes that it is in use; at most once in five minutes, since it is for people to read. An expiry that the forge does not
+ * tell takes none away that is known.
+ */
 export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenExpiry?: Date | null): Promise<void> {
   await unsafeDb().credential.updateMany({
     where: {
@@ -77,7 +90,16 @@ export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenEx
       kind,
       OR: [{ usedAt: null }, { usedAt: { lt: new Date(at.getTime() - usedEveryMs) } }],
     },
-    data: { usedAt: at, ...(seenExpiry === undefined ? {} : { expiresAt: seenExpiry }) },
+    data: { usedAt: at, ...(seenExpiry ? { expiresAt: seenExpiry } : {}) },
+  });
+}
+
+/** The same of the key of an organization's own App. */
+export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
+  const before = new Date(at.getTime() - usedEveryMs);
+  await unsafeDb().githubApp.updateMany({
+    where: { id: githubAppId, OR: [{ usedAt: null }, { usedAt: { lt: before } }] },
+    data: { usedAt: at },
   });
 }
 
@@ -86,6 +108,6 @@ export async function bazelPassword(row: Owned): Promise<string> {
   const kept = await keptCredential(row, 'bazel-password');
   if (kept && kept.expiresAt === null) return kept.value;
   const password = randomBytes(32).toString('base64url');
-  await keepCredential(row, 'bazel-password', password);
+  await keepCredential(row, 'bazel-password', password, { replaces: kept });
   return password;
 }

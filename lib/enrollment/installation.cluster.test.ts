@@ -8,7 +8,15 @@ import { tenantCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
-import { approvePlan, makePlan, OwnKeyInput, replaceOwnKey, savePools, startEnrollment } from './index.ts';
+import {
+  approvePlan,
+  listCredentials,
+  makePlan,
+  OwnKeyInput,
+  replaceOwnKey,
+  savePools,
+  startEnrollment,
+} from './index.ts';
 import { beginOwnApp, finishApp, finishInstall, manifestForm } from './github-app.ts';
 
 /*
@@ -221,6 +229,16 @@ describe('an App of the organization’s own', () => {
   test('serves from its own key, hears of its own events, and is given a new key that the cluster gets', async () => {
     const enrolled = await enrolOwn('life-own');
     const own = await unsafeDb().githubApp.findFirstOrThrow({ where: { accountId: enrolled.scopeId } });
+    const mine = await tenantCtx(await portal.person('mallory'), 'life-own');
+    const key = mine && (await listCredentials(mine)).find(({ kind }) => kind === 'app-key');
+    expect(key).toMatchObject({
+      enrollmentId: null,
+      enrollment: 'life-own',
+      purpose: `Private key of the App ${own.slug}`,
+      owner: mine?.person.name,
+      usedAt: expect.any(String),
+      renewedBy: 'person',
+    });
     const first = await secretOf(enrolled);
     expect(first).toMatchObject({ github_app_id: own.appId, github_app_installation_id: enrolled.installation });
     expect(first['github_app_private_key']).not.toBe(portal.github.app.privateKeyPem);

@@ -25,6 +25,8 @@ export type PassScope = {
   /** When the forge and the caches were last seen to be as they should; a restart looks again. */
   seen: Map<string, number>;
   attic: Secrets['attic'];
+  /** What the phases before this one found. */
+  found: Map<string, PhaseResult>;
   /** What the tenant's enrollments have in common; asked once a pass. */
   shared: () => Promise<SharedByTenant>;
 };
@@ -34,6 +36,8 @@ export type Phase = {
   label: string;
   /** Phases that must be True first; else this one is not looked at. */
   needs: readonly string[];
+  /** Of these, what was ready once of this generation is kept without: it was made, and stays so while they are away. */
+  keptWithout?: readonly string[];
   run: (scope: PassScope) => Promise<PhaseResult>;
 };
 
@@ -53,6 +57,18 @@ export const wait = (reason: string, message: string, waitingFor: PhaseResult['w
   message,
   waitingFor,
 });
+
+export const notReached = (waitingFor: PhaseResult['waitingFor']): PhaseResult => ({
+  status: 'Unknown',
+  reason: 'NotReached',
+  message: 'Waits for the steps before it.',
+  waitingFor,
+});
+
+/** Whether all of this generation was ready once. */
+export function wasReady({ row }: PassScope): boolean {
+  return row.observedGeneration === row.generation;
+}
 
 /** Whether an outside thing was looked at lately: a pass that changes nothing then sends nothing. */
 export function isFresh(scope: PassScope, what: string, since?: Date | null): boolean {

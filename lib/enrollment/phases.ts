@@ -13,18 +13,18 @@ import {
   type TenantInput,
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import type { Forge, ScopeObservation } from '#lib/forge/index.ts';
+import type { AtScope, Forge, ScopeObservation } from '#lib/forge/index.ts';
 import { atticViewName, labelOf, namespacesOf, runnerPodsUnheld } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
-import type { PhaseResult } from './conditions.ts';
-import { bazelPassword, keepCredential, keptCredential, noteUse } from './credentials.ts';
+import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
+import { bazelPassword, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { podsUnheld } from './held.ts';
-import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
-import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
+import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
+import { dropRunners, keptRegistration, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
-import type { EnrollmentRow } from './rows.ts';
+import { hasMoved, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
 
 /* The phases of enrolling: each makes one thing so, is idempotent, and says how far it is. */
@@ -36,21 +36,40 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   const { row } = scope;
   const at = await scope.at();
   if (!at) return withoutPower(row);
-  const may = `${at.credential.kind === 'token' ? 'The access token' : 'The App'} may register runners at `;
   // A webhook moves `observedAt`, so what it told of is looked at now and not in five minutes.
-  if (isFresh(scope, 'forge', await toldAt(row))) return ok(`${may}${row.path || row.connection.name}.`);
+  if (isFresh(scope, 'forge', await toldAt(row))) return mayRegister(scope, at, hasNoWebhook(row));
   const forge = await scope.forge();
   const now = await forge.observeScope(at);
   await keepObserved(scope, now);
+  const moved = movedTo(row, now);
+  if (moved) return moved;
   if (now.problem) return wait(now.problem.reason, now.problem.message, 'admin');
   if (now.runnerGroups) await ensureGroup(scope, forge);
-  if (forge.runners) {
-    await scope.lease.check();
-    // Where there can be none, jobs are heard of later, and nothing else is lost.
-    await forge.ensureWebhook({ ...at, path: row.path, url: webhookUrl(row) });
-  }
+  const isDeaf = forge.runners !== null && !(await heardOf(scope, forge, at));
   markSeen(scope, 'forge');
-  return ok(`${may}${row.path || row.connection.name}.`);
+  return mayRegister(scope, at, isDeaf);
+}
+
+/** Whether the scope tells us of its jobs. A whole instance cannot, and nobody was told that it would. */
+async function heardOf({ row, lease }: PassScope, forge: Forge, at: AtScope): Promise<boolean> {
+  await lease.check();
+  const ensured = await forge.ensureWebhook({ ...at, path: row.path, url: webhookUrl(row) });
+  return row.level === 'instance' || !('unsupported' in ensured);
+}
+
+function mayRegister({ row }: PassScope, { credential }: AtScope, isDeaf: boolean): PhaseResult {
+  const who = credential.kind === 'token' ? 'The access token' : 'The App';
+  const found = ok(`${who} may register runners at ${row.path || row.connection.name}.`);
+  if (!isDeaf) return found;
+  const deaf = 'It may make no webhook there, so jobs are run as ever and are shown only when the portal looks.';
+  return { ...found, reason: withoutWebhook, message: `${found.message} ${deaf}` };
+}
+
+/** Who administered it may not any more, and whoever does has not been asked: nothing is begun until one of them approves. */
+function movedTo(row: EnrollmentRow, now: ScopeObservation): PhaseResult | null {
+  if (!hasMoved(row, now)) return null;
+  const message = `${now.path} belongs to another owner than when it was enrolled. Somebody who administers it there must approve it anew with a change, or it is withdrawn.`;
+  return wait('ScopeMoved', message, 'admin');
 }
 
 function withoutPower({ connection, level }: EnrollmentRow): PhaseResult {
@@ -68,11 +87,14 @@ async function toldAt({ connectionId, installationId }: EnrollmentRow): Promise<
   return installation?.observedAt ?? null;
 }
 
-/** Names move, ids stay: what the forge calls the scope now is what we call it. */
+/** Names move, ids stay: what the forge calls the scope now is what we call it. Of what is not there nothing is taken over. */
 async function keepObserved(scope: PassScope, now: ScopeObservation): Promise<void> {
   const { row } = scope;
-  const installationId = now.installation?.id ?? row.installationId;
-  if (row.installationId === null) await noteUse(row, 'forge-token', scope.clock.now(), now.tokenExpiresAt);
+  const installationId = (now.exists ? now.installation?.id : null) ?? row.installationId;
+  // A token that has ended was shown to the forge, and used for nothing.
+  if (row.installationId === null && now.problem?.reason !== 'TokenEnded')
+    await noteUse(row, 'forge-token', scope.clock.now(), now.tokenExpiresAt);
+  if (row.githubAppId !== null) await noteAppUse(row.githubAppId, scope.clock.now());
   const path = now.exists ? now.path : row.path;
   if (path === row.path && installationId === row.installationId) return;
   await unsafeDb().enrollment.update({ where: { id: row.id }, data: { path, installationId } });
@@ -147,6 +169,19 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
   return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}.`);
 }
 
+/** What was last known of the view, while its server is away; null where that is not enough to be served by. */
+async function keptAttic(scope: PassScope): Promise<Secrets['attic'] | null> {
+  const { row, clock } = scope;
+  const server = await atticServerOf(row);
+  const name = atticViewName(row.tenant.slug);
+  const kept =
+    server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
+  const token = await keptCredential(row, 'attic-token');
+  if (!server || !kept?.publicKey || !token?.expiresAt || token.expiresAt <= clock.now()) return null;
+  const { publicKey, substituterUrl } = kept;
+  return { server: server.url, view: name, token: token.value, substituterUrl: substituterUrl ?? '', publicKey };
+}
+
 /** Kept and renewed in the last third of its life: a new one each pass would be a change each pass. */
 async function atticToken(scope: PassScope, signingSecret: string, name: string): Promise<string> {
   const kept = await keptCredential(scope.row, 'attic-token');
@@ -159,7 +194,7 @@ async function atticToken(scope: PassScope, signingSecret: string, name: string)
     expiresAt,
     caches: { [name]: { r: true, w: true } },
   });
-  await keepCredential(scope.row, 'attic-token', token, { expiresAt });
+  await keepCredential(scope.row, 'attic-token', token, { expiresAt, replaces: kept });
   return token;
 }
 
@@ -176,8 +211,12 @@ async function poolsReady(scope: PassScope): Promise<PhaseResult> {
   const { row, spec, view, lease } = scope;
   if (poolInputs(row, spec, scope.pools).length < spec.pools.length)
     return wait('PoolNotReady', 'A chosen pool has lost its resources in the catalog.', 'operator');
-  const registration = await registrationOf(scope);
+  const forge = scope.found.get('ForgeReady');
+  const registration = forge?.status === 'True' ? await registrationOf(scope) : await keptRegistration(scope);
+  if (!registration) return notReached(forge?.waitingFor ?? 'forge');
   if ('status' in registration) return registration;
+  if (spec.planes.attic) scope.attic ??= (await keptAttic(scope)) ?? undefined;
+  if (spec.planes.attic && !scope.attic) return notReached('cache');
   const input = await passInput(scope, registration);
   const objects = [
     ...secretObjects(input),
@@ -203,6 +242,8 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   // A forge that has an authority of its own no longer takes the ConfigMap with it, which is of no pool.
   const isUnread = (object: Observed) => object.kind === 'ConfigMap' && !wanted.has(keyOf(object));
   await removeKept(scope, (object) => isLeftOver(object) || isUnread(object));
+  // While the forge is away nothing leaves it; of a generation that was ready once, all has left.
+  if (scope.found.get('ForgeReady')?.status !== 'True') return null;
   if (row.connection.kind !== 'github')
     await dropRunners(scope, new Set(wantedRunners(row, spec, scope.pools).map(({ name }) => name)));
   const names = spec.pools.map((choice) => choice.pool);
@@ -267,7 +308,9 @@ export const enrollPhases: readonly Phase[] = [
     type: 'PoolsReady',
     label: 'Credentials and pools',
     needs: ['ForgeReady', 'NamespaceReady', 'CacheReady'],
+    // So that what somebody deletes comes back, and a registration is renewed before it ends.
+    keptWithout: ['ForgeReady', 'CacheReady'],
     run: poolsReady,
   },
-  { type: 'RunnersReady', label: 'Registered and listening', needs: ['PoolsReady'], run: runnersReady },
+  { type: 'RunnersReady', label: 'Registered and listening', needs: ['ForgeReady', 'PoolsReady'], run: runnersReady },
 ];

@@ -22,7 +22,7 @@ import {
 } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
-import { runnerGroupPrefix } from '#lib/forge/index.ts';
+import { runnerGroupPrefix, type ScopeChoice, type ScopeObservation } from '#lib/forge/index.ts';
 import {
   atticViewName,
   EnrollmentSpec,
@@ -37,13 +37,14 @@ import { wake } from '#lib/work/index.ts';
 import { lockLine, refuseOversold } from './allocation.ts';
 import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
+import { hasNoWebhook } from './conditions.ts';
 import { keptCredential } from './credentials.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
 import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
-import { checkPools, provenScope } from './draft.ts';
+import { checkPools, provenScope, refusePath } from './draft.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
-import { enrollmentRow, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { enrollmentRow, hasMoved, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
 /** One thing that would change, and where. `=` is kept for the stamp and not shown. */
 export const PlanChange = z.object({
@@ -352,16 +353,20 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
   const changes: PlanChange[] = [];
   const add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) =>
     changes.push({ where: 'forge', op, kind: what, name, namespace: row.path, fields });
+  const seen = kind === 'withdraw' ? null : await seenNow(row);
+  if (seen && hasMoved(row, seen))
+    add('~', 'Scope', seen.path, [{ path: 'owner', before: row.ownerId ?? '', after: seen.ownerId ?? '' }]);
   if (mayHaveGroups(row)) {
     const fields = [
       { path: 'visibility', after: 'all repositories' },
       { path: 'allowsPublicRepositories', after: 'false' },
     ];
     if (kind === 'withdraw' && row.runnerGroup !== null) add('-', 'RunnerGroup', row.runnerGroup, []);
-    if (kind !== 'withdraw' && (await groupIsMissing(row))) add('+', 'RunnerGroup', groupName(row), fields);
+    if (kind !== 'withdraw' && seen && (await groupIsMissing(row, seen)))
+      add('+', 'RunnerGroup', groupName(row), fields);
   }
   if (row.connection.kind !== 'github') {
-    await runnerChanges(row, kind, spec, add);
+    await runnerChanges(row, kind, spec, add, seen?.webhooks ?? false);
     return changes;
   }
   for (const label of after)
@@ -374,7 +379,13 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
 type Add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) => void;
 
 /** The registrations that we make ourselves, and the hook by which the scope tells of its jobs. */
-async function runnerChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec, add: Add): Promise<void> {
+async function runnerChanges(
+  row: EnrollmentRow,
+  kind: PlanKind,
+  spec: EnrollmentSpec,
+  add: Add,
+  mayHook: boolean,
+): Promise<void> {
   const pools = await poolsByName();
   const key = row.connection.kind === 'gitlab' ? 'tags' : 'labels';
   const former = specOf(row);
@@ -384,17 +395,21 @@ async function runnerChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollmen
   for (const [name, label] of after) if (!before.has(name)) add('+', 'Runner', name, [{ path: key, after: label }]);
   for (const [name, label] of before) if (!after.has(name)) add('-', 'Runner', name, [{ path: key, before: label }]);
   const hook = [{ path: 'events', after: 'jobs' }];
-  if (kind === 'enroll' && row.level !== 'instance') add('+', 'Webhook', webhookUrl(row), hook);
-  if (kind === 'withdraw' && row.level !== 'instance') add('-', 'Webhook', webhookUrl(row), []);
+  if (kind === 'enroll' && mayHook) add('+', 'Webhook', webhookUrl(row), hook);
+  if (kind === 'withdraw' && row.level !== 'instance' && !hasNoWebhook(row)) add('-', 'Webhook', webhookUrl(row), []);
+}
+
+/** The enrolled scope as the forge shows it to what the enrollment acts by; null without that. */
+async function seenNow(row: EnrollmentRow): Promise<ScopeObservation | null> {
+  const at = await atScope(row);
+  return at && (await openForgeFor(row)).observeScope(at);
 }
 
 /** False also where the organization has no groups of its own: its Default group then serves. */
-async function groupIsMissing(row: EnrollmentRow): Promise<boolean> {
+async function groupIsMissing(row: EnrollmentRow, seen: ScopeObservation): Promise<boolean> {
   const at = await atScope(row);
-  if (!at) return false;
+  if (!at || !seen.runnerGroups) return false;
   const forge = await openForgeFor(row);
-  const seen = await forge.observeScope(at);
-  if (!seen.runnerGroups) return false;
   return (await forge.observeRunnerGroup({ ...at, path: seen.path, name: groupName(row) })) === null;
 }
 
@@ -432,7 +447,13 @@ async function enterpriseToken(row: EnrollmentRow): Promise<string | undefined> 
 }
 
 type PlanRow = { id: string; kind: PlanKind; state: PlanState; baseGeneration: number; observedHash: string };
-type OpenPlan = { plan: PlanRow; row: EnrollmentRow; spec: EnrollmentSpec };
+type OpenPlan = {
+  plan: PlanRow;
+  row: EnrollmentRow;
+  spec: EnrollmentSpec;
+  /** The scope as it was proven to whoever approves; null where nobody had to prove it. */
+  proven?: ScopeChoice | null;
+};
 
 /** What an operator granted. `settle` writes down, in the same transaction, that the request is decided. */
 export type Grant = { settle: (tx: UnsafeTx) => Promise<void> };
@@ -467,12 +488,19 @@ export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Pr
   const { plan, row, spec } = open;
   if (plan.state !== 'open' && !(isGranted && plan.state === 'waiting')) throw stale(`plan is ${plan.state}`);
   if (plan.kind !== 'withdraw') refuseIdleTenant(row.tenant);
-  if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw')
-    await provenScope(ctx, { ...row, token: await enterpriseToken(row) });
+  if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw') open.proven = await provenNow(ctx, row);
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
   if (now?.observedHash === plan.observedHash) return open;
   await unsafeDb().plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
   throw stale(`plan ${plan.id} of generation ${plan.baseGeneration} at generation ${row.generation}`);
+}
+
+/** By the path that it has now, and by the id that was enrolled: a name may be another scope's since. */
+async function provenNow(ctx: Ctx, row: EnrollmentRow): Promise<ScopeChoice> {
+  const path = (await seenNow(row))?.path ?? row.path;
+  const proven = await provenScope(ctx, { ...row, path, token: await enterpriseToken(row) });
+  if (proven.scopeId === row.scopeId) return proven;
+  throw refusePath(`${path} is another scope than the one that was enrolled.`, 'Withdraw this, and enrol that.');
 }
 
 /** What is suspended or leaving starts nothing new; what an operator must begin has not begun. */
@@ -493,10 +521,11 @@ function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
  * reconciler follows. Returns the enrollment's id.
  */
 export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Promise<string> {
-  const { plan, row, spec } = await checkPlan(ctx, planId, grant !== undefined);
+  const { plan, row, spec, proven } = await checkPlan(ctx, planId, grant !== undefined);
   if (!grant) await refuseUngranted(ctx, { plan, row, spec });
   await unsafeTransaction(async (tx) => {
     await takeGeneration(tx, row, plan.kind, spec);
+    if (proven) await takeOwner(tx, ctx, row, proven);
     await tx.plan.update({
       where: { id: plan.id },
       data: { state: 'approved', decidedById: ctx.person.userId, decidedAt: new Date() },
@@ -573,6 +602,20 @@ async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, 
     });
   }
   await refuseOversold(tx, row.tenantId, await poolsByName());
+}
+
+/** Whoever approves administers it, so that what they administer it by is who has a say from now on. */
+async function takeOwner(tx: UnsafeTx, ctx: Ctx, row: EnrollmentRow, proven: ScopeChoice): Promise<void> {
+  const { ownerId, path, installation } = proven;
+  if (row.ownerId === null || ownerId === row.ownerId) return;
+  const installationId = installation?.id ?? row.installationId;
+  await tx.enrollment.update({ where: { id: row.id }, data: { ownerId, path, installationId } });
+  await appendAudit(tx, ctx, row.tenantId, {
+    action: 'enrollment:owner',
+    target: `enrollment/${row.name}`,
+    before: { ownerId: row.ownerId, path: row.path },
+    after: { ownerId, path },
+  });
 }
 
 /** Two that are each allowed alone: the database lets one of them through. */

@@ -10,7 +10,7 @@ import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
 import { sharedByTenant } from './desired.ts';
-import type { PassScope, Phase } from './pass.ts';
+import { notReached, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 import { tellOfFailure } from './tell.ts';
@@ -25,8 +25,8 @@ export type ReconcileDeps = {
 
 const lookAgainMs = 10 * 60_000;
 const waitMs = 10_000;
-/** A process that is up comes to its forge within seconds, and nothing tells us when. */
-const waitForRunnerMs = 2_000;
+/** A process that is up comes to its forge within seconds, and nothing tells us when; what has not come in a minute is not asked after so often. */
+const waitForRunnerMs = { atFirst: 2_000, firstMs: 60_000, then: 30_000 };
 const waitForPersonMs = 60_000;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
@@ -45,6 +45,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     clock: deps.clock,
     seen: deps.seen,
     attic: undefined,
+    found: new Map(),
     at: () => atScope(row, lease.signal),
     shared: once(() => sharedByTenant(row, spec)),
   };
@@ -62,13 +63,20 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
   return {
     kind: 'wait',
-    againMs: waitOf(ready),
+    againMs: waitOf(ready, waitedMs(row, ready, deps.clock.now())),
     waitingFor: ready.waitingFor,
   };
 }
 
-function waitOf({ reason, waitingFor }: PhaseResult): number {
-  if (reason === 'RunnerOffline') return waitForRunnerMs;
+/** For how long it has been waited for this very reason. */
+function waitedMs(row: EnrollmentRow, { reason }: PhaseResult, now: Date): number {
+  const before = parsedConditions(row.conditions).find(({ type }) => type === 'Ready');
+  return before?.reason === reason ? now.getTime() - Date.parse(before.since) : 0;
+}
+
+function waitOf({ reason, waitingFor }: PhaseResult, forMs: number): number {
+  const { atFirst, firstMs, then } = waitForRunnerMs;
+  if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : then;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
 }
 
@@ -82,17 +90,14 @@ async function runPhases(
   phases: readonly Phase[],
   scope: PassScope,
 ): Promise<{ found: Map<string, PhaseResult>; error: AppError | undefined }> {
-  const found = new Map<string, PhaseResult>();
+  const { found } = scope;
   let error: AppError | undefined;
   for (const phase of phases) {
-    const missing = phase.needs.find((need) => found.get(need)?.status !== 'True');
+    const keptWithout = wasReady(scope) ? (phase.keptWithout ?? []) : [];
+    const needs = phase.needs.filter((need) => !keptWithout.includes(need));
+    const missing = needs.find((need) => found.get(need)?.status !== 'True');
     if (missing) {
-      found.set(phase.type, {
-        status: 'Unknown',
-        reason: 'NotReached',
-        message: 'Waits for the steps before it.',
-        waitingFor: found.get(missing)?.waitingFor ?? 'portal',
-      });
+      found.set(phase.type, notReached(found.get(missing)?.waitingFor ?? 'portal'));
       continue;
     }
     try {

@@ -8,9 +8,16 @@ import {
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, RunnerSecret } from '#lib/forge/index.ts';
-import { labelOf, namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import { namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
-import { credentialKinds, dropCredential, keepCredential, keptCredential, type KeptCredential } from './credentials.ts';
+import {
+  credentialKinds,
+  dropCredential,
+  keepCredential,
+  keptCredential,
+  noteUse,
+  type KeptCredential,
+} from './credentials.ts';
 import { githubCredentials, poolInputs } from './desired.ts';
 import { isFresh, markSeen, wait, type PassScope } from './pass.ts';
 import { scopeOf, type EnrollmentRow } from './rows.ts';
@@ -32,6 +39,19 @@ export async function registrationOf(scope: PassScope): Promise<Registration | P
   const at = await scope.at();
   if (!at) return wait('TokenMissing', 'An access token for the runners is missing.', 'admin');
   const runners = await registeredRunners(scope, await scope.forge(), at);
+  return rendered(row, runners);
+}
+
+/** The same by what we hold alone, while the forge cannot be asked; null where a secret is not there yet. */
+export async function keptRegistration(scope: PassScope): Promise<Registration | PhaseResult | null> {
+  const { row, spec } = scope;
+  if (row.connection.kind === 'github') return githubRegistration(scope);
+  const runners: Registered = {};
+  for (const { name } of wantedRunners(row, spec, scope.pools)) {
+    const kept = await keptCredential(row, runnerKind(name));
+    if (!kept) return null;
+    runners[name] = KeptRunner.parse(JSON.parse(kept.value));
+  }
   return rendered(row, runners);
 }
 
@@ -151,10 +171,10 @@ async function registeredRunner(
   await scope.lease.check();
   const ensured = await runners.ensure({ ...at, name, labels: [label], known: kept?.externalId ?? null });
   const { id } = ensured.runner;
-  if (ensured.secret) return keepRunner(scope.row, name, id, { ...ensured.secret, ephemeral: ensured.ephemeral });
+  if (ensured.secret) return keepRunner(scope.row, name, id, { ...ensured.secret, ephemeral: ensured.ephemeral }, kept);
   if (ends) {
     const rotated = await runners.rotate({ ...at, id });
-    return keepRunner(scope.row, name, rotated.id, { ...rotated, ephemeral: false });
+    return keepRunner(scope.row, name, rotated.id, { ...rotated, ephemeral: false }, kept);
   }
   if (kept) return KeptRunner.parse(JSON.parse(kept.value));
   throw new Error(`${forge.kind} gave no secret for ${name}`);
@@ -171,9 +191,10 @@ async function keepRunner(
   name: string,
   id: string,
   { token, uuid, expiresAt, ephemeral }: RunnerSecret & { ephemeral: boolean },
+  replaces: KeptCredential | null,
 ): Promise<KeptRunner> {
   const value = { token, uuid, ephemeral };
-  await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt });
+  await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt, replaces });
   return value;
 }
 
@@ -193,22 +214,44 @@ export async function plannedRegistration(
   return rendered(row, runners);
 }
 
-/** Whether every wanted runner has reached the forge; null where all have. */
+/** Whether every wanted runner has reached the forge; null where all have. When each was last there is noted. */
 export async function runnersOffline(scope: PassScope): Promise<PhaseResult | null> {
   if (isFresh(scope, 'online')) return null;
+  const { row, spec, pools, clock } = scope;
   const { runners } = await scope.forge();
   const at = await scope.at();
   if (!runners || !at) return null;
-  const online = new Set((await runners.list(at)).flatMap((each) => (each.status === 'online' ? [each.name] : [])));
-  const missing = wantedRunners(scope.row, scope.spec, scope.pools).find(({ name }) => !online.has(name));
-  if (missing)
-    return wait('RunnerOffline', `${missing.name} has not yet reached ${scope.row.connection.name}.`, 'cluster');
+  const there = new Map((await runners.list(at)).map((each) => [each.name, each]));
+  const wanted = wantedRunners(row, spec, pools).map(({ name }) => ({ name, seen: there.get(name) }));
+  for (const { name, seen } of wanted) {
+    const usedAt = seen?.contactedAt ?? (seen?.status === 'online' ? clock.now() : null);
+    if (usedAt) await noteUse(row, runnerKind(name), usedAt);
+  }
+  const paused = wanted.find(({ seen }) => seen?.status === 'paused');
+  if (paused)
+    return wait('RunnerPaused', `${paused.name} was paused at ${row.connection.name}. Resume it there.`, 'admin');
+  const missing = wanted.find(({ seen }) => seen?.status !== 'online');
+  if (missing) return wait('RunnerOffline', `${missing.name} has not yet reached ${row.connection.name}.`, 'cluster');
   markSeen(scope, 'online');
   return null;
 }
 
-/** Registrations that are no longer wanted, at the forge and here. Called when the processes that held them are gone. */
+/**
+ * Registrations that are no longer wanted, at the forge and here. Called when the processes that held them are gone. Where a
+ * pool goes, those are found by its label whose secret was lost with an answer.
+ */
 export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
+  const names = new Set(scope.spec.pools.map(({ pool }) => pool));
+  const going = scope.row.pools.filter(({ poolName }) => !names.has(poolName));
+  await removeOfLabels(
+    scope,
+    going.map(({ scaleSetName }) => scaleSetName),
+    wanted,
+  );
+  await dropKept(scope, wanted);
+}
+
+async function dropKept(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
   const kinds = await credentialKinds(scope.row, runnerKind(''));
   for (const kind of kinds) {
     if (wanted.has(kind.slice(runnerKind('').length))) continue;
@@ -216,6 +259,21 @@ export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>)
     await removeRunner(scope, kept?.externalId ?? null);
     await dropCredential(scope.row, kind);
   }
+}
+
+/** Those that can end themselves by their own secret do; answers the names of those that may still be there. */
+export async function leaveRunners(scope: PassScope): Promise<string[]> {
+  const { runners } = await scope.forge();
+  const left: string[] = [];
+  for (const kind of await credentialKinds(scope.row, runnerKind(''))) {
+    const kept = await keptCredential(scope.row, kind);
+    if (kept && runners?.leave) {
+      await scope.lease.check();
+      await runners.leave({ token: KeptRunner.parse(JSON.parse(kept.value)).token, signal: scope.lease.signal });
+      await dropCredential(scope.row, kind);
+    } else left.push(kind.slice(runnerKind('').length));
+  }
+  return left;
 }
 
 async function removeRunner(scope: PassScope, id: string | null): Promise<void> {
@@ -227,16 +285,22 @@ async function removeRunner(scope: PassScope, id: string | null): Promise<void> 
 }
 
 /** All of them, those included whose secret was lost with an answer before we could write it down. */
-export async function dropAllRunners(scope: PassScope): Promise<number> {
-  const { row } = scope;
+export async function dropAllRunners(scope: PassScope): Promise<void> {
+  await removeOfLabels(
+    scope,
+    scope.row.pools.map(({ scaleSetName }) => scaleSetName),
+    new Set(),
+  );
+  await dropKept(scope, new Set());
+}
+
+async function removeOfLabels(scope: PassScope, labels: readonly string[], wanted: ReadonlySet<string>): Promise<void> {
   const { runners } = await scope.forge();
   const at = await scope.at();
-  if (!runners || !at) return 0;
-  const names = row.pools.map((pool) => labelOf(row.tenant, pool.poolName));
-  const ours = (await runners.list(at)).filter(({ name }) => names.some((label) => isOfLabel(name, label)));
+  if (!runners || !at || labels.length === 0) return;
+  const there = await runners.list(at);
+  const ours = there.filter(({ name }) => !wanted.has(name) && labels.some((label) => isOfLabel(name, label)));
   for (const { id } of ours) await removeRunner(scope, id);
-  await dropRunners(scope, new Set());
-  return ours.length;
 }
 
 function isOfLabel(name: string, label: string): boolean {

@@ -1,9 +1,12 @@
-import { deleteObject, type Observed } from '#lib/cluster/index.ts';
+import { deleteObject, enrollmentLabel, type Observed } from '#lib/cluster/index.ts';
+import { namespacesOf } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
 import { own, wait, type PassScope } from './pass.ts';
 
 /* Taking objects away: asked for once, waited for, in the order that does not wedge. */
 
+/** What Kubernetes puts on an object that stays until all that it made is gone. */
+const waitsForPods = 'foregroundDeletion';
 const cleanupProtection = 'actions.github.com/cleanup-protection';
 
 export async function remove(scope: PassScope, object: Observed): Promise<void> {
@@ -17,7 +20,9 @@ export async function remove(scope: PassScope, object: Observed): Promise<void> 
 }
 
 export function stuck(what: string, object: Observed): PhaseResult {
-  const finalizers = object.metadata.finalizers ?? [];
+  const { finalizers = [] } = object.metadata;
+  if (finalizers.includes(waitsForPods))
+    return wait('Removing', `${what} ${object.metadata.name} is being removed when its jobs have ended.`, 'cluster');
   const held = finalizers.length > 0 ? ` It is held by ${finalizers.join(', ')}.` : '';
   return wait('Removing', `${what} ${object.metadata.name} is being removed.${held}`, 'cluster');
 }
@@ -42,6 +47,24 @@ export async function removePools(
 }
 
 const named: Record<string, string> = { AutoscalingRunnerSet: 'Runner set', Deployment: 'Runner' };
+
+/** How long what runs may take to stop, where nobody waits for its job. */
+const stopSeconds = 30;
+
+/** The pods of this enrollment's processes and their jobs, which are told to end now. Returns one that is still there. */
+export async function stopPods(scope: PassScope): Promise<Observed | undefined> {
+  const { row, view, lease } = scope;
+  const pods = [...view.allIn(namespacesOf(row.tenant.slug).runners, 'Pod')].filter(
+    ({ metadata }) => metadata.labels?.[enrollmentLabel] === row.name,
+  );
+  for (const pod of pods) {
+    const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
+    if (deletionTimestamp !== undefined && (deletionGracePeriodSeconds ?? 0) <= stopSeconds) continue;
+    await lease.check();
+    await deleteObject(view.client, pod, row.tenant.slug, stopSeconds);
+  }
+  return pods[0];
+}
 
 /** What the runners read, when nothing reads it any more: Secrets, and the authority of a forge. Returns what is still there. */
 export async function removeKept(

@@ -35,4 +35,9 @@ export function specOf(row: Pick<EnrollmentRow, 'spec'>): EnrollmentSpec | null 
   return row.spec === null ? null : EnrollmentSpec.parse(row.spec);
 }
 
+/** Whether it belongs to another account than the one whose administrators have a say in the tenant. */
+export function hasMoved({ ownerId }: Pick<EnrollmentRow, 'ownerId'>, now: { ownerId: string | null }): boolean {
+  return now.ownerId !== null && ownerId !== null && now.ownerId !== ownerId;
+}
+
 export const liveStates = ['active', 'withdrawing'] as const;

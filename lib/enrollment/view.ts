@@ -13,10 +13,11 @@ import {
   type ForgeKind,
   type Scope,
 } from '#lib/model/index.ts';
-import type { Ctx } from '#lib/tenant/index.ts';
+import { may, type Ctx } from '#lib/tenant/index.ts';
 import { livePools, type LivePool } from '#lib/usage/index.ts';
 import { poolsByName } from './catalog.ts';
 import { parsedConditions } from './conditions.ts';
+import { listCredentials } from './credential-view.ts';
 import { enrollPhases } from './phases.ts';
 import { PlanChange } from './plan.ts';
 import { scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
@@ -236,9 +237,27 @@ export type TenantOverview = {
   pools: LivePool[];
   /** used: what runners hold now. promised: what all pools hold at their maximum. Shares are 0..1. */
   quota: { cpu: QuotaPart; memory: QuotaPart; runners: QuotaPart };
-  /** Enrollments that a person has to do something about. */
-  needsYou: EnrollmentSummary[];
+  /** What a person has to do something about, and on which page. */
+  needsYou: NeedsYou[];
 };
+
+export type NeedsYou = { id: string; name: string; headline: string; at: 'enrollment' | 'credentials' };
+
+/** Enrollments that wait for an admin, and access tokens before they end, for whoever may enter a new one. */
+async function needing(ctx: Ctx, enrollments: readonly EnrollmentSummary[]): Promise<NeedsYou[]> {
+  const waiting = enrollments
+    .filter((each) => each.waitingFor === 'admin' || each.state === 'draft')
+    .map(({ id, name, headline }): NeedsYou => ({ id, name, headline, at: 'enrollment' }));
+  const rows = may(ctx.role, 'credential:change') ? await listCredentials(ctx) : [];
+  const tokens = rows
+    .filter(({ standing, enrollmentId }) => standing !== 'works' && !waiting.some(({ id }) => id === enrollmentId))
+    .map(({ id, enrollment: name, standing, expiresAt }): NeedsYou => {
+      const headline =
+        standing === 'ended' ? 'Its access token has ended.' : `Its access token ends on ${expiresAt?.slice(0, 10)}.`;
+      return { id, name, headline: `${headline} Enter a new one.`, at: 'credentials' };
+    });
+  return [...waiting, ...tokens];
+}
 
 export async function tenantOverview(ctx: Ctx): Promise<TenantOverview> {
   const [enrollments, pools, known] = await Promise.all([listEnrollments(ctx), livePools(ctx), poolsByName()]);
@@ -280,6 +299,6 @@ export async function tenantOverview(ctx: Ctx): Promise<TenantOverview> {
         usedShare: quota.runners === 0 ? 0 : used.runners / quota.runners,
       },
     },
-    needsYou: enrollments.filter((each) => each.waitingFor === 'admin' || each.state === 'draft'),
+    needsYou: await needing(ctx, enrollments),
   };
 }

@@ -1,19 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeAtticView } from '#lib/cache/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import type { AtScope, Forge, ScopeProblem } from '#lib/forge/index.ts';
+import { AppError } from '#lib/errors.ts';
+import type { AtScope, Forge, ScopeObservation, ScopeProblem } from '#lib/forge/index.ts';
 import { atticViewName, namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
 import { atticServerOf, otherLiveEnrollments } from './desired.ts';
 import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
-import { dropAllRunners } from './registration.ts';
-import { remove, removeKept, removePools, stuck } from './removal.ts';
+import { dropAllRunners, leaveRunners } from './registration.ts';
+import { remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
 
 async function setsGone(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
   if (away) return away;
-  return (await removePools(scope, () => true)) ?? ok('All runners are stopped and gone.');
+  const waiting = await removePools(scope, () => true);
+  // ARC sees to its own; what we started ourselves is told to end, since a withdrawal waits for no job.
+  const left = scope.row.connection.kind === 'github' ? undefined : await stopPods(scope);
+  if (waiting) return waiting;
+  return left ? stuck('Pod', left) : ok('All runners are stopped and gone.');
 }
 
 async function secretsGone(scope: PassScope): Promise<PhaseResult> {
@@ -22,28 +27,31 @@ async function secretsGone(scope: PassScope): Promise<PhaseResult> {
 }
 
 async function forgeGone(scope: PassScope): Promise<PhaseResult> {
-  const { row } = scope;
-  const isOurs = row.connection.kind !== 'github';
-  if (!isOurs && row.runnerGroup === null) return nothingLeft;
-  const enrolled = await scope.at();
-  if (!enrolled) return nothingLeft;
+  const at = await scope.at();
+  if (!at) return nothingLeft;
+  const isGithub = scope.row.connection.kind === 'github';
+  if (isGithub && scope.row.runnerGroup === null) return nothingLeft;
   const forge = await scope.forge();
-  const now = await forge.observeScope(enrolled);
-  if (now.problem) return withoutPower(scope, now.problem);
-  const credential =
-    now.installation === null
-      ? enrolled.credential
-      : { kind: 'installation' as const, installationId: now.installation.id };
-  const at = { ...enrolled, credential, path: now.path };
-  if (isOurs) {
-    await dropAllRunners(scope);
-    await scope.lease.check();
-    await forge.removeWebhook({ ...at, url: webhookUrl(row) });
-  } else await removeGroup(scope, forge, at);
-  return nothingLeft;
+  const now = await forge.observeScope(at);
+  return isGithub ? groupGone(scope, forge, at, now) : registrationsGone(scope, forge, at, now);
 }
 
 const nothingLeft = ok('Nothing of ours is left at the forge.');
+
+// ------------------------------------------------------------------------------------------------ GitHub: a runner group
+
+async function groupGone(
+  scope: PassScope,
+  forge: Forge,
+  at: AtScope,
+  { problem, path, installation }: ScopeObservation,
+): Promise<PhaseResult> {
+  if (problem) return groupUnseen(scope, problem);
+  const credential =
+    installation === null ? at.credential : { kind: 'installation' as const, installationId: installation.id };
+  await removeGroup(scope, forge, { ...at, credential, path });
+  return nothingLeft;
+}
 
 async function removeGroup({ row, lease }: PassScope, forge: Forge, at: AtScope): Promise<void> {
   const group = await forge.observeRunnerGroup({ ...at, name: row.runnerGroup ?? '' });
@@ -52,15 +60,64 @@ async function removeGroup({ row, lease }: PassScope, forge: Forge, at: AtScope)
   await forge.removeRunnerGroup({ ...at, id: group.id });
 }
 
-/**
- * Without the App we may neither look nor remove; what is left is an empty runner group that serves nobody. Without a token
- * that works, registrations would be left, so a new one is waited for; a scope that is gone took them with it.
- */
-function withoutPower({ row }: PassScope, { reason, message }: ScopeProblem): PhaseResult {
-  if (reason === 'ScopeGone') return ok(`${row.path} is gone from the forge, and our registrations with it.`);
-  if (row.installationId !== null)
-    return ok(`The App is gone from ${row.path}, and our way to its runner group with it.`);
+/** What may be left is an empty group that serves nobody; who has only to give another token is waited for. */
+function groupUnseen({ row }: PassScope, problem: ScopeProblem): PhaseResult {
+  const { path, runnerGroup } = row;
+  if (problem.reason === 'ScopeGone')
+    return ok(`${path} is not visible any more; if it still exists, remove its runner group ${runnerGroup} there.`);
+  if (row.installationId === null) return waitForToken(problem);
+  return ok(
+    `The App may no longer look at ${path}; if its runner group ${runnerGroup} is still there, it serves nobody and an owner may remove it.`,
+  );
+}
+
+// ------------------------------------------------------------------------------------------------ elsewhere: registrations and a hook
+
+/** What only another token, or more rights for it, heals. Whatever else is wrong, removing is tried. */
+const tokenProblems: readonly ScopeProblem['reason'][] = ['TokenEnded', 'TokenScopeMissing', 'RoleMissing'];
+
+async function registrationsGone(
+  scope: PassScope,
+  forge: Forge,
+  at: AtScope,
+  { problem, path }: ScopeObservation,
+): Promise<PhaseResult> {
+  if (problem?.reason === 'ScopeGone') return registrationsUnseen(scope);
+  if (problem && tokenProblems.includes(problem.reason)) {
+    await leaveRunners(scope);
+    return waitForToken(problem);
+  }
+  try {
+    await dropAllRunners(scope);
+    await scope.lease.check();
+    await forge.removeWebhook({ ...at, path, url: webhookUrl(scope.row) });
+    return nothingLeft;
+  } catch (error) {
+    if (!problem || !isRefusal(error)) throw error;
+    const who = problem.reason === 'ServerTooOld' ? 'operator' : 'admin';
+    return wait(problem.reason, `${problem.message} Until then our registrations there cannot be removed.`, who);
+  }
+}
+
+/** No retry heals it: the forge answered, and the answer was no. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof AppError && ['forbidden', 'not_found', 'invalid'].includes(error.code);
+}
+
+function waitForToken({ reason, message }: ScopeProblem): PhaseResult {
   return wait(reason, `${message} Enter a working access token, so that our registrations can be removed.`, 'admin');
+}
+
+/**
+ * A scope that is gone took all with it, and one that hides itself from our token did not; we cannot tell them apart. What a
+ * registration can do for itself is done, and the rest is said.
+ */
+async function registrationsUnseen(scope: PassScope): Promise<PhaseResult> {
+  const { path, level } = scope.row;
+  const left = await leaveRunners(scope);
+  if (level !== 'instance') left.push(`the webhook to ${webhookUrl(scope.row)}`);
+  const seen = `${path} is not visible to our access token any more`;
+  return ok(left.length === 0 ? `${seen}.` : `${seen}; if it still exists, remove ${left.join(' and ')} there.`);
 }
 
 async function cacheGone(scope: PassScope): Promise<PhaseResult> {

@@ -121,6 +121,7 @@ function anyLevel(stage: Stage, owner: string, scopes: string[], fewer: string[]
   };
   return {
     standings: null,
+    transfer: null,
     listed: true,
     credential: () => by(tokens.good()),
     wrongCredential: byApp,
@@ -157,6 +158,11 @@ function repositoryLevel(stage: Stage): LevelWorld {
     scope: { id: String(ids.repos.lab), path: 'tinyland/lab', ownerId: String(ids.orgs.tinyland) },
     foreign: { id: String(ids.repos.toolbox), path: 'mallory-labs/toolbox' },
     roles: { owner: 'admin', member: 'member', stranger: 'not_found' },
+    async transfer() {
+      const repo = forgejo.state.repos[ids.repos.lab];
+      if (repo) Object.assign(repo, { private: false, ownerId: ids.orgs.malloryLabs });
+      return String(ids.orgs.malloryLabs);
+    },
     async rename() {
       forgejo.renameRepo('tinyland/lab', 'laboratory');
       return 'tinyland/laboratory';

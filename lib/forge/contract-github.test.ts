@@ -126,6 +126,7 @@ function byAppLevel(github: Github) {
     userToken: (person: Person) => github.userToken(logins[person]),
     subject: (person: Person) => String(subjects[person]),
     standings: { owner: 'admin', member: 'member', stranger: 'none' } as const,
+    transfer: null,
     listed: true,
     credential: () => byApp,
     wrongCredential: nobodys,
@@ -142,6 +143,11 @@ function repositoryLevel(github: Github, control: Control): LevelWorld {
     scope: { id: String(ids.repos.lab), path: 'tinyland-inc/lab', ownerId: String(ids.orgs.tinyland) },
     foreign: { id: String(ids.repos.toolbox), path: 'mallory-labs/toolbox' },
     roles: { owner: 'admin', member: 'member', stranger: 'not_found' },
+    async transfer() {
+      const [lab, owner] = [github.state.repos[ids.repos.lab], ids.orgs.malloryLabs];
+      if (lab) Object.assign(lab, { private: false, ownerId: owner });
+      return String(owner);
+    },
     async rename() {
       await control('/repos/tinyland-inc/lab/rename', { name: 'laboratory' });
       return 'tinyland-inc/laboratory';
@@ -207,6 +213,7 @@ function enterpriseLevel(github: Github, control: Control): LevelWorld {
     listed: false,
     credential: () => by(tokens.good()),
     wrongCredential: byApp,
+    transfer: null,
     async rename() {
       await control('/enterprises/big-enterprise/rename', { slug: 'bigger' });
       return 'bigger';

@@ -141,6 +141,7 @@ function placeLevel(gitlab: Gitlab, scope: Place & { ownerId: string }, role: 40
     listed: true,
     credential: () => by(tokens.good()),
     wrongCredential: byApp,
+    transfer: null,
     demote: async () => gitlab.setMember('tinyland', logins.owner, 30),
     problems,
     tokens,
@@ -158,6 +159,11 @@ function projectLevel(gitlab: Gitlab): LevelWorld {
     level: 'project',
     foreign: { id: String(ids.projects.toolbox), path: 'mallory-labs/toolbox' },
     roles: { owner: 'admin', member: 'member', stranger: 'not_found' },
+    async transfer() {
+      const project = gitlab.state.projects[scope.id];
+      if (project) project.namespaceId = ids.groups.malloryLabs;
+      return String(ids.groups.malloryLabs);
+    },
     async rename() {
       gitlab.rename(scope.path, 'pages');
       return 'tinyland/pages';
@@ -218,6 +224,7 @@ function instanceLevel(gitlab: Gitlab): LevelWorld {
     credential: () => by(tokens.good()),
     wrongCredential: byApp,
     rename: null,
+    transfer: null,
     takeName: () => Promise.reject(new Error('an instance has no name')),
     async demote() {
       const user = gitlab.state.users[ids.users.olive];

@@ -485,6 +485,16 @@ function identity(at: Level): void {
       }
     });
 
+    test('what is transferred is found by its id, and told to be another’s', async () => {
+      const { level, forge } = at;
+      const scope = enrolled(at);
+      expect(await forge.observeScope(scope)).toMatchObject({ ownerId: level.scope.ownerId });
+      if (!level.transfer) return void expect(level.scope.ownerId).toBe(level.scope.id);
+      const ownerId = await level.transfer();
+      expect(ownerId).not.toBe(level.scope.ownerId);
+      expect(await forge.observeScope(scope)).toMatchObject({ ownerId });
+    });
+
     test('what is not there is not found', async () => {
       const { level } = at;
       const path = level.scope.path.replace(/[^/]*$/, 'no-such-thing');

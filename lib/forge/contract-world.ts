@@ -72,6 +72,8 @@ export type LevelWorld = {
   rename: (() => Promise<string>) | null;
   /** Makes another scope of that name, the stranger's, and says its id. */
   takeName(path: string): Promise<string>;
+  /** Gives it to the stranger, where all may see it, and says the new owner's id. Null where it belongs to itself. */
+  transfer: (() => Promise<string>) | null;
   /** The owner is one no more. Null where ownership cannot be lost. */
   demote: (() => Promise<void>) | null;
   /** How each reason comes about, and how one then looks. Null where this level never has it. */

@@ -136,6 +136,10 @@ export type ScopeObservation = {
   exists: boolean;
   /** Where it is now; it may have been renamed since it was enrolled. */
   path: string;
+  /** To whom it belongs now, as `ScopeChoice` has it: a scope can be transferred. Null where it is not seen. */
+  ownerId: string | null;
+  /** False where it is known beforehand that this credential can make no webhook there. */
+  webhooks: boolean;
   /** The most basic reason why runners cannot be registered; null where they can. */
   problem: ScopeProblem | null;
   /** When the access token ends; null where it does not, where the forge does not say, and for an App. */
@@ -359,12 +363,15 @@ export type Forge = {
    *   A new one is made so that the forge forgets it after its first job, where the forge can.
    * - `rotate`: a new secret for a runner; the old one stops working. The id may be another then.
    * - `remove`: null change where it is gone already; refuses a runner whose name does not begin with `flywheel-`.
+   * - `leave`: the registration ends itself, by its own secret and with no power over the scope; null change where the forge
+   *   knows no such secret. Null as a whole where a forge lets none do so.
    */
   runners: {
     list(input: AtScope): Promise<ForgeRunner[]>;
     ensure(input: AtScope & { name: string; labels: string[]; known: string | null }): Promise<EnsuredRunner>;
     rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }>;
     remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
+    leave: ((input: Cancel & { token: string }) => Promise<{ change: 'removed' | null }>) | null;
   } | null;
 
   /**

@@ -1,4 +1,4 @@
-// A proxy that breaks the connection at the k-th write, before or after it took effect on the other side (F6, F15).
+// A proxy that breaks the connection at the k-th write, before or after it took effect on the other side (F6, F15), or always.
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -9,6 +9,8 @@ export interface ResetProxy {
   /** Writes seen since the last `arm`. */
   writes: number;
   arm(at: { write: number; moment: Moment } | null): void;
+  /** While true, every connection ends before anything is said. */
+  away: boolean;
   stop(): Promise<void>;
 }
 
@@ -20,8 +22,9 @@ export async function startResetProxy(
   counts: (method: string, path: string) => boolean = () => true,
 ): Promise<ResetProxy> {
   let armed: { write: number; moment: Moment } | null = null;
-  const proxy = { url: '', writes: 0, arm, stop };
+  const proxy = { url: '', writes: 0, away: false, arm, stop };
   const server = createServer((asked, answer) => {
+    if (proxy.away) return void asked.socket.destroy();
     const isWrite = !reads.has(asked.method ?? 'GET') && counts(asked.method ?? 'GET', asked.url ?? '/');
     if (isWrite) proxy.writes += 1;
     const moment = isWrite && armed?.write === proxy.writes ? armed.moment : undefined;

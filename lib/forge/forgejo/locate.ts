@@ -7,6 +7,7 @@ import { listOf, Organization, Repository, Team, User } from './schema.ts';
 /** Where a scope is now, and the beginning of every route about its runners and hooks. */
 export type Located = {
   path: string;
+  ownerId: string;
   base: string;
   params: Record<string, string>;
   /** False for a repository alone, where somebody switched them off. */
@@ -25,7 +26,8 @@ export async function locate(client: Client, wanted: Wanted, ask: Ask): Promise<
   if (wanted.level !== 'account') throw levelError(wanted.level);
   // Only its own token reaches an account's runners, so the token tells which account it is.
   const user = await client.call('GET /user', User, ask);
-  return user.id === wanted.scopeId ? { path: user.login, base: '/user', params: {}, hasActions: true } : null;
+  if (user.id !== wanted.scopeId) return null;
+  return { path: user.login, ownerId: user.id, base: '/user', params: {}, hasActions: true };
 }
 
 export async function located(client: Client, input: AtScope): Promise<Located & { ask: Ask }> {
@@ -44,14 +46,16 @@ async function locateRepository(client: Client, { scopeId }: Wanted, ask: Ask): 
   const repository = await client.find('GET /repositories/{id}', Repository, { ...ask, params: { id: scopeId } });
   if (!repository) return null;
   const { owner, name: repo, full_name: path, has_actions: hasActions } = repository;
-  return { path, base: '/repos/{owner}/{repo}', params: { owner: owner.login, repo }, hasActions };
+  const params = { owner: owner.login, repo };
+  return { path, ownerId: owner.id, base: '/repos/{owner}/{repo}', params, hasActions };
 }
 
 /** No route takes an organization's id. Its old name leads to the new one until somebody else takes it. */
 async function locateOrganization(client: Client, { scopeId, path }: Wanted, ask: Ask): Promise<Located | null> {
   const named = await findOrganization(client, path, ask);
   const found = named?.id === scopeId ? named : await organizationOfTeams(client, scopeId, ask);
-  return found && { path: found.name, base: '/orgs/{org}', params: { org: found.name }, hasActions: true };
+  if (!found) return null;
+  return { path: found.name, ownerId: found.id, base: '/orgs/{org}', params: { org: found.name }, hasActions: true };
 }
 
 async function organizationOfTeams(client: Client, id: string, ask: Ask): Promise<Organization | null> {

@@ -26,7 +26,8 @@ export async function observeScope(client: Client, input: AtScope): Promise<Scop
 }
 
 function observation(seen: Located | null, { path }: AtScope, problem: ScopeProblem | null): ScopeObservation {
-  const where = { exists: seen !== null, path: seen?.path ?? path };
+  const isSeen = seen !== null;
+  const where = { exists: isSeen, path: seen?.path ?? path, ownerId: seen?.ownerId ?? null, webhooks: isSeen };
   return { ...where, problem, tokenExpiresAt: null, installation: null, runnerGroups: false };
 }
 

@@ -54,6 +54,8 @@ export function forgejoRunners(client: Client): Runners {
       await remove(client, place, runner.id);
       return { change: 'removed' };
     },
+    // runner.v1 knows how to register and not how to leave.
+    leave: null,
   };
 }
 

@@ -26,7 +26,14 @@ export function githubObserver(client: Client) {
     if (!installation || isOfAnother(installation, input)) return nothingSeen(input.path);
     // A suspended installation mints no token: what lies behind it stays unseen, and is not therefore gone.
     if (installation.suspended_at) {
-      return observation(input, installation, { exists: true, path: pathOf(installation, input), covered: true });
+      // Whose a repository is stays unseen, too.
+      const ownerId = input.level === 'organization' ? installation.account.id : null;
+      return observation(input, installation, {
+        exists: true,
+        path: pathOf(installation, input),
+        ownerId,
+        covered: true,
+      });
     }
     if (input.level === 'organization') return observeOrganization(input, installation);
     return observeRepository(input, installation);
@@ -45,7 +52,8 @@ export function githubObserver(client: Client) {
     const path = installation.account.login;
     const credential = { kind: 'installation' as const, installationId: installation.id };
     const runnerGroups = await hasRunnerGroups({ ...input, path, credential });
-    return observation(input, installation, { exists: true, path, covered: true, runnerGroups });
+    const { id: ownerId } = installation.account;
+    return observation(input, installation, { exists: true, path, ownerId, covered: true, runnerGroups });
   }
 
   async function observeRepository(input: AtScope, installation: Installation): Promise<ScopeObservation> {
@@ -60,8 +68,9 @@ export function githubObserver(client: Client) {
     const path = repository?.full_name ?? input.path;
     const serving = await findInstallation(client, 'repository', path, input.signal);
     const covered = serving?.id === installation.id;
-    const exists = repository !== null && repository.owner.id === installation.account.id;
-    return observation(input, installation, { exists, path, covered: covered && exists });
+    const ownerId = repository?.owner.id ?? null;
+    const exists = ownerId === installation.account.id;
+    return observation(input, installation, { exists, path, ownerId, covered: covered && exists });
   }
 
   async function hasRunnerGroups(input: AtScope): Promise<boolean> {
@@ -201,6 +210,8 @@ async function observeEnterprise(client: Client, input: AtScope): Promise<ScopeO
   const seen = (problem: ScopeProblem | null, at = path, exists = false): ScopeObservation => ({
     exists,
     path: at,
+    ownerId: exists ? scopeId : null,
+    webhooks: false,
     problem,
     tokenExpiresAt: said?.expiresAt ?? null,
     installation: null,
@@ -244,17 +255,20 @@ function nothingSeen(path: string): ScopeObservation {
     reason: 'AppMissing',
     message: `The App is no longer installed on ${path}. Install it again to go on.`,
   };
-  return { exists: false, path, problem, installation: null, runnerGroups: false, tokenExpiresAt: null };
+  const nothing = { ownerId: null, webhooks: false, installation: null, runnerGroups: false, tokenExpiresAt: null };
+  return { exists: false, path, problem, ...nothing };
 }
 
 function observation(
   input: AtScope,
   installation: Installation,
-  seen: { exists: boolean; path: string; covered: boolean; runnerGroups?: boolean },
+  seen: { exists: boolean; path: string; ownerId: string | null; covered: boolean; runnerGroups?: boolean },
 ): ScopeObservation {
   return {
     exists: seen.exists,
     path: seen.path,
+    ownerId: seen.ownerId,
+    webhooks: false,
     problem: problemOf(input, installation, seen),
     tokenExpiresAt: null,
     installation: {
@@ -285,7 +299,8 @@ function problemOf(
     const message = `The App’s installation leaves ${path} out, or it no longer exists. Add the repository to it.`;
     return { reason: 'RepositoryNotSelected', message };
   }
-  if (!exists) return { reason: 'ScopeGone', message: `${path} no longer exists on the forge.` };
+  if (!exists)
+    return { reason: 'ScopeGone', message: `${path} no longer exists on the forge, or belongs to another owner.` };
   if (!covered) {
     const message = `The App’s installation leaves ${path} out. Add the repository to it.`;
     return { reason: 'RepositoryNotSelected', message };

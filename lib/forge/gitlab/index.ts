@@ -6,6 +6,7 @@
  * a project's, a group's or an administrator's. GitLab has no Apps, no installations and no runner groups. All requests go
  * through client.ts, whose errors are errors.ts.
  */
+import { guardOf } from '../guard.ts';
 import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { tokenAdvice, tokenUrl } from './choice.ts';
 import { gitlabClient } from './client.ts';
@@ -36,7 +37,7 @@ export function gitlabForge(connection: ForgeConnectionValue): Forge {
     observeRunnerGroup: () => Promise.resolve(null),
     ensureRunnerGroup: () => Promise.resolve({ unsupported: true }),
     removeRunnerGroup: () => Promise.resolve({ change: null }),
-    runners: gitlabRunners(client),
+    runners: gitlabRunners(client, guardOf(connection)),
     ...gitlabHooks(client, connection.webhookSecret),
     verifyWebhook: (input) => gitlabWebhooks.verifyWebhook(connection.webhookSecret ?? '', input),
     readWorkflowJob: gitlabWebhooks.readWorkflowJob,

@@ -1,6 +1,6 @@
 import type { ScopeLevel } from '../../model/index.ts';
 import type { AtScope, Cancel, ScopeObservation, ScopeProblem, TokenFacts } from '../port.ts';
-import { access, gitlabLevel, isActive, missingScopes, neededScopes, roleNeeded } from './choice.ts';
+import { access, gitlabLevel, instanceId, isActive, missingScopes, neededScopes, roleNeeded } from './choice.ts';
 import type { Ask, Client } from './client.ts';
 import { credentialError, type Refusal } from './errors.ts';
 import { AccessToken, Group, Member, Metadata, Project, User } from './schema.ts';
@@ -27,7 +27,7 @@ export function gitlabObserver(client: Client) {
 /** From the most basic reason to the least: each is only asked for where those before it do not hold. */
 async function observeScope(client: Client, input: AtScope): Promise<ScopeObservation> {
   const ask = askAt(input);
-  const unseen = { exists: false, path: input.path, tokenExpiresAt: null };
+  const unseen = { exists: false, path: input.path, ownerId: null, webhooks: false, tokenExpiresAt: null };
   const self = await findOwnToken(client, ask);
   if (self === 'ended') return observation(unseen, tokenEnded());
   if (self === 'unknown') return observation(unseen, tooOld('an older version'));
@@ -36,7 +36,9 @@ async function observeScope(client: Client, input: AtScope): Promise<ScopeObserv
   if (missing.includes('read_api')) return observation({ ...unseen, tokenExpiresAt }, scopesMissing(missing));
   const place = await findPlace(client, input, ask);
   if (!place) return observation({ ...unseen, tokenExpiresAt }, scopeGone(ask.about));
-  const seen = { exists: true, path: place.path, tokenExpiresAt };
+  const { path, ownerId } = place;
+  const webhooks = input.level !== 'instance' && self.scopes.includes('api');
+  const seen = { exists: true, path, ownerId, webhooks, tokenExpiresAt };
   if (missing.length > 0) return observation(seen, scopesMissing(missing));
   const problem =
     (await versionProblem(client, ask)) ??
@@ -46,7 +48,7 @@ async function observeScope(client: Client, input: AtScope): Promise<ScopeObserv
 }
 
 function observation(
-  seen: Pick<ScopeObservation, 'exists' | 'path' | 'tokenExpiresAt'>,
+  seen: Pick<ScopeObservation, 'exists' | 'path' | 'ownerId' | 'webhooks' | 'tokenExpiresAt'>,
   problem: ScopeProblem | null,
 ): ScopeObservation {
   return { ...seen, problem, installation: null, runnerGroups: false };
@@ -63,18 +65,20 @@ async function findOwnToken(client: Client, ask: Ask): Promise<AccessToken | 'en
   return found ?? (status === 404 ? 'unknown' : 'ended');
 }
 
-type Place = { path: string; ciDisabled: boolean };
+type Place = { path: string; ownerId: string; ciDisabled: boolean };
 
 /** By id alone: a path may be another's by now. */
 async function findPlace(client: Client, { level, scopeId }: AtScope, ask: Ask): Promise<Place | null> {
-  if (level === 'instance') return { path: '', ciDisabled: false };
+  if (level === 'instance') return { path: '', ownerId: instanceId, ciDisabled: false };
   if (!/^\d+$/.test(scopeId)) return null;
   if (level === 'group') {
     const group = await client.find(Group, ask, (api) => api.groups.show(scopeId, { withProjects: false }));
-    return group && { path: group.full_path, ciDisabled: false };
+    return group && { path: group.full_path, ownerId: group.id, ciDisabled: false };
   }
   const project = await client.find(Project, ask, (api) => api.projects.show(scopeId));
-  return project && { path: project.path_with_namespace, ciDisabled: project.builds_access_level === 'disabled' };
+  if (!project) return null;
+  const { path_with_namespace: path, namespace, builds_access_level: builds } = project;
+  return { path, ownerId: namespace.id, ciDisabled: builds === 'disabled' };
 }
 
 async function versionProblem(client: Client, ask: Ask): Promise<ScopeProblem | null> {

@@ -1,9 +1,20 @@
 import { z } from 'zod';
-import type { AtScope, EnsuredRunner, ForgeRunner, RunnerSecret } from '../port.ts';
+import type { GuardedFetch } from '../guard.ts';
+import type { AtScope, Cancel, EnsuredRunner, ForgeRunner, RunnerSecret } from '../port.ts';
 import { runnerGroupPrefix as prefix } from '../runner-group.ts';
 import { type GitlabLevel, gitlabLevel } from './choice.ts';
 import { type Api, type Client, numberOf, type PageOptions } from './client.ts';
-import { foreignRunnerError, notFoundError, type Refusal, registrationError, runnerConflictError } from './errors.ts';
+import {
+  awayError,
+  foreignRunnerError,
+  limitError,
+  limitMs,
+  nonsenseError,
+  notFoundError,
+  type Refusal,
+  registrationError,
+  runnerConflictError,
+} from './errors.ts';
 import { askAt } from './observe.ts';
 import { NewRunner, ResetToken, Runner, RunnerItem } from './schema.ts';
 
@@ -14,7 +25,7 @@ const runnerTypes = { project: 'project_type', group: 'group_type', instance: 'i
 type Wanted = AtScope & { name: string; labels: string[]; known: string | null };
 
 /** Runners of a scope, by its access token (lib/api/user_runners.rb, lib/api/ci/runners.rb). A name is GitLab's description. */
-export function gitlabRunners(client: Client) {
+export function gitlabRunners(client: Client, fetch: GuardedFetch) {
   async function find(input: AtScope, id: string): Promise<Runner | null> {
     return client.find(Runner, askAt(input), (api) => api.runners.show(numberOf(id)));
   }
@@ -108,11 +119,34 @@ export function gitlabRunners(client: Client) {
       await removeOne(input, runner.id);
       return { change: 'removed' };
     },
+
+    leave: (input: Cancel & { token: string }) => leave(client.baseUrl, fetch, input),
   };
 
   async function removeOne(input: AtScope, id: string): Promise<void> {
     await client.find(z.unknown(), askAt(input), (api) => api.runners.remove({ runnerId: numberOf(id) }));
   }
+}
+
+/** As `gitlab-runner unregister` does it: the secret is in the body, and 403 says that nobody has it (lib/api/ci/runner.rb). */
+async function leave(
+  baseUrl: string,
+  fetch: GuardedFetch,
+  { token, signal }: Cancel & { token: string },
+): Promise<{ change: 'removed' | null }> {
+  const response = await fetch(`${baseUrl}/api/v4/runners`, {
+    method: 'DELETE',
+    headers: { accept: 'application/json', 'content-type': 'application/json' },
+    body: JSON.stringify({ token }),
+    signal: signal ?? null,
+  });
+  if (response.status === 204) return { change: 'removed' };
+  if (response.status === 403) return { change: null };
+  const log = `${baseUrl}: a registration that left was answered ${response.status}`;
+  const retryAfterMs = limitMs(response);
+  if (retryAfterMs !== null) throw limitError(log, retryAfterMs);
+  if (response.status >= 500) throw awayError(log, baseUrl);
+  throw nonsenseError(baseUrl, 'a registration that left', String(response.status));
 }
 
 function listed(api: Api, { level, scopeId }: AtScope, options: PageOptions): Promise<unknown> {

@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { listCredentials, ownAppsOf, tokenWish, type CredentialRow } from '#lib/enrollment/index.ts';
+import { listCredentials, tokenWish, type CredentialRow } from '#lib/enrollment/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { TokenForm } from '#components/enrollment/token-form.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
@@ -18,36 +18,32 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
   return tenantTitle('Credentials', props.params);
 }
 
-const soonMs = 14 * 24 * 3600_000;
-
-/** A person has to do something about it, and soon. */
-function endsSoon({ renewedBy, expiresAt }: CredentialRow, nowMs: number): boolean {
-  return renewedBy === 'person' && expiresAt !== null && Date.parse(expiresAt) - nowMs < soonMs;
+function namesOf(rows: CredentialRow[], standing: CredentialRow['standing']): string {
+  return rows.flatMap((row) => (row.standing === standing ? [row.enrollment] : [])).join(', ');
 }
 
-function answerOf(rows: CredentialRow[], ending: CredentialRow[]): string {
+function answerOf(rows: CredentialRow[]): string {
   if (rows.length === 0) return 'No credential is kept.';
-  if (ending.length === 0) return `${rows.length} kept, all sealed. None needs you.`;
-  const names = ending.map(({ enrollment }) => enrollment).join(', ');
-  return `The access token of ${names} ends within two weeks. Enter a new one below.`;
+  const [ended, ending] = [namesOf(rows, 'ended'), namesOf(rows, 'ends-soon')];
+  if (ended !== '') return `The access token of ${ended} has ended. Enter a new one below.`;
+  if (ending !== '') return `The access token of ${ending} ends within two weeks. Enter a new one below.`;
+  return `${rows.length} kept, all sealed. None needs you.`;
 }
 
 export default page<Params>('credential:see', async (ctx) => {
-  const [rows, apps] = await Promise.all([listCredentials(ctx), ownAppsOf(ctx)]);
-  const nowMs = new Date().getTime();
-  const ending = rows.filter((row) => endsSoon(row, nowMs));
+  const rows = await listCredentials(ctx);
   const mayChange = may(ctx.role, 'credential:change');
   const tokens = mayChange ? rows.filter(({ kind }) => kind === 'forge-token') : [];
   return (
     <>
-      <PageHeader title="Credentials" answer={answerOf(rows, ending)} />
+      <PageHeader title="Credentials" answer={answerOf(rows)} />
       {rows.length === 0 ? (
         <EmptyState title="Nothing is kept yet">
           Access tokens, cache tokens and registrations of runners appear here when something is enrolled. None is ever
           shown again after it was entered or made.
         </EmptyState>
       ) : (
-        <Credentials rows={rows} ending={ending} slug={ctx.tenant.slug} mayChange={mayChange} />
+        <Credentials rows={rows} slug={ctx.tenant.slug} mayChange={mayChange} />
       )}
       {tokens.length > 0 ? (
         <Section
@@ -56,28 +52,18 @@ export default page<Params>('credential:see', async (ctx) => {
         >
           <div className="grid gap-4">
             {tokens.map((row) => (
-              <NewToken key={row.enrollmentId} ctx={ctx} row={row} />
+              <NewToken key={row.id} ctx={ctx} row={row} />
             ))}
           </div>
         </Section>
-      ) : null}
-      {apps.length > 0 ? (
-        <p className="mt-6 text-ink-2">
-          The private {apps.length === 1 ? 'key' : 'keys'} of {apps.map(({ slug }) => slug).join(', ')}{' '}
-          {apps.length === 1 ? 'is' : 'are'} kept with the{' '}
-          <Link href={`/t/${ctx.tenant.slug}/settings/apps`} className="text-accent underline">
-            Apps of this tenant
-          </Link>
-          .
-        </p>
       ) : null}
     </>
   );
 });
 
-type ListProps = { rows: CredentialRow[]; ending: CredentialRow[]; slug: string; mayChange: boolean };
+type ListProps = { rows: CredentialRow[]; slug: string; mayChange: boolean };
 
-function Credentials({ rows, ending, slug, mayChange }: ListProps) {
+function Credentials({ rows, slug, mayChange }: ListProps) {
   return (
     <Table label="Credentials">
       <thead>
@@ -93,7 +79,7 @@ function Credentials({ rows, ending, slug, mayChange }: ListProps) {
       </thead>
       <tbody>
         {rows.map((row) => (
-          <Tr key={`${row.enrollmentId}/${row.kind}`}>
+          <Tr key={row.id}>
             <Td className="min-w-48">
               <span className="break-words">{row.purpose}</span>
             </Td>
@@ -104,14 +90,11 @@ function Credentials({ rows, ending, slug, mayChange }: ListProps) {
             <Td>
               <RelativeTime at={row.keptAt} />
             </Td>
-            <Td>{row.usedAt ? <RelativeTime at={row.usedAt} /> : '–'}</Td>
             <Td>
-              {row.expiresAt ? <RelativeTime at={row.expiresAt} /> : 'never'}
-              {ending.includes(row) ? (
-                <span className="block">
-                  <Badge tone="warn">Needs you</Badge>
-                </span>
-              ) : null}
+              <LastUse row={row} />
+            </Td>
+            <Td>
+              <Ends row={row} />
             </Td>
             <Td>{mayChange ? <Rotate row={row} slug={slug} /> : renewers[row.renewedBy]}</Td>
           </Tr>
@@ -121,11 +104,36 @@ function Credentials({ rows, ending, slug, mayChange }: ListProps) {
   );
 }
 
+function LastUse({ row: { usedAt, untoldBy } }: { row: CredentialRow }) {
+  if (usedAt) return <RelativeTime at={usedAt} />;
+  return <span className="text-ink-3">{untoldBy ? `not told by ${untoldBy}` : 'not yet'}</span>;
+}
+
+function Ends({ row: { standing, expiresAt } }: { row: CredentialRow }) {
+  if (standing === 'ended') return <Badge tone="bad">Has ended</Badge>;
+  const end = expiresAt ? <RelativeTime at={expiresAt} /> : 'never';
+  if (standing === 'works') return end;
+  return (
+    <>
+      {end}
+      <span className="block">
+        <Badge tone="warn">Needs you</Badge>
+      </span>
+    </>
+  );
+}
+
 const renewers = { portal: 'the portal, before it ends', person: 'an admin' };
 
 function Rotate({ row, slug }: { row: CredentialRow; slug: string }) {
-  if (row.renewedBy === 'person') return <span className="text-ink-3">Below</span>;
   const { enrollmentId, kind } = row;
+  if (enrollmentId === null)
+    return (
+      <Link href={`/t/${slug}/settings/apps`} className="text-accent underline">
+        Replace <span className="sr-only">{`the ${row.purpose.toLowerCase()}`}</span>
+      </Link>
+    );
+  if (row.renewedBy === 'person') return <span className="text-ink-3">Below</span>;
   return (
     <ButtonForm action={rotate.bind(null, slug)} fields={{ enrollmentId, kind }} look="secondary" small>
       Rotate <span className="sr-only">{`what ${row.purpose.toLowerCase()}, of ${row.enrollment}`}</span>
@@ -134,8 +142,10 @@ function Rotate({ row, slug }: { row: CredentialRow; slug: string }) {
 }
 
 async function NewToken({ ctx, row }: { ctx: Parameters<typeof listCredentials>[0]; row: CredentialRow }) {
+  const { enrollmentId } = row;
+  if (enrollmentId === null) return null;
   const enrollment = await ctx.db.enrollment.findFirst({
-    where: { id: row.enrollmentId },
+    where: { id: enrollmentId },
     select: { connectionId: true, level: true, path: true },
   });
   const help = enrollment && (await tokenWish(enrollment.connectionId, enrollment.level, enrollment.path));
@@ -144,7 +154,7 @@ async function NewToken({ ctx, row }: { ctx: Parameters<typeof listCredentials>[
     <Card>
       <TokenForm
         action={replaceToken.bind(null, ctx.tenant.slug)}
-        fields={{ enrollmentId: row.enrollmentId }}
+        fields={{ enrollmentId }}
         help={help}
         label={`New access token for ${row.enrollment}`}
         button="Try it and replace the old one"
