@@ -258,10 +258,11 @@ export type WebhookReader = {
  *   has ended, and once with a corrected clock.
  * - **`ensureX`** is idempotent, looks by name before it creates and returns what it did; null says that nothing was sent
  *   but questions. After a lost answer, calling again is right.
- * - **Threads.** A Forge holds nothing but tokens it can mint again; any number of calls may run at once.
+ * - **Threads.** A Forge holds nothing but tokens it can mint again and limits that it was told of; any number of calls may
+ *   run at once.
  * - **Errors** are AppErrors and change nothing unless they say so:
  *   `unavailable` the forge is away, slow or answers nonsense: try again later ·
- *   `rate_limited` with `retryAfterMs`: send nothing for this installation or person until then ·
+ *   `rate_limited` with `retryAfterMs`: nothing is sent for this installation or person until then, whoever asks ·
  *   `unauthenticated` the person's token has ended: they sign in again ·
  *   `forbidden` the forge refuses the App (suspended, a permission missing, key replaced): no retry heals it ·
  *   `not_found` there is no such scope, or the caller may not see it ·

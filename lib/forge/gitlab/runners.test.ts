@@ -185,12 +185,12 @@ test('without read_api, or with an ended token, nothing is made', async () => {
 });
 
 test('a limit or an outage in the midst is said to be one, and the next look heals it', async () => {
-  const scope = at('project');
   gitlab.fault({ kind: 'secondary-limit', match: { method: 'POST' }, retryAfterSeconds: 9 });
-  await expect(runners.ensure({ ...scope, ...wanted })).rejects.toMatchObject({
+  await expect(runners.ensure({ ...at('project'), ...wanted })).rejects.toMatchObject({
     code: 'rate_limited',
     retryAfterMs: 9000,
   });
+  const scope = at('project');
   gitlab.fault({ kind: 'status-after', match: { method: 'POST' }, status: 500 });
   await expect(runners.ensure({ ...scope, ...wanted })).rejects.toMatchObject({ code: 'unavailable' });
   // The second loss is of the new secret: the runner is there, and its token is nobody's.
