@@ -263,13 +263,14 @@ function runnersOf(forgejo: Forgejo): MadeWorld {
 }
 
 function hooksOf({ forgejo, wire }: Stage, credential: () => ScopeCredential): HookWorld {
-  const all = () => Object.values(forgejo.state.hooks);
+  const at = (url: string) => Object.values(forgejo.state.hooks).filter((hook) => hook.url.split('?')[0] === url);
   return {
     credential,
-    to: (url) => all().filter((hook) => hook.url === url).length,
+    to: (url) => at(url).length,
     spoil(url) {
-      for (const hook of all()) if (hook.url === url) hook.active = false;
+      for (const hook of at(url)) hook.active = false;
     },
+    provesBy: (url, secret) => at(url).every((hook) => hook.secret === secret),
     // Its operator has switched webhooks off: the routes are gone.
     refuse(at) {
       wire.listen(({ path }) => (/\/hooks/.test(path) ? { status: 404, body: { message: 'Not Found' } } : 'pass'));

@@ -11,6 +11,7 @@ import {
   type TokenWorld,
   type World,
 } from './contract-world.ts';
+import { signingTokenOf } from './gitlab/webhook.ts';
 import { type ForgeConnectionValue, forgeOf, type ScopeCredential } from './index.ts';
 
 const logins = { owner: 'ada-tinyland', member: 'sam-tinyland', stranger: 'mallory' };
@@ -267,6 +268,10 @@ function hooksOf(gitlab: Gitlab, credential: () => ScopeCredential): HookWorld {
   return {
     credential,
     to: (url) => all().filter((hook) => hook.url === url).length,
+    provesBy: (url, secret) =>
+      all()
+        .filter((hook) => hook.url === url)
+        .every((hook) => hook.signingToken === signingTokenOf(secret)),
     spoil(url) {
       for (const hook of all()) if (hook.url === url) hook.events.job_events = false;
     },

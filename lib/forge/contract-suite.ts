@@ -858,6 +858,22 @@ function webhooksAt(at: Level): void {
       expect([world.to(url), world.to(others)]).toEqual([0, 1]);
     });
 
+    held('is given a new secret when ours is another, and stays one', async (world) => {
+      const { connection, wire } = at.world;
+      const scope = hooked(world);
+      const later = forgeOf({ ...connection, webhookSecret: 'another-secret-of-the-hooks' });
+      await at.forge.ensureWebhook({ ...scope, url });
+      expect(world.provesBy(url, connection.webhookSecret ?? '')).toBe(true);
+      expect(await later.ensureWebhook({ ...scope, url })).toEqual({ change: 'updated' });
+      expect([world.to(url), world.provesBy(url, 'another-secret-of-the-hooks')]).toEqual([1, true]);
+      wire.listen();
+      expect(await later.ensureWebhook({ ...scope, url })).toEqual({ change: null });
+      expect(wire.sent.every(isQuestion)).toBe(true);
+      // Whoever takes it away need not know by which secret it was made.
+      expect(await at.forge.removeWebhook({ ...scope, url })).toEqual({ change: 'removed' });
+      expect(world.to(url)).toBe(0);
+    });
+
     held('F15: after a lost answer is found again and not made twice', async (world) => {
       const scope = hooked(world);
       at.world.wire.listen(({ method }) => (method === 'POST' ? 'lost' : 'pass'));

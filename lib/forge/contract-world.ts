@@ -106,6 +106,8 @@ export type HookWorld = {
   credential(): ScopeCredential;
   /** How many there are that send to this address. */
   to(url: string): number;
+  /** Whether all of them prove what they send by this secret. */
+  provesBy(url: string, secret: string): boolean;
   /** Switches it off by hand. */
   spoil(url: string): void;
   /** The forge has none here any more, or not for us. */

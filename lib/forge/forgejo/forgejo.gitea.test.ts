@@ -345,7 +345,11 @@ describe('hooks', () => {
 
   test('tell of a job from the queue to its end, run by a runner that the portal registered', async () => {
     const { org, repo, token } = await land('worked');
-    await forge.ensureWebhook({ ...org, url: url() });
+    // One that was made by a former secret is replaced: what arrives below is of the new one, or is not kept.
+    const former = forgejoForge({ ...connection, webhookSecret: 'a former one' });
+    expect(await former.ensureWebhook({ ...org, url: url() })).toEqual({ change: 'created' });
+    expect(await forge.ensureWebhook({ ...org, url: url() })).toEqual({ change: 'updated' });
+    expect(await forge.ensureWebhook({ ...org, url: url() })).toEqual({ change: null });
     const { secret, runner } = await runners.ensure({ ...org, name: 'flywheel-worked', labels: ['nix'], known: null });
     await rpc('Declare', secret, { version: 'v1', labels: ['nix'] });
     const workflow = 'on: [push]\njobs: { build: { runs-on: nix, steps: [{ run: "true" }] } }\n';

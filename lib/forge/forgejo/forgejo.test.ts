@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Forgejo, ids, startForgejo } from '#sandbox/forgejo/index.ts';
 import { AppError } from '../../errors.ts';
+import { secretMark } from '../hook-secret.ts';
 import type { AtScope, Forge, ForgeConnectionValue } from '../port.ts';
 import { forgejoForge } from './index.ts';
 
@@ -441,7 +442,12 @@ describe('hooks', () => {
     expect(await forge.ensureWebhook({ ...input(), url })).toEqual({ change: 'created' });
     expect(await forge.ensureWebhook({ ...input(), url })).toEqual({ change: null });
     const [hook] = Object.values(forgejo.state.hooks);
-    expect(hook).toMatchObject({ url, secret: webhookSecret, contentType: 'json', active: true });
+    expect(hook).toMatchObject({
+      url: `${url}?key=${secretMark(webhookSecret)}`,
+      secret: webhookSecret,
+      contentType: 'json',
+      active: true,
+    });
     Object.assign(hook ?? {}, { active: false });
     expect(await forge.ensureWebhook({ ...input(), url })).toEqual({ change: 'updated' });
     expect(Object.values(forgejo.state.hooks)).toMatchObject([{ active: true }]);
