@@ -10,7 +10,7 @@ import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
 import { sharedByTenant } from './desired.ts';
-import type { PassScope, Phase } from './pass.ts';
+import { once, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
@@ -34,6 +34,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
   const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
+  let soonMs = lookAgainMs * (0.75 + Math.random() / 2);
   const scope: PassScope = {
     row,
     spec,
@@ -44,6 +45,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     clock: deps.clock,
     seen: deps.seen,
     attic: undefined,
+    lookAgain: (ms) => (soonMs = Math.min(soonMs, ms)),
     at: () => atScope(row, lease.signal),
     shared: once(() => sharedByTenant(row, spec)),
   };
@@ -55,7 +57,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   }
   await keepConditions(row, new Map([['Ready', ready], ...found]), lease, deps.clock.now());
   if (error) throw error;
-  if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
+  if (ready.status === 'True') return { kind: 'done', againMs: soonMs };
   return {
     kind: 'wait',
     againMs: waitOf(ready),
@@ -66,11 +68,6 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
 function waitOf({ reason, waitingFor }: PhaseResult): number {
   if (reason === 'RunnerOffline') return waitForRunnerMs;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
-}
-
-function once<T>(ask: () => Promise<T>): () => Promise<T> {
-  let answer: Promise<T> | undefined;
-  return () => (answer ??= ask());
 }
 
 /** All phases run whose needs are met; the first error that a retry may heal is thrown when conditions are written. */

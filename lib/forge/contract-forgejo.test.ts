@@ -250,6 +250,10 @@ function runnersOf(forgejo: Forgejo): MadeWorld {
     // Labels are declared by the runner itself, and nothing else of it is the portal's.
     spoil: null,
     drop: (id) => void delete forgejo.state.runners[id],
+    occupy(id) {
+      one(id).jobId = 424_242;
+      return () => void (one(id).jobId = null);
+    },
     move: (id) => void (one(id).scope = `r${ids.repos.site}`),
     async works({ token, uuid }) {
       const answer = await fetch(`${forgejo.url}/api/actions/runner.v1.RunnerService/Declare`, {

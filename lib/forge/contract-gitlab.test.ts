@@ -249,6 +249,11 @@ function runnersOf(gitlab: Gitlab): MadeWorld {
     },
     spoil: (id) => void (one(id).runUntagged = true),
     drop: (id) => void delete gitlab.state.runners[id],
+    occupy(id) {
+      const job = gitlab.queueJob({ project: 'tinyland/site', tags: ['nobodys'], durationSeconds: 1 });
+      Object.assign(job, { status: 'running', runnerId: Number(id) });
+      return () => void Object.assign(job, { status: 'success' });
+    },
     // An Owner of a group is one of every group in it, and an administrator of all.
     move: (id) => void Object.assign(one(id), { type: 'group_type', groupId: ids.groups.lab, projectIds: [] }),
     async works({ token }) {

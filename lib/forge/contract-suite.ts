@@ -726,16 +726,37 @@ function runners(at: Level): void {
       expect(world.named(name)).toBe(1);
     });
 
-    held('a secret that is rotated works, and the one before it no more', async (port, world) => {
+    held('a successor works beside the one before it, which lets nobody in once it is retired', async (port, world) => {
       const scope = enrolled(at);
-      const first = await port.ensure({ ...scope, ...wanted });
-      const secret = await port.rotate({ ...scope, id: first.runner.id });
       const works = async (each: { token: string; uuid: string | null } | null) => each && world.works?.(each);
-      expect([await works(secret), await works(first.secret)]).toEqual([true, false]);
-      expect(world.named(name)).toBe(1);
-      const [only] = await port.list(scope);
-      expect(await codeOf(port.rotate({ ...scope, id: '424242' }))).toBe('not_found');
-      expect((await port.ensure({ ...scope, ...wanted, known: only?.id ?? null })).change).toBeNull();
+      const first = await port.ensure({ ...scope, ...wanted });
+      const next = await port.ensure({ ...scope, ...wanted, name: `${name}.next` });
+      expect([await works(first.secret), await works(next.secret)]).toEqual([true, true]);
+      // A successor serves as the one before it did, and is forgotten after its job where that one was.
+      expect(next).toMatchObject({ change: 'created', ephemeral: first.ephemeral });
+      expect((await port.list(scope)).map(({ status }) => status)).toEqual(['online', 'online']);
+      const { id } = first.runner;
+      expect(await port.retire({ ...scope, id })).toEqual({ change: 'removed' });
+      expect([await works(first.secret), await works(next.secret)]).toEqual([false, true]);
+      expect(await port.retire({ ...scope, id })).toEqual({ change: null });
+      const known = next.runner.id;
+      expect((await port.ensure({ ...scope, ...wanted, name: `${name}.next`, known })).change).toBeNull();
+    });
+
+    held('F22: one that runs a job is not retired under it', async (port, world) => {
+      const scope = enrolled(at);
+      const { runner, secret } = await port.ensure({ ...scope, ...wanted });
+      if (secret) await world.works?.(secret);
+      const end = world.occupy?.(runner.id);
+      for (let again = 1; again <= 2; again += 1) {
+        expect(await port.retire({ ...scope, id: runner.id })).toEqual({ busy: true });
+        expect([world.named(name), secret && (await world.works?.(secret))]).toEqual([1, true]);
+      }
+      const [listed] = await port.list(scope);
+      expect([true, null]).toContain(listed?.busy);
+      end?.();
+      expect(await port.retire({ ...scope, id: runner.id })).toEqual({ change: 'removed' });
+      expect(world.named(name)).toBe(0);
     });
 
     held('F15: one whose secret was lost is given a new one, and there is never a second', async (port, world) => {
@@ -781,7 +802,7 @@ function runners(at: Level): void {
       const { id } = runner;
       expect(await port.list(scope)).toEqual([]);
       expect(await codeOf(port.remove({ ...scope, id }))).toBe('invalid');
-      expect(await codeOf(port.rotate({ ...scope, id }))).toBe('invalid');
+      expect(await codeOf(port.retire({ ...scope, id }))).toBe('invalid');
       for (const given of ['somebody’s', 'flywheel-', '', 'Flywheel-x']) {
         expect(await codeOf(port.ensure({ ...scope, ...wanted, name: given }))).toBe('invalid');
       }
@@ -797,9 +818,10 @@ function runners(at: Level): void {
       world.move?.(id);
       expect(world.namedAt(scope.scopeId, name)).toBe(0);
       expect(await port.list(scope)).toEqual([]);
-      expect(['invalid', 'forbidden', 'not_found']).toContain(await codeOf(port.rotate({ ...scope, id })));
-      const removed = await port.remove({ ...scope, id }).catch((error: unknown) => error);
-      expect(removed).not.toEqual({ change: 'removed' });
+      for (const end of [port.retire, port.remove]) {
+        const ended = await end({ ...scope, id }).catch((error: unknown) => error);
+        expect(ended).not.toEqual({ change: 'removed' });
+      }
       expect(world.named(name)).toBe(1);
       await port.ensure({ ...scope, ...wanted });
       expect([world.namedAt(scope.scopeId, name), world.named(name)]).toEqual([1, 2]);
@@ -924,11 +946,11 @@ async function callsOf(at: Level, round: number): Promise<Call[]> {
   const port = () => forge().runners as NonNullable<Forge['runners']>;
   if (forge().runners) {
     const made = (what: string) => port().ensure({ ...scope, name: `flywheel-${what}-${round}`, labels, known: null });
-    const [rotated, removed] = [(await made('rotated')).runner, (await made('removed')).runner];
+    const [retired, removed] = [(await made('retired')).runner, (await made('removed')).runner];
     const fresh = { ...scope, name: `flywheel-fresh-${round}`, labels, known: null };
     add('runners.list', (signal) => port().list({ ...scope, signal }));
     add('runners.ensure', (signal) => port().ensure({ ...fresh, signal }));
-    add('runners.rotate', (signal) => port().rotate({ ...scope, id: rotated.id, signal }));
+    add('runners.retire', (signal) => port().retire({ ...scope, id: retired.id, signal }));
     add('runners.remove', (signal) => port().remove({ ...scope, id: removed.id, signal }));
   }
   if (level.groups) {

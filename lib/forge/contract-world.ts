@@ -95,6 +95,8 @@ export type MadeWorld = {
   /** Changes it by hand so that it is not as it was asked for. Null where nothing about it can be. */
   spoil: ((id: string) => void) | null;
   drop(id: string): void;
+  /** Gives it a job, and says how that job ends. Null where what is made has none. */
+  occupy: ((id: string) => () => void) | null;
   /** Makes it another scope’s, where the credential may reach as well. Null where no credential reaches beyond its scope. */
   move: ((id: string) => void) | null;
   /** Whether a process that holds this secret is let in. Null where what is made has no secret. */

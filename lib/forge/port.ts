@@ -161,6 +161,8 @@ export type ForgeRunner = {
   name: string;
   status: 'online' | 'offline' | 'never_contacted' | 'paused';
   contactedAt: Date | null;
+  /** Whether it runs a job now; null where a list does not tell (GitLab: `retire` asks). */
+  busy: boolean | null;
 };
 
 /** What a runner process proves itself with. Shown by the forge once; `uuid` is Forgejo's. */
@@ -317,13 +319,16 @@ export type Forge = {
    *   there, it is kept (and its labels mended); is another of that name there, whose secret was lost with an answer, it is
    *   given a new secret or replaced, so that there is never a second one (F15).
    *   A new one is made so that the forge forgets it after its first job, where the forge can.
-   * - `rotate`: a new secret for a runner; the old one stops working. The id may be another then.
+   *   A new secret in good time is another runner under another name beside the one that serves: both work until the former
+   *   is retired.
+   * - `retire`: ends a runner and none of its jobs. One that is busy takes no more of them where the forge can say so, and is
+   *   there until it is asked for again; null change where it is gone already.
    * - `remove`: null change where it is gone already; refuses a runner whose name does not begin with `flywheel-`.
    */
   runners: {
     list(input: AtScope): Promise<ForgeRunner[]>;
     ensure(input: AtScope & { name: string; labels: string[]; known: string | null }): Promise<EnsuredRunner>;
-    rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }>;
+    retire(input: AtScope & { id: string }): Promise<{ change: 'removed' | null } | { busy: true }>;
     remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
   } | null;
 

@@ -292,13 +292,16 @@ describe('runners', () => {
       const lost = await ensure(null);
       expect(lost.change).toBe('replaced');
       expect(await runners.list(scope)).toMatchObject([{ id: lost.runner.id }]);
-      const rotated = await runners.rotate({ ...scope, id: lost.runner.id });
+      const successor = { ...scope, name: `${name}.next`, labels: ['docker'], known: null };
+      const next = await runners.ensure(successor);
+      expect((await rpc('Declare', lost.secret, { version: 'v1' })).status).toBe(200);
+      expect((await rpc('Declare', next.secret, { version: 'v1' })).status).toBe(200);
+      expect(await runners.retire({ ...scope, id: lost.runner.id })).toEqual({ change: 'removed' });
       expect((await rpc('Declare', lost.secret, {})).status).toBe(500);
-      expect((await rpc('Declare', rotated, {})).status).toBe(200);
-      const [now] = await runners.list(scope);
-      expect(rotated).toHaveProperty('id', now?.id);
-      expect(await runners.remove({ ...scope, id: now?.id ?? '' })).toEqual({ change: 'removed' });
-      expect(await runners.remove({ ...scope, id: now?.id ?? '' })).toEqual({ change: null });
+      expect(await runners.list(scope)).toMatchObject([{ id: next.runner.id, status: 'online', busy: false }]);
+      const { id } = next.runner;
+      expect(await runners.remove({ ...scope, id })).toEqual({ change: 'removed' });
+      expect(await runners.remove({ ...scope, id })).toEqual({ change: null });
       expect(await runners.list(scope)).toEqual([]);
     }
   });

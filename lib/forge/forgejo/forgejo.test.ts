@@ -338,7 +338,7 @@ describe.each([
     expect(made.ephemeral).toBe(runnerApi === 'register');
     expect(await ensure(made.runner.id, input())).toMatchObject({ change: null, runner: made.runner, secret: null });
     expect(await runners.list(input())).toEqual([
-      { id: made.runner.id, name, status: 'never_contacted', contactedAt: null },
+      { id: made.runner.id, name, status: 'never_contacted', contactedAt: null, busy: false },
     ]);
     expect(await runners.remove({ ...input(), id: made.runner.id })).toEqual({ change: 'removed' });
     expect(await runners.remove({ ...input(), id: made.runner.id })).toEqual({ change: null });
@@ -382,18 +382,6 @@ describe.each([
     expect(named(name)).toEqual([Number(runner.id)]);
   });
 
-  test('rotating ends the old secret, and says which runner has the new one', async () => {
-    const { runner, secret } = await ensure();
-    const rotated = await runners.rotate({ ...org(), id: runner.id });
-    expect(rotated).toMatchObject({ token: expect.any(String), uuid: expect.any(String) });
-    expect(rotated.token).not.toBe(secret?.token);
-    expect(await declare(secret)).toBe(500);
-    expect(await declare(rotated)).toBe(200);
-    const [id] = named(name);
-    expect(rotated).toHaveProperty('id', String(id));
-    expect(await ensure(String(id))).toMatchObject({ change: null });
-  });
-
   test('a runner that has come is online', async () => {
     const { secret } = await ensure();
     expect(await declare(secret)).toBe(200);
@@ -406,7 +394,7 @@ describe.each([
     if (other) other.name = 'theirs';
     expect(await runners.list(org())).toEqual([]);
     expect(await codeOf(runners.remove({ ...org(), id: runner.id }))).toBe('invalid');
-    expect(await codeOf(runners.rotate({ ...org(), id: runner.id }))).toBe('invalid');
+    expect(await codeOf(runners.retire({ ...org(), id: runner.id }))).toBe('invalid');
     expect(await codeOf(runners.ensure({ ...org(), name: 'theirs', labels: [], known: null }))).toBe('invalid');
     expect(named('theirs')).toHaveLength(1);
   });

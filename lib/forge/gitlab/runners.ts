@@ -3,7 +3,7 @@ import type { AtScope, EnsuredRunner, ForgeRunner, RunnerSecret } from '../port.
 import { runnerGroupPrefix as prefix } from '../runner-group.ts';
 import { type GitlabLevel, gitlabLevel } from './choice.ts';
 import { type Api, type Client, numberOf, type PageOptions } from './client.ts';
-import { foreignRunnerError, notFoundError, type Refusal, registrationError, runnerConflictError } from './errors.ts';
+import { foreignRunnerError, type Refusal, registrationError, runnerConflictError } from './errors.ts';
 import { askAt } from './observe.ts';
 import { NewRunner, ResetToken, Runner, RunnerItem } from './schema.ts';
 
@@ -54,7 +54,13 @@ export function gitlabRunners(client: Client) {
     );
     if (!made) throw registrationError(ask.about);
     await assertAlone(input, made.id);
-    const runner: ForgeRunner = { id: made.id, name: input.name, status: 'never_contacted', contactedAt: null };
+    const runner: ForgeRunner = {
+      id: made.id,
+      name: input.name,
+      status: 'never_contacted',
+      contactedAt: null,
+      busy: null,
+    };
     return { change: 'created', runner, secret: secretOf(made), ephemeral: false };
   }
 
@@ -94,11 +100,16 @@ export function gitlabRunners(client: Client) {
       return { change: 'replaced', runner: portRunner(first), secret: await reset(input, first.id), ephemeral: false };
     },
 
-    async rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }> {
+    /** Paused first: a job that it was given before shows in the list, and no other comes after. */
+    async retire(input: AtScope & { id: string }): Promise<{ change: 'removed' | null } | { busy: true }> {
       const runner = await find(input, input.id);
-      if (!runner) throw notFoundError(`runner ${input.id}`);
+      if (!runner) return { change: null };
       assertOwn(runner, input);
-      return { id: runner.id, ...(await reset(input, runner.id)) };
+      const pause = (api: Api) => api.runners.edit(numberOf(runner.id), { paused: true });
+      if (!runner.paused) await client.call(Runner, askAt(input), pause);
+      if (await isBusy(input, runner.id)) return { busy: true };
+      await removeOne(input, runner.id);
+      return { change: 'removed' };
     },
 
     async remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
@@ -109,6 +120,14 @@ export function gitlabRunners(client: Client) {
       return { change: 'removed' };
     },
   };
+
+  async function isBusy(input: AtScope, id: string): Promise<boolean> {
+    const running = { status: 'running', perPage: 1 } as const;
+    const jobs = await client.call(z.array(z.unknown()), askAt(input), async ({ runners }) => {
+      return (await runners.requester.get(`runners/${numberOf(id)}/jobs`, { searchParams: running })).body;
+    });
+    return jobs.length > 0;
+  }
 
   async function removeOne(input: AtScope, id: string): Promise<void> {
     await client.find(z.unknown(), askAt(input), (api) => api.runners.remove({ runnerId: numberOf(id) }));
@@ -171,6 +190,7 @@ function portRunner(runner: Runner): ForgeRunner {
     // `stale` is offline for a week.
     status: runner.paused ? 'paused' : (statuses[runner.status] ?? 'offline'),
     contactedAt: runner.contacted_at ?? null,
+    busy: null,
   };
 }
 
