@@ -4,7 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { cpuMillicores, memoryBytes } from '#lib/model/index.ts';
 import { gitlabManagerRules, jobSizes } from './gitlab-objects.ts';
 import type { RenderedPool } from './objects.ts';
-import { poolObjects, type EnrollmentInput, type KubernetesObject, type PoolInput } from './manifests.ts';
+import {
+  poolObjects,
+  type EnrollmentInput,
+  type GitlabRegistration,
+  type KubernetesObject,
+  type PoolInput,
+} from './manifests.ts';
 
 const pool: RenderedPool = {
   name: 'nix',
@@ -58,9 +64,7 @@ function configIn(input: EnrollmentInput, choice = nix): Config {
   return parse(configOf(poolObjects(input, choice))) as unknown as Config;
 }
 
-const hashOf = (input: EnrollmentInput, choice = nix) =>
-  (one(poolObjects(input, choice), 'Deployment')['spec'] as { template: { metadata: { annotations: object } } })
-    .template.metadata.annotations;
+type Mounting = { command: string[]; volumeMounts: object[] };
 
 describe('a manager’s configuration', () => {
   test('is that of fixtures/gitlab-config.toml', async () => {
@@ -130,26 +134,48 @@ describe('a manager’s configuration', () => {
   });
 });
 
-describe('the manager is replaced', () => {
-  const rotated = cmux({
-    registration: {
-      kind: 'gitlab',
-      url: 'https://gitlab.example.org',
-      runners: { 'flywheel-cmux-nix': { token: 'glrt-another' } },
-    },
+describe('the manager', () => {
+  const withRunners = (runners: GitlabRegistration['runners']) =>
+    cmux({ registration: { kind: 'gitlab', url: 'https://gitlab.example.org', runners } });
+  const present = { token, name: 'flywheel-cmux-nix' };
+  const next = { token: 'glrt-another', name: 'flywheel-cmux-nix.next' };
+
+  test('is not replaced by another configuration, which it reads again, nor by a renewed cache token', () => {
+    const inputs = [
+      withRunners({ 'flywheel-cmux-nix': next }),
+      withRunners({ 'flywheel-cmux-nix': { ...present, next } }),
+      cmux({ cacheEnv: { ATTIC_TOKEN: 'another' } }),
+    ];
+    const deployment = (input: EnrollmentInput, choice = nix) => one(poolObjects(input, choice), 'Deployment');
+    for (const input of inputs) expect(deployment(input)).toEqual(deployment(cmux()));
+    expect(deployment(cmux(), { ...nix, maxRunners: 3 })).toEqual(deployment(cmux()));
   });
 
-  test('by another token and by another limit', () => {
-    expect(hashOf(rotated)).not.toEqual(hashOf(cmux()));
-    expect(hashOf(cmux(), { ...nix, maxRunners: 3 })).not.toEqual(hashOf(cmux()));
-    expect(JSON.stringify(hashOf(rotated))).not.toContain('another');
+  test('finds its files in a folder that is mounted whole, its own id among them, since it can write none', () => {
+    const objects = poolObjects(cmux(), nix);
+    const { containers } = (one(objects, 'Deployment')['spec'] as { template: { spec: { containers: Mounting[] } } })
+      .template.spec;
+    const [{ command, volumeMounts } = { command: [], volumeMounts: [] }] = containers;
+    expect(command).toContain('/flywheel/config/config.toml');
+    expect(volumeMounts).toContainEqual({ name: 'config', mountPath: '/flywheel/config', readOnly: true });
+    expect(JSON.stringify(volumeMounts)).not.toContain('subPath');
+    const data = one(objects, 'Secret')['data'] as Record<string, string>;
+    expect(Object.keys(data)).toEqual(['config.toml', '.runner_system_id']);
+    expect(Buffer.from(data['.runner_system_id'] ?? '', 'base64').toString()).toMatch(/^r_[0-9a-zA-Z]{12}$/);
   });
 
-  test('not by a renewed cache token, which the next job reads', () => {
-    expect(hashOf(cmux({ cacheEnv: { ATTIC_TOKEN: 'another' } }))).toEqual(hashOf(cmux()));
+  test('serves by both while one runner takes the other’s place, and runs no more jobs than were bought', () => {
+    const config = configIn(withRunners({ 'flywheel-cmux-nix': { ...present, next } }));
+    const { concurrent } = config;
+    const runners: Record<string, unknown>[] = config.runners;
+    expect(concurrent).toBe(2);
+    expect(runners.map((runner) => runner.name)).toEqual([present.name, next.name]);
+    expect(runners.map((runner) => runner.token)).toEqual([token, next.token]);
+    const { name: _, token: __, ...rest } = config.runners[0];
+    expect(runners[1]).toMatchObject(rest);
   });
 
-  test('when the former one has gone, which waits for its jobs', () => {
+  test('that is replaced all the same waits for its jobs, and the next one for it', () => {
     expect(one(poolObjects(cmux(), nix), 'Deployment')).toMatchObject({
       spec: { strategy: { type: 'Recreate' }, template: { spec: { terminationGracePeriodSeconds: 3600 } } },
     });

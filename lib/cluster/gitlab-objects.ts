@@ -3,7 +3,6 @@ import {
   authorityData,
   authorityKey,
   cacheSecretName,
-  configHashOf,
   enrollmentLabel,
   hasCache,
   labels,
@@ -15,8 +14,10 @@ import {
   runnerNamesOf,
   runnerUid,
   secret,
+  sha256,
   type EnrollmentInput,
   type GitlabRegistration,
+  type GitlabRunner,
   type KubernetesObject,
   type PoolInput,
   type RenderedPool,
@@ -28,15 +29,18 @@ import { toml, type TomlTable } from './toml.ts';
  * GitLab's runners: for each pool a manager, which is gitlab-runner with the Kubernetes executor and makes a pod for each job.
  *
  * Facts of gitlab-runner 19, from gitlabhq/gitlab-runner: docs/executors/kubernetes/_index.md (settings, the manager's rights,
- * pod_spec), docs/configuration/advanced-configuration.md, feature-flags.md and tls-self-signed.md, dockerfiles/runner/alpine (SIGQUIT lets jobs
- * end; the configuration's folder also keeps the manager's own id).
+ * pod_spec), docs/configuration/advanced-configuration.md (a changed file is read again within 3 s), feature-flags.md and
+ * tls-self-signed.md, dockerfiles/runner/alpine (SIGQUIT lets jobs end), commands/config.go (`.runner_system_id` beside the
+ * configuration is the manager's own id; it writes one where there is none).
  */
 
 const managerImage = 'registry.gitlab.com/gitlab-org/gitlab-runner:alpine-v19.3.0';
 const managerUid = 10_001;
 const managerHome = '/home/gitlab-runner';
-const configFile = `${managerHome}/.gitlab-runner/config.toml`;
-const authorityFile = `${managerHome}/.gitlab-runner/${authorityKey}`;
+/** The Secret's folder and not its files: a kubelet renews what is mounted whole, and leaves a `subPath` as it was. */
+const configFolder = '/flywheel/config';
+const configFile = `${configFolder}/config.toml`;
+const authorityFile = `${configFolder}/${authorityKey}`;
 /** How long a manager that is replaced waits for its jobs; then they end with it. The chart's own figure. */
 const jobsEndSeconds = 3600;
 const configHash = 'flywheel.dev/config-hash';
@@ -160,45 +164,51 @@ function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): 
 /** A limit of 0 is none to gitlab-runner, and `concurrent` may not be 0: a pool of none has no manager instead. */
 function config(input: EnrollmentInput, gitlab: GitlabRegistration, choice: PoolInput): string {
   const [name = ''] = runnerNamesOf('gitlab', choice);
+  const { next, ...present } = registered(gitlab.runners, name);
   const atOnce = Math.max(1, choice.maxRunners);
+  const section = (runner: GitlabRunner): TomlTable => ({
+    name: runner.name ?? name,
+    url: gitlab.url,
+    token: runner.token,
+    // Trusted beside the system's, by the manager and, handed on by it, by what fetches and uploads in a job.
+    ...(input.caBundle === undefined ? {} : { 'tls-ca-file': authorityFile }),
+    executor: 'kubernetes',
+    limit: atOnce,
+    builds_dir: '/tmp/builds',
+    environment: ['HOME=/tmp'],
+    feature_flags: {
+      // The portal rotates; the runner could not write what it was given into a Secret.
+      FF_DISABLE_AUTOMATIC_TOKEN_ROTATION: true,
+      FF_USE_ADVANCED_POD_SPEC_CONFIGURATION: true,
+      FF_USE_POD_ACTIVE_DEADLINE_SECONDS: true,
+    },
+    kubernetes: kubernetes(input, choice),
+  });
   return toml({
+    // Of both together, while one takes the other's place.
     concurrent: atOnce,
     check_interval: 3,
     log_format: 'json',
-    runners: [
-      {
-        name,
-        url: gitlab.url,
-        token: registered(gitlab.runners, name).token,
-        // Trusted beside the system's, by the manager and, handed on by it, by what fetches and uploads in a job.
-        ...(input.caBundle === undefined ? {} : { 'tls-ca-file': authorityFile }),
-        executor: 'kubernetes',
-        limit: atOnce,
-        builds_dir: '/tmp/builds',
-        environment: ['HOME=/tmp'],
-        feature_flags: {
-          // The portal rotates; the runner could not write what it was given into a Secret.
-          FF_DISABLE_AUTOMATIC_TOKEN_ROTATION: true,
-          FF_USE_ADVANCED_POD_SPEC_CONFIGURATION: true,
-          FF_USE_POD_ACTIVE_DEADLINE_SECONDS: true,
-        },
-        kubernetes: kubernetes(input, choice),
-      },
-    ],
+    runners: [present, ...(next ? [next] : [])].map(section),
   });
+}
+
+/** Given, since it cannot write one; and the same for the manager's whole life, so that GitLab shows one and not one a start. */
+function systemId(slug: string, { scaleSetName }: PoolInput): string {
+  return `r_${sha256(`${slug}/${scaleSetName}`).slice(0, 12)}`;
 }
 
 /** Addresses at which an API server may be: none of the public internet, and no metadata service. */
 const clusterAddresses = ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
 
-function managerPod(input: EnrollmentInput, choice: PoolInput, configText: string): Record<string, unknown> {
+function managerPod(input: EnrollmentInput, choice: PoolInput): Record<string, unknown> {
   const names = namesOf(choice.scaleSetName);
   return {
     metadata: {
       // Without the pool's label: what bears it is a runner, and is metered.
       labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, ...selectorOf(choice) }),
-      // A hash tells nothing of a token of twenty random characters and more.
-      annotations: { [configHash]: configHashOf(input, configText) },
+      // The configuration is read again when it changes, and no job is lost by it; an authority is read once.
+      annotations: { [configHash]: sha256(input.caBundle ?? '') },
     },
     spec: {
       ...plainPod,
@@ -217,18 +227,13 @@ function managerPod(input: EnrollmentInput, choice: PoolInput, configText: strin
           securityContext: { ...restrictedContainer, readOnlyRootFilesystem: true },
           volumeMounts: [
             { name: 'home', mountPath: managerHome },
-            { name: 'state', mountPath: `${managerHome}/.gitlab-runner` },
-            { name: 'config', mountPath: configFile, subPath: 'config.toml', readOnly: true },
-            ...(input.caBundle === undefined
-              ? []
-              : [{ name: 'config', mountPath: authorityFile, subPath: authorityKey, readOnly: true }]),
+            { name: 'config', mountPath: configFolder, readOnly: true },
             { name: 'tmp', mountPath: '/tmp' },
           ],
         },
       ],
       volumes: [
         { name: 'home', emptyDir: { sizeLimit: '64Mi' } },
-        { name: 'state', emptyDir: { sizeLimit: '1Mi' } },
         { name: 'config', secret: { secretName: names.manager } },
         { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
       ],
@@ -251,7 +256,7 @@ export function gitlabPoolObjects(
   const names = namesOf(choice.scaleSetName);
   const own = { [poolLabel]: choice.pool.name };
   const metadata = { namespace: ns, labels: labels(slug, { [enrollmentLabel]: input.name, ...own }) };
-  const configText = config(input, gitlab, choice);
+  const files = { 'config.toml': config(input, gitlab, choice), '.runner_system_id': systemId(slug, choice) };
   const account = (name: string) => ({
     apiVersion: 'v1',
     kind: 'ServiceAccount',
@@ -259,7 +264,7 @@ export function gitlabPoolObjects(
     automountServiceAccountToken: false,
   });
   return [
-    secret(names.manager, input, { 'config.toml': configText, ...authorityData(input) }, own),
+    secret(names.manager, input, { ...files, ...authorityData(input) }, own),
     account(names.job),
     account(names.manager),
     {
@@ -286,7 +291,7 @@ export function gitlabPoolObjects(
         // Two managers at once would run twice as many jobs as were bought.
         strategy: { type: 'Recreate' },
         selector: { matchLabels: selectorOf(choice) },
-        template: managerPod(input, choice, configText),
+        template: managerPod(input, choice),
       },
     },
   ];

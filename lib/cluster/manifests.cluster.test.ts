@@ -227,7 +227,8 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
     const { 'config.toml': config = '' } = secret['data'] as Record<string, string>;
     const text = Buffer.from(config, 'base64').toString();
     const job = { id: 1, projectId: 2, image: null, services: ['postgres:18'], timeoutSeconds: 3600 };
-    const ask = (given: string) => tried(client, `runners-${slug}`, jobPod(gitlabConfig(given), job) as unknown as Pod);
+    const ask = (given: string) =>
+      tried(client, `runners-${slug}`, jobPod(gitlabConfig(given).runners[0], job) as unknown as Pod);
     await expect(ask(text)).resolves.toMatchObject({ kind: 'Pod' });
     const privileged = text.replace('privileged = false', 'privileged = true');
     // Each line is needed: without it the namespace refuses the pod.

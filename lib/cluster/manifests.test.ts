@@ -49,7 +49,13 @@ const wholeRegistrations: { [K in Kind]: Whole<Extract<Registration, { kind: K }
   gitlab: {
     kind: 'gitlab',
     url: 'https://gitlab.sentinel.example',
-    runners: { 'flywheel-sentinel-scale-set': { token: 'glrt-sentinel-token' } },
+    runners: {
+      'flywheel-sentinel-scale-set': {
+        token: 'glrt-sentinel-token',
+        name: 'sentinel-runner-name',
+        next: { token: 'glrt-sentinel-next-token', name: 'sentinel-next-runner-name' },
+      },
+    },
   },
   forgejo: {
     kind: 'forgejo',

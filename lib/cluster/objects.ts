@@ -51,7 +51,12 @@ export type GithubRegistration = {
 };
 
 /** What each runner proves itself with, by the runner's name (`runnerNamesOf`). */
-export type GitlabRegistration = { kind: 'gitlab'; url: string; runners: Readonly<Record<string, { token: string }>> };
+export type GitlabRegistration = { kind: 'gitlab'; url: string; runners: Readonly<Record<string, GitlabRunners>> };
+
+/** `name` is what the forge calls it, where that is not the runner's own. */
+export type GitlabRunner = { token: string; name?: string | undefined };
+/** `next` serves beside it and is to take its place. */
+export type GitlabRunners = GitlabRunner & { next?: GitlabRunner | undefined };
 
 export type ForgejoRegistration = {
   kind: 'forgejo';

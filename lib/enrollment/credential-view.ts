@@ -44,7 +44,10 @@ const purposes: Record<string, string> = {
 const untold: Record<string, string> = { 'attic-token': 'Attic', 'bazel-password': 'the Bazel cache' };
 
 function purposeOf(kind: string): string {
-  return purposes[kind] ?? `Registration of the runner ${kind.slice(kind.indexOf(':') + 1)}`;
+  const runner = kind.slice(kind.indexOf(':') + 1);
+  if (kind.startsWith('runner:') && kind.endsWith('.next'))
+    return `Registration that is to follow that of the runner ${runner.slice(0, -'.next'.length)}`;
+  return purposes[kind] ?? `Registration of the runner ${runner}`;
 }
 
 type Token = { kind: string; createdAt: Date; expiresAt: Date | null };
@@ -146,7 +149,8 @@ export async function rotateCredential(ctx: Ctx, { enrollmentId, kind }: z.infer
     where: { id: enrollmentId, state: 'active' },
     select: { name: true },
   });
-  if (!row || kind === 'forge-token') throw notFound('This credential');
+  // A successor is a rotation that is under way already.
+  if (!row || kind === 'forge-token' || kind.endsWith('.next')) throw notFound('This credential');
   const due = await unsafeDb().credential.updateMany({
     where: { tenantId: ctx.tenant.id, enrollmentId, kind },
     data: { expiresAt: new Date() },

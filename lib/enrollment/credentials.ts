@@ -4,7 +4,8 @@ import type { EnrollmentRow } from './rows.ts';
 
 /*
  * The secrets that an enrollment holds, one row a kind: sealed, bound to the tenant and the row, never shown again after they
- * were entered or made. `runner:<name>` is a registration's, its value the JSON of `KeptRunner`.
+ * were entered or made. `runner:<name>` is a registration's, its value the JSON of `KeptRunner`, and `runner:<name>.next` its
+ * successor's while there is one (rotation.ts).
  */
 export type CredentialKind = 'forge-token' | 'attic-token' | 'bazel-password' | `runner:${string}`;
 
@@ -63,8 +64,12 @@ export async function keepCredential(
   await db.credential.upsert({ where, create, update: found === null ? data : dueAtOnce });
 }
 
-export async function dropCredential(row: Owned, kind: CredentialKind): Promise<void> {
-  await unsafeDb().credential.deleteMany({ where: { enrollmentId: row.id, kind } });
+export async function dropCredential(
+  row: Owned,
+  kind: CredentialKind,
+  db: Pick<ReturnType<typeof unsafeDb>, 'credential'> = unsafeDb(),
+): Promise<void> {
+  await db.credential.deleteMany({ where: { enrollmentId: row.id, kind } });
 }
 
 /** Kinds that an enrollment holds which begin so. */

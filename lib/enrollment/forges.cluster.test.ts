@@ -200,14 +200,19 @@ async function rotated(ctx: Ctx, enrollmentId: string): Promise<void> {
     expiresAt: expect.any(String),
     usedAt: expect.any(String),
   });
-  const runner = () => runnersAt('gitlab', 'gl-again-docker')[0] as { token: string };
+  const all = () => runnersAt('gitlab', 'gl-again-docker') as { token: string }[];
+  const runner = () => all()[0] as { token: string };
   const before = runner().token;
   expect(JSON.stringify(rows)).not.toContain(before);
   await expect(rotateCredential(ctx, { enrollmentId, kind: 'forge-token' })).rejects.toMatchObject({
     code: 'not_found',
   });
   await rotateCredential(ctx, { enrollmentId, kind: 'runner:flywheel-gl-again-docker' });
-  await eventually('another secret', () => Promise.resolve(runner().token !== before), 20_000);
+  await eventually(
+    'another in its place',
+    () => Promise.resolve(all().length === 1 && runner().token !== before),
+    40_000,
+  );
   const config = async () => {
     const [secret] = await listObjects(admin, 'Secret', 'v1', 'runners-gl-again', 'flywheel.dev/pool=docker');
     const data = (secret?.['data'] ?? {}) as Record<string, string>;

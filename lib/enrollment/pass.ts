@@ -27,6 +27,8 @@ export type PassScope = {
   attic: Secrets['attic'];
   /** What the phases before this one found. */
   found: Map<string, PhaseResult>;
+  /** Asks for another pass so soon, though all should be well: for what is under way and nothing tells of. */
+  lookAgain: (ms: number) => void;
   /** What the tenant's enrollments have in common; asked once a pass. */
   shared: () => Promise<SharedByTenant>;
 };
@@ -43,6 +45,12 @@ export type Phase = {
 
 const lookAgainMs = 5 * 60_000;
 const viewWaitMs = 5_000;
+
+/** Asked when it is first wanted, and not again in this pass. */
+export function once<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return () => (answer ??= ask());
+}
 
 export const ok = (message: string): PhaseResult => ({
   status: 'True',

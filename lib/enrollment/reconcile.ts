@@ -10,7 +10,7 @@ import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
 import { sharedByTenant } from './desired.ts';
-import { notReached, wasReady, type PassScope, type Phase } from './pass.ts';
+import { notReached, once, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 import { tellOfFailure } from './tell.ts';
@@ -35,6 +35,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
   const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
+  let soonMs = lookAgainMs * (0.75 + Math.random() / 2);
   const scope: PassScope = {
     row,
     spec,
@@ -46,6 +47,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     seen: deps.seen,
     attic: undefined,
     found: new Map(),
+    lookAgain: (ms) => (soonMs = Math.min(soonMs, ms)),
     at: () => atScope(row, lease.signal),
     shared: once(() => sharedByTenant(row, spec)),
   };
@@ -60,7 +62,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const standing = conditions.find(({ type }) => type === 'Ready');
   await tellOfFailure(row, standing, { now, lease, seen: deps.seen });
   if (error) throw error;
-  if (ready.status === 'True') return { kind: 'done', againMs: lookAgainMs * (0.75 + Math.random() / 2) };
+  if (ready.status === 'True') return { kind: 'done', againMs: soonMs };
   return {
     kind: 'wait',
     againMs: waitOf(ready, waitedMs(row, ready, deps.clock.now())),
@@ -78,11 +80,6 @@ function waitOf({ reason, waitingFor }: PhaseResult, forMs: number): number {
   const { atFirst, firstMs, then } = waitForRunnerMs;
   if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : then;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
-}
-
-function once<T>(ask: () => Promise<T>): () => Promise<T> {
-  let answer: Promise<T> | undefined;
-  return () => (answer ??= ask());
 }
 
 /** All phases run whose needs are met; the first error that a retry may heal is thrown when conditions are written. */

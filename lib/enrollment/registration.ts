@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import {
   enrollmentLabel,
   findController,
@@ -7,7 +6,7 @@ import {
   type Registration,
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import type { AtScope, Forge, RunnerSecret } from '#lib/forge/index.ts';
+import type { AtScope, Forge, ForgeRunner, RunnerSecret } from '#lib/forge/index.ts';
 import { namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
 import {
@@ -19,18 +18,23 @@ import {
   type KeptCredential,
 } from './credentials.ts';
 import { githubCredentials, poolInputs } from './desired.ts';
-import { isFresh, markSeen, wait, type PassScope } from './pass.ts';
+import { isFresh, markSeen, once, wait, type PassScope } from './pass.ts';
+import {
+  beginSuccession,
+  goOnWithSuccession,
+  parsedRunner,
+  runnerKind,
+  runnerOf,
+  successorOf,
+  type HeldRunner,
+  type KeptRunner,
+} from './rotation.ts';
 import { scopeOf, type EnrollmentRow } from './rows.ts';
 
 /*
  * How an enrollment's runners come to be known at their forge: GitHub's by ARC, which wants the App's key or a token beside
  * the runner set; GitLab's and Forgejo's by us, one registration a runner, whose secret the forge shows once.
  */
-
-const KeptRunner = z.object({ token: z.string(), uuid: z.string().nullable(), ephemeral: z.boolean().default(false) });
-type KeptRunner = z.infer<typeof KeptRunner>;
-
-const runnerKind = (name: string) => `runner:${name}` as const;
 
 /** What the pools' objects are rendered with, or what has to happen first. */
 export async function registrationOf(scope: PassScope): Promise<Registration | PhaseResult> {
@@ -50,7 +54,8 @@ export async function keptRegistration(scope: PassScope): Promise<Registration |
   for (const { name } of wantedRunners(row, spec, scope.pools)) {
     const kept = await keptCredential(row, runnerKind(name));
     if (!kept) return null;
-    runners[name] = KeptRunner.parse(JSON.parse(kept.value));
+    const next = await successorOf(row, name);
+    runners[name] = { ...parsedRunner(kept), ...(next ? { next: parsedRunner(next) } : {}) };
   }
   return rendered(row, runners);
 }
@@ -58,8 +63,10 @@ export async function keptRegistration(scope: PassScope): Promise<Registration |
 function rendered({ connection }: EnrollmentRow, runners: Registered): Registration {
   const { kind, baseUrl: url } = connection;
   if (kind === 'gitlab') return { kind, url, runners };
-  const withUuid = Object.entries(runners).map(([name, { token, uuid }]) => [name, { token, uuid: uuid ?? '' }]);
-  const ephemeral = Object.values(runners).every((each) => each.ephemeral);
+  // Forgejo's process has one registration at a time, and serves by the one that is to stay.
+  const present = Object.entries(runners).map(([name, { next, ...held }]) => [name, next ?? held] as const);
+  const withUuid = present.map(([name, { token, uuid }]) => [name, { token, uuid: uuid ?? '' }]);
+  const ephemeral = present.every(([, each]) => each.ephemeral);
   return { kind: 'forgejo', url, runners: Object.fromEntries(withUuid), ephemeral };
 }
 
@@ -113,14 +120,15 @@ export function wantedRunners(
   );
 }
 
-type Registered = Record<string, KeptRunner>;
+type Registered = Record<string, HeldRunner>;
 
 async function registeredRunners(scope: PassScope, forge: Forge, at: AtScope): Promise<Registered> {
   const { row, spec } = scope;
   const gone = await goneRunners(scope, forge, at);
   const registered: Registered = {};
+  const listed = once(() => forge.runners?.list(at) ?? Promise.resolve([]));
   for (const wanted of wantedRunners(row, spec, scope.pools)) {
-    registered[wanted.name] = await registeredRunner(scope, forge, at, wanted, gone);
+    registered[wanted.name] = await registeredRunner(scope, forge, at, wanted, gone, listed);
   }
   markSeen(scope, 'runners');
   return registered;
@@ -162,22 +170,24 @@ async function registeredRunner(
   at: AtScope,
   { name, label }: WantedRunner,
   gone: Gone,
-): Promise<KeptRunner> {
+  listed: () => Promise<ForgeRunner[]>,
+): Promise<HeldRunner> {
   const { runners } = forge;
   if (!runners) throw new Error(`${forge.kind} registers no runners by the portal`);
   const kept = await keptCredential(scope.row, runnerKind(name));
+  const next = await successorOf(scope.row, name);
+  const of = { scope, forge: runners, at, name, label };
+  if (kept && next) return goOnWithSuccession(of, kept, next, await listed());
   const ends = kept !== null && endsSoon(kept, scope.clock.now());
-  if (kept && !ends && !gone(kept.externalId)) return KeptRunner.parse(JSON.parse(kept.value));
+  if (kept && !ends && !gone(kept.externalId)) return parsedRunner(kept);
   await scope.lease.check();
-  const ensured = await runners.ensure({ ...at, name, labels: [label], known: kept?.externalId ?? null });
-  const { id } = ensured.runner;
-  if (ensured.secret) return keepRunner(scope.row, name, id, { ...ensured.secret, ephemeral: ensured.ephemeral }, kept);
-  if (ends) {
-    const rotated = await runners.rotate({ ...at, id });
-    return keepRunner(scope.row, name, rotated.id, { ...rotated, ephemeral: false }, kept);
-  }
-  if (kept) return KeptRunner.parse(JSON.parse(kept.value));
-  throw new Error(`${forge.kind} gave no secret for ${name}`);
+  const held = kept && parsedRunner(kept);
+  const forgeName = held?.name ?? name;
+  const ensured = await runners.ensure({ ...at, name: forgeName, labels: [label], known: kept?.externalId ?? null });
+  const { secret, ephemeral, runner } = ensured;
+  if (secret) return keepRunner(scope.row, name, runner.id, { ...secret, ephemeral, name: held?.name }, kept);
+  if (!held) throw new Error(`${forge.kind} gave no secret for ${name}`);
+  return ends ? beginSuccession(of, held, runner) : held;
 }
 
 /** In the last quarter of its life, as the forge's own runners do it. */
@@ -190,10 +200,9 @@ async function keepRunner(
   row: EnrollmentRow,
   name: string,
   id: string,
-  { token, uuid, expiresAt, ephemeral }: RunnerSecret & { ephemeral: boolean },
+  { expiresAt, ...value }: RunnerSecret & KeptRunner,
   replaces: KeptCredential | null,
 ): Promise<KeptRunner> {
-  const value = { token, uuid, ephemeral };
   await keepCredential(row, runnerKind(name), JSON.stringify(value), { externalId: id, expiresAt, replaces });
   return value;
 }
@@ -207,8 +216,9 @@ export async function plannedRegistration(
   const runners: Registered = {};
   for (const { name } of wanted) {
     const kept = await keptCredential(row, runnerKind(name));
+    const next = await successorOf(row, name);
     runners[name] = kept
-      ? KeptRunner.parse(JSON.parse(kept.value))
+      ? { ...parsedRunner(kept), next: next ? parsedRunner(next) : undefined }
       : { token: planned, uuid: planned, ephemeral: true };
   }
   return rendered(row, runners);
@@ -221,7 +231,12 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
   const { runners } = await scope.forge();
   const at = await scope.at();
   if (!runners || !at) return null;
-  const there = new Map((await runners.list(at)).map((each) => [each.name, each]));
+  const there = new Map<string, ForgeRunner>();
+  for (const each of await runners.list(at)) {
+    const name = runnerOf(each.name);
+    // While one succeeds another, both are there: it serves if either does.
+    if (there.get(name)?.status !== 'online') there.set(name, each);
+  }
   const wanted = wantedRunners(row, spec, pools).map(({ name }) => ({ name, seen: there.get(name) }));
   for (const { name, seen } of wanted) {
     const usedAt = seen?.contactedAt ?? (seen?.status === 'online' ? clock.now() : null);
@@ -254,7 +269,7 @@ export async function dropRunners(scope: PassScope, wanted: ReadonlySet<string>)
 async function dropKept(scope: PassScope, wanted: ReadonlySet<string>): Promise<void> {
   const kinds = await credentialKinds(scope.row, runnerKind(''));
   for (const kind of kinds) {
-    if (wanted.has(kind.slice(runnerKind('').length))) continue;
+    if (wanted.has(runnerOf(kind.slice(runnerKind('').length)))) continue;
     const kept = await keptCredential(scope.row, kind);
     await removeRunner(scope, kept?.externalId ?? null);
     await dropCredential(scope.row, kind);
@@ -269,7 +284,7 @@ export async function leaveRunners(scope: PassScope): Promise<string[]> {
     const kept = await keptCredential(scope.row, kind);
     if (kept && runners?.leave) {
       await scope.lease.check();
-      await runners.leave({ token: KeptRunner.parse(JSON.parse(kept.value)).token, signal: scope.lease.signal });
+      await runners.leave({ token: parsedRunner(kept).token, signal: scope.lease.signal });
       await dropCredential(scope.row, kind);
     } else left.push(kind.slice(runnerKind('').length));
   }
@@ -303,7 +318,8 @@ async function removeOfLabels(scope: PassScope, labels: readonly string[], wante
   for (const { id } of ours) await removeRunner(scope, id);
 }
 
-function isOfLabel(name: string, label: string): boolean {
+function isOfLabel(forgeName: string, label: string): boolean {
   const own = `flywheel-${label}`;
+  const name = runnerOf(forgeName);
   return name === own || (name.startsWith(`${own}-`) && /^\d+$/.test(name.slice(own.length + 1)));
 }

@@ -266,6 +266,10 @@ function runnersOf(forgejo: Forgejo): MadeWorld {
     // Labels are declared by the runner itself, and nothing else of it is the portal's.
     spoil: null,
     drop: (id) => void delete forgejo.state.runners[id],
+    occupy(id) {
+      one(id).jobId = 424_242;
+      return () => void (one(id).jobId = null);
+    },
     move: (id) => void (one(id).scope = `r${ids.repos.site}`),
     async works({ token, uuid }) {
       const answer = await fetch(`${forgejo.url}/api/actions/runner.v1.RunnerService/Declare`, {
@@ -279,13 +283,14 @@ function runnersOf(forgejo: Forgejo): MadeWorld {
 }
 
 function hooksOf({ forgejo, wire }: Stage, credential: () => ScopeCredential): HookWorld {
-  const all = () => Object.values(forgejo.state.hooks);
+  const at = (url: string) => Object.values(forgejo.state.hooks).filter((hook) => hook.url.split('?')[0] === url);
   return {
     credential,
-    to: (url) => all().filter((hook) => hook.url === url).length,
+    to: (url) => at(url).length,
     spoil(url) {
-      for (const hook of all()) if (hook.url === url) hook.active = false;
+      for (const hook of at(url)) hook.active = false;
     },
+    provesBy: (url, secret) => at(url).every((hook) => hook.secret === secret),
     // Its operator has switched webhooks off: the routes are gone.
     refuse(at) {
       wire.listen(({ path }) => (/\/hooks/.test(path) ? { status: 404, body: { message: 'Not Found' } } : 'pass'));

@@ -263,6 +263,7 @@ function groupsOf(github: Github): MadeWorld {
     },
     spoil: (id) => void (one(id)[1].allowsPublic = true),
     drop: (id) => void delete github.state.runnerGroups[one(id)[0]],
+    occupy: null,
     move: null,
     works: null,
   };

@@ -11,6 +11,7 @@ import {
   type TokenWorld,
   type World,
 } from './contract-world.ts';
+import { signingTokenOf } from './gitlab/webhook.ts';
 import { type ForgeConnectionValue, forgeOf, type ScopeCredential } from './index.ts';
 
 const logins = { owner: 'ada-tinyland', member: 'sam-tinyland', stranger: 'mallory' };
@@ -270,6 +271,11 @@ function runnersOf(gitlab: Gitlab): MadeWorld {
     },
     spoil: (id) => void (one(id).runUntagged = true),
     drop: (id) => void delete gitlab.state.runners[id],
+    occupy(id) {
+      const job = gitlab.queueJob({ project: 'tinyland/site', tags: ['nobodys'], durationSeconds: 1 });
+      Object.assign(job, { status: 'running', runnerId: Number(id) });
+      return () => void Object.assign(job, { status: 'success' });
+    },
     // An Owner of a group is one of every group in it, and an administrator of all.
     move: (id) => void Object.assign(one(id), { type: 'group_type', groupId: ids.groups.lab, projectIds: [] }),
     async works({ token }) {
@@ -289,6 +295,10 @@ function hooksOf(gitlab: Gitlab, credential: () => ScopeCredential): HookWorld {
   return {
     credential,
     to: (url) => all().filter((hook) => hook.url === url).length,
+    provesBy: (url, secret) =>
+      all()
+        .filter((hook) => hook.url === url)
+        .every((hook) => hook.signingToken === signingTokenOf(secret)),
     spoil(url) {
       for (const hook of all()) if (hook.url === url) hook.events.job_events = false;
     },

@@ -2,10 +2,10 @@
    the same test that holds what it has: each of its branches expects something. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AppError } from '../errors.ts';
 import { type ForgeKind, levelsOf, type ScopeLevel, scopeLevels } from '../model/index.ts';
-import type { Fate, Meddle, Sent } from './contract-wire.ts';
+import type { Fate, Meddle, Reply, Sent } from './contract-wire.ts';
 import type { HookWorld, LevelWorld, MadeWorld, Person, Reason, TokenWorld, World } from './contract-world.ts';
 import { type AtScope, type Forge, forgeOf, type ForgeRunner, type Unsupported, webhookOf } from './index.ts';
 
@@ -20,7 +20,10 @@ export function holdContract(kind: ForgeKind, startWorld: () => Promise<World>):
       bench.world = await startWorld();
       bench.forge = forgeOf(bench.world.connection);
     });
-    afterEach(() => bench.world.stop());
+    afterEach(async () => {
+      vi.useRealTimers();
+      await bench.world.stop();
+    });
 
     wholeForge(kind, bench);
     describe.each(levelsOf[kind])('%s', (level) => {
@@ -31,6 +34,9 @@ export function holdContract(kind: ForgeKind, startWorld: () => Promise<World>):
         },
         get forge() {
           return bench.forge;
+        },
+        anew() {
+          bench.forge = fresh(bench.world);
         },
         get level() {
           return levelOf(bench, level);
@@ -50,7 +56,20 @@ export function holdContract(kind: ForgeKind, startWorld: () => Promise<World>):
 
 /** What a test has before it, anew each time. */
 type Bench = { world: World; forge: Forge };
-type Level = { readonly world: World; readonly forge: Forge; readonly level: LevelWorld };
+type Level = {
+  readonly world: World;
+  readonly forge: Forge;
+  readonly level: LevelWorld;
+  /** From here on the forge is one that has heard of no limit yet. */
+  anew(): void;
+};
+
+let forges = 0;
+
+function fresh({ connection }: World): Forge {
+  forges += 1;
+  return forgeOf({ ...connection, id: `${connection.id}-${forges}` });
+}
 
 export async function codeOf(work: Promise<unknown> | (() => unknown)): Promise<string> {
   try {
@@ -68,7 +87,7 @@ function levelOf({ world }: Bench, level: ScopeLevel): LevelWorld {
 }
 
 /** The enrolled scope, by a credential with just what the portal asks for. */
-function enrolled({ level }: Level): AtScope {
+function enrolled({ level }: Pick<Level, 'level'>): AtScope {
   const { id: scopeId, path } = level.scope;
   return { level: level.level, scopeId, path, credential: level.credential() };
 }
@@ -169,7 +188,7 @@ function wholeForge(kind: ForgeKind, bench: Bench): void {
   test('any number of calls at once are each answered as themselves', async () => {
     const { world, forge } = bench;
     const scopes = world.levels.flatMap(({ level }) => {
-      const at = enrolled({ ...bench, level: levelOf(bench, level) });
+      const at = enrolled({ level: levelOf(bench, level) });
       return [at, at, at, at];
     });
     const seen = await Promise.all(scopes.map((at) => forge.observeScope(at)));
@@ -773,16 +792,37 @@ function runners(at: Level): void {
       expect(world.named(name)).toBe(1);
     });
 
-    held('a secret that is rotated works, and the one before it no more', async (port, world) => {
+    held('a successor works beside the one before it, which lets nobody in once it is retired', async (port, world) => {
       const scope = enrolled(at);
-      const first = await port.ensure({ ...scope, ...wanted });
-      const secret = await port.rotate({ ...scope, id: first.runner.id });
       const works = async (each: { token: string; uuid: string | null } | null) => each && world.works?.(each);
-      expect([await works(secret), await works(first.secret)]).toEqual([true, false]);
-      expect(world.named(name)).toBe(1);
-      const [only] = await port.list(scope);
-      expect(await codeOf(port.rotate({ ...scope, id: '424242' }))).toBe('not_found');
-      expect((await port.ensure({ ...scope, ...wanted, known: only?.id ?? null })).change).toBeNull();
+      const first = await port.ensure({ ...scope, ...wanted });
+      const next = await port.ensure({ ...scope, ...wanted, name: `${name}.next` });
+      expect([await works(first.secret), await works(next.secret)]).toEqual([true, true]);
+      // A successor serves as the one before it did, and is forgotten after its job where that one was.
+      expect(next).toMatchObject({ change: 'created', ephemeral: first.ephemeral });
+      expect((await port.list(scope)).map(({ status }) => status)).toEqual(['online', 'online']);
+      const { id } = first.runner;
+      expect(await port.retire({ ...scope, id })).toEqual({ change: 'removed' });
+      expect([await works(first.secret), await works(next.secret)]).toEqual([false, true]);
+      expect(await port.retire({ ...scope, id })).toEqual({ change: null });
+      const known = next.runner.id;
+      expect((await port.ensure({ ...scope, ...wanted, name: `${name}.next`, known })).change).toBeNull();
+    });
+
+    held('F22: one that runs a job is not retired under it', async (port, world) => {
+      const scope = enrolled(at);
+      const { runner, secret } = await port.ensure({ ...scope, ...wanted });
+      if (secret) await world.works?.(secret);
+      const end = world.occupy?.(runner.id);
+      for (let again = 1; again <= 2; again += 1) {
+        expect(await port.retire({ ...scope, id: runner.id })).toEqual({ busy: true });
+        expect([world.named(name), secret && (await world.works?.(secret))]).toEqual([1, true]);
+      }
+      const [listed] = await port.list(scope);
+      expect([true, null]).toContain(listed?.busy);
+      end?.();
+      expect(await port.retire({ ...scope, id: runner.id })).toEqual({ change: 'removed' });
+      expect(world.named(name)).toBe(0);
     });
 
     held('F15: one whose secret was lost is given a new one, and there is never a second', async (port, world) => {
@@ -828,7 +868,7 @@ function runners(at: Level): void {
       const { id } = runner;
       expect(await port.list(scope)).toEqual([]);
       expect(await codeOf(port.remove({ ...scope, id }))).toBe('invalid');
-      expect(await codeOf(port.rotate({ ...scope, id }))).toBe('invalid');
+      expect(await codeOf(port.retire({ ...scope, id }))).toBe('invalid');
       for (const given of ['somebody’s', 'flywheel-', '', 'Flywheel-x']) {
         expect(await codeOf(port.ensure({ ...scope, ...wanted, name: given }))).toBe('invalid');
       }
@@ -844,9 +884,10 @@ function runners(at: Level): void {
       world.move?.(id);
       expect(world.namedAt(scope.scopeId, name)).toBe(0);
       expect(await port.list(scope)).toEqual([]);
-      expect(['invalid', 'forbidden', 'not_found']).toContain(await codeOf(port.rotate({ ...scope, id })));
-      const removed = await port.remove({ ...scope, id }).catch((error: unknown) => error);
-      expect(removed).not.toEqual({ change: 'removed' });
+      for (const end of [port.retire, port.remove]) {
+        const ended = await end({ ...scope, id }).catch((error: unknown) => error);
+        expect(ended).not.toEqual({ change: 'removed' });
+      }
       expect(world.named(name)).toBe(1);
       await port.ensure({ ...scope, ...wanted });
       expect([world.namedAt(scope.scopeId, name), world.named(name)]).toEqual([1, 2]);
@@ -905,6 +946,22 @@ function webhooksAt(at: Level): void {
       expect([world.to(url), world.to(others)]).toEqual([0, 1]);
     });
 
+    held('is given a new secret when ours is another, and stays one', async (world) => {
+      const { connection, wire } = at.world;
+      const scope = hooked(world);
+      const later = forgeOf({ ...connection, webhookSecret: 'another-secret-of-the-hooks' });
+      await at.forge.ensureWebhook({ ...scope, url });
+      expect(world.provesBy(url, connection.webhookSecret ?? '')).toBe(true);
+      expect(await later.ensureWebhook({ ...scope, url })).toEqual({ change: 'updated' });
+      expect([world.to(url), world.provesBy(url, 'another-secret-of-the-hooks')]).toEqual([1, true]);
+      wire.listen();
+      expect(await later.ensureWebhook({ ...scope, url })).toEqual({ change: null });
+      expect(wire.sent.every(isQuestion)).toBe(true);
+      // Whoever takes it away need not know by which secret it was made.
+      expect(await at.forge.removeWebhook({ ...scope, url })).toEqual({ change: 'removed' });
+      expect(world.to(url)).toBe(0);
+    });
+
     held('F15: after a lost answer is found again and not made twice', async (world) => {
       const scope = hooked(world);
       at.world.wire.listen(({ method }) => (method === 'POST' ? 'lost' : 'pass'));
@@ -934,48 +991,50 @@ type Call = { what: string; isPersons: boolean; run(signal?: AbortSignal): Promi
 
 /** Every call that this level has. What changes something is prepared so that it has something to change. */
 async function callsOf(at: Level, round: number): Promise<Call[]> {
-  const { forge, level } = at;
+  const { level } = at;
   const userToken = level.userToken('owner');
   const scope = enrolled(at);
   const ask = { userToken, level: level.level, path: level.scope.path };
+  // Whichever forge it is when a call is made.
+  const forge = () => at.forge;
   const calls: Call[] = [];
   const add = (what: string, run: Call['run'], isPersons = false) => calls.push({ what, isPersons, run });
-  add('fetchProfile', (signal) => forge.signIn.fetchProfile(userToken, { signal }), true);
-  add('listScopes', (signal) => forge.listScopes({ userToken, signal }), true);
-  add('listMembershipScopes', (signal) => forge.listMembershipScopes({ userToken, signal }), true);
-  add('findScope', (signal) => forge.findScope({ ...ask, signal }), true);
-  add('observeScope', (signal) => forge.observeScope({ ...scope, signal }));
+  add('fetchProfile', (signal) => forge().signIn.fetchProfile(userToken, { signal }), true);
+  add('listScopes', (signal) => forge().listScopes({ userToken, signal }), true);
+  add('listMembershipScopes', (signal) => forge().listMembershipScopes({ userToken, signal }), true);
+  add('findScope', (signal) => forge().findScope({ ...ask, signal }), true);
+  add('observeScope', (signal) => forge().observeScope({ ...scope, signal }));
   const { tokens: tokenWorld, hooks } = level;
   if (tokenWorld) {
     const token = tokenWorld.good();
-    add('checkToken', (signal) => forge.checkToken({ token, scopesFor: level.level, signal }), true);
+    add('checkToken', (signal) => forge().checkToken({ token, scopesFor: level.level, signal }), true);
   }
-  const { runners: port } = forge;
-  if (port) {
-    const made = (what: string) => port.ensure({ ...scope, name: `flywheel-${what}-${round}`, labels, known: null });
-    const [rotated, removed] = [(await made('rotated')).runner, (await made('removed')).runner];
+  const port = () => forge().runners as NonNullable<Forge['runners']>;
+  if (forge().runners) {
+    const made = (what: string) => port().ensure({ ...scope, name: `flywheel-${what}-${round}`, labels, known: null });
+    const [retired, removed] = [(await made('retired')).runner, (await made('removed')).runner];
     const fresh = { ...scope, name: `flywheel-fresh-${round}`, labels, known: null };
-    add('runners.list', (signal) => port.list({ ...scope, signal }));
-    add('runners.ensure', (signal) => port.ensure({ ...fresh, signal }));
-    add('runners.rotate', (signal) => port.rotate({ ...scope, id: rotated.id, signal }));
-    add('runners.remove', (signal) => port.remove({ ...scope, id: removed.id, signal }));
+    add('runners.list', (signal) => port().list({ ...scope, signal }));
+    add('runners.ensure', (signal) => port().ensure({ ...fresh, signal }));
+    add('runners.retire', (signal) => port().retire({ ...scope, id: retired.id, signal }));
+    add('runners.remove', (signal) => port().remove({ ...scope, id: removed.id, signal }));
   }
   if (level.groups) {
     const group = { ...scope, allowsPublicRepositories: false as const };
-    const removed = await forge.ensureRunnerGroup({ ...group, name: `flywheel-removed-${round}` });
+    const removed = await forge().ensureRunnerGroup({ ...group, name: `flywheel-removed-${round}` });
     const id = 'id' in removed ? removed.id : '';
-    add('observeRunnerGroup', (signal) => forge.observeRunnerGroup({ ...scope, name, signal }));
+    add('observeRunnerGroup', (signal) => forge().observeRunnerGroup({ ...scope, name, signal }));
     add('ensureRunnerGroup', (signal) =>
-      forge.ensureRunnerGroup({ ...group, name: `flywheel-fresh-${round}`, signal }),
+      forge().ensureRunnerGroup({ ...group, name: `flywheel-fresh-${round}`, signal }),
     );
-    add('removeRunnerGroup', (signal) => forge.removeRunnerGroup({ ...scope, id, signal }));
+    add('removeRunnerGroup', (signal) => forge().removeRunnerGroup({ ...scope, id, signal }));
   }
   if (hooks) {
     const hooked = { ...scope, credential: hooks.credential() };
-    await forge.ensureWebhook({ ...hooked, url: `http://127.0.0.1:9/removed-${round}` });
-    add('ensureWebhook', (signal) => forge.ensureWebhook({ ...hooked, url: `http://127.0.0.1:9/${round}`, signal }));
+    await forge().ensureWebhook({ ...hooked, url: `http://127.0.0.1:9/removed-${round}` });
+    add('ensureWebhook', (signal) => forge().ensureWebhook({ ...hooked, url: `http://127.0.0.1:9/${round}`, signal }));
     const url = `http://127.0.0.1:9/removed-${round}`;
-    add('removeWebhook', (signal) => forge.removeWebhook({ ...hooked, url, signal }));
+    add('removeWebhook', (signal) => forge().removeWebhook({ ...hooked, url, signal }));
   }
   return calls;
 }
@@ -991,10 +1050,12 @@ async function atEachRequest(
   let met = 0;
   for (let nth = 1; nth < 30; nth += 1) {
     wire.listen();
+    at.anew();
     const calls = await callsOf(at, nth);
     const open = calls.filter(({ what }) => !finished.has(what));
     for (const call of open) {
       const meddle: Meddle = (_, count) => (count === nth ? fate : 'pass');
+      at.anew();
       wire.listen(meddle);
       const error = await call.run().then(
         () => 'no error',
@@ -1009,6 +1070,19 @@ async function atEachRequest(
     if (open.length === 0) break;
   }
   expect(met).toBeGreaterThan(8);
+}
+
+/** Their last request says that they are limited (at GitHub an installation's comes after the App's own): as whom it was made. */
+async function beLimited({ world }: Level, call: Call, limit: Reply): Promise<string | undefined> {
+  const { wire } = world;
+  // Once for the tokens that are kept, and once to count.
+  await call.run();
+  wire.listen();
+  await call.run();
+  const requests = wire.sent.length;
+  wire.listen((_, nth) => (nth === requests ? limit : 'pass'));
+  expect(await codeOf(call.run())).toBe('rate_limited');
+  return wire.sent.at(-1)?.authorization;
 }
 
 function summary(error: unknown): { code: string; retryAfterMs?: number | undefined } {
@@ -1043,6 +1117,7 @@ function weather(at: Level): void {
       expect(code).toBe('rate_limited');
       expect(retryAfterMs).toBeGreaterThan(2_390_000);
       expect(retryAfterMs).toBeLessThan(2_410_000);
+      at.anew();
       wire.listen(() => limits.unnamed());
       await expect(at.forge.observeScope(scope)).rejects.toMatchObject({ code: 'rate_limited', retryAfterMs: 60_000 });
     });
@@ -1051,11 +1126,43 @@ function weather(at: Level): void {
       const { limits, wire } = at.world;
       for (const fate of [{ status: 500 }, limits.named(1), limits.unnamed(), 'reset'] as Fate[]) {
         for (const call of await callsOf(at, 1)) {
+          at.anew();
           wire.listen(() => fate);
           await call.run().catch(() => null);
           expect({ what: call.what, sent: wire.sent.length }).toEqual({ what: call.what, sent: 1 });
         }
+        at.anew();
         wire.listen();
+      }
+    });
+
+    test('F13: until a limit is over nothing is sent for whoever it is of, whatever is asked, and others are served', async () => {
+      const { limits, wire } = at.world;
+      // A webhook may want a token of more power, and a token that is checked is another's.
+      const calls = (await callsOf(at, 1)).filter(({ what }) => !/Webhook|checkToken/.test(what));
+      // The forge's own clock goes on as it did.
+      const ends = limits.until(new Date(Date.now() + 2_400_000));
+      const stranger = at.level.userToken('stranger');
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+      for (const isPersons of [true, false]) {
+        const theirs = calls.filter((call) => call.isPersons === isPersons);
+        const [first] = theirs;
+        if (!first) throw new Error('each has calls');
+        const limited = await beLimited(at, first, ends);
+        for (const call of theirs) {
+          wire.listen();
+          const { code, retryAfterMs = 0 } = summary(await call.run().catch((error: unknown) => error));
+          const sent = wire.sent.filter(({ authorization }) => authorization === limited);
+          expect({ what: call.what, code, sent }).toEqual({ what: call.what, code: 'rate_limited', sent: [] });
+          expect(Math.abs(retryAfterMs - 2_400_000)).toBeLessThan(10_000);
+        }
+        expect((await at.forge.signIn.fetchProfile(stranger)).subject).toBe(at.level.subject('stranger'));
+        vi.setSystemTime(Date.now() + 2_401_000);
+        for (const call of theirs) {
+          wire.listen();
+          await call.run();
+          expect(wire.sent.length).toBeGreaterThan(0);
+        }
       }
     });
 

@@ -108,6 +108,8 @@ export type MadeWorld = {
   /** Changes it by hand so that it is not as it was asked for. Null where nothing about it can be. */
   spoil: ((id: string) => void) | null;
   drop(id: string): void;
+  /** Gives it a job, and says how that job ends. Null where what is made has none. */
+  occupy: ((id: string) => () => void) | null;
   /** Makes it another scope’s, where the credential may reach as well. Null where no credential reaches beyond its scope. */
   move: ((id: string) => void) | null;
   /** Whether a process that holds this secret is let in. Null where what is made has no secret. */
@@ -119,6 +121,8 @@ export type HookWorld = {
   credential(): ScopeCredential;
   /** How many there are that send to this address. */
   to(url: string): number;
+  /** Whether all of them prove what they send by this secret. */
+  provesBy(url: string, secret: string): boolean;
   /** Switches it off by hand. */
   spoil(url: string): void;
   /** The forge has none here any more, or not for us. */

@@ -6,7 +6,8 @@
  * size. The contract is the comment on `Forge`; contract.test.ts holds every installed forge to it.
  *
  * It may touch the network. It does not read the database or the configuration: a connection comes as a value. It knows
- * no tenant, keeps no secret, and never waits for a rate limit to pass: it says until when, and the caller parks the work.
+ * no tenant, keeps no secret, and never waits for a rate limit to pass: it says until when, sends nothing for whom it is of
+ * meanwhile, and the caller parks the work.
  */
 export { forgeOf, webhookOf } from './registry.ts';
 export { guardedFetch, guardOf } from './guard.ts';

@@ -180,6 +180,8 @@ export type ForgeRunner = {
   name: string;
   status: 'online' | 'offline' | 'never_contacted' | 'paused';
   contactedAt: Date | null;
+  /** Whether it runs a job now; null where a list does not tell (GitLab: `retire` asks). */
+  busy: boolean | null;
 };
 
 /** What a runner process proves itself with. Shown by the forge once; `uuid` is Forgejo's. */
@@ -285,10 +287,11 @@ export type WebhookReader = {
  *   has ended, and once with a corrected clock.
  * - **`ensureX`** is idempotent, looks by name before it creates and returns what it did; null says that nothing was sent
  *   but questions. After a lost answer, calling again is right.
- * - **Threads.** A Forge holds nothing but tokens it can mint again; any number of calls may run at once.
+ * - **Threads.** A Forge holds nothing but tokens it can mint again and limits that it was told of; any number of calls may
+ *   run at once.
  * - **Errors** are AppErrors and change nothing unless they say so:
  *   `unavailable` the forge is away, slow or answers nonsense: try again later ·
- *   `rate_limited` with `retryAfterMs`: send nothing for this installation or person until then ·
+ *   `rate_limited` with `retryAfterMs`: nothing is sent for this installation or person until then, whoever asks ·
  *   `unauthenticated` the person's token has ended: they sign in again ·
  *   `forbidden` the forge refuses the App (suspended, a permission missing, key replaced): no retry heals it ·
  *   `not_found` there is no such scope, or the caller may not see it ·
@@ -361,7 +364,10 @@ export type Forge = {
    *   there, it is kept (and its labels mended); is another of that name there, whose secret was lost with an answer, it is
    *   given a new secret or replaced, so that there is never a second one (F15).
    *   A new one is made so that the forge forgets it after its first job, where the forge can.
-   * - `rotate`: a new secret for a runner; the old one stops working. The id may be another then.
+   *   A new secret in good time is another runner under another name beside the one that serves: both work until the former
+   *   is retired.
+   * - `retire`: ends a runner and none of its jobs. One that is busy takes no more of them where the forge can say so, and is
+   *   there until it is asked for again; null change where it is gone already.
    * - `remove`: null change where it is gone already; refuses a runner whose name does not begin with `flywheel-`.
    * - `leave`: the registration ends itself, by its own secret and with no power over the scope; null change where the forge
    *   knows no such secret. Null as a whole where a forge lets none do so.
@@ -369,7 +375,7 @@ export type Forge = {
   runners: {
     list(input: AtScope): Promise<ForgeRunner[]>;
     ensure(input: AtScope & { name: string; labels: string[]; known: string | null }): Promise<EnsuredRunner>;
-    rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }>;
+    retire(input: AtScope & { id: string }): Promise<{ change: 'removed' | null } | { busy: true }>;
     remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
     leave: ((input: Cancel & { token: string }) => Promise<{ change: 'removed' | null }>) | null;
   } | null;

@@ -171,8 +171,9 @@ function hookRoutes(on: On, world: World): void {
     const given = HookChange.safeParse(ask.body ?? {});
     if (!given.success) return fail(422, z.prettifyError(given.error));
     const { config, events = hook.events, active = hook.active } = given.data;
-    const { url = hook.url, content_type: contentType = hook.contentType, secret = hook.secret } = config;
-    Object.assign(hook, { url, contentType, secret, events: known(events), active, updatedAt: world.iso() });
+    // A secret that is given is passed over: what a hook signs with stays what it was made with.
+    const { url = hook.url, content_type: contentType = hook.contentType } = config;
+    Object.assign(hook, { url, contentType, events: known(events), active, updatedAt: world.iso() });
     world.save();
     return { status: 200, body: render.hook(hook) };
   });

@@ -27,7 +27,9 @@ export function controlRoutes(web: Routes, world: World, hooks: Hooks, jobs: Job
   patch('/app', z.object({ redirectUris: z.array(z.url()) }).partial(), () => world.state.application);
   patch(
     '/settings',
-    z.object({ version: z.string(), plan: z.enum(['free', 'premium']) }).partial(),
+    z
+      .object({ version: z.string(), plan: z.enum(['free', 'premium']), runnerTokenSeconds: z.number().positive() })
+      .partial(),
     () => world.state.settings,
   );
   placeControls(post, world);

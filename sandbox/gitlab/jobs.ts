@@ -104,7 +104,10 @@ const RunnerAsk = z.object({
 export function runnerSideRoutes(api: Routes, world: World, jobs: Jobs): void {
   api.on('POST', '/runners/verify', (ask) => {
     const runner = authenticateRunner(world, ask);
-    return { status: 200, body: { id: runner.id, token: runner.token, token_expires_at: null } };
+    return {
+      status: 200,
+      body: { id: runner.id, token: runner.token, token_expires_at: runner.tokenExpiresAt ?? null },
+    };
   });
   api.on('DELETE', '/runners', (ask) => {
     delete world.state.runners[authenticateRunner(world, ask).id];
@@ -138,7 +141,8 @@ export function runnerSideRoutes(api: Routes, world: World, jobs: Jobs): void {
 function authenticateRunner(world: World, ask: Ask): Runner {
   const given = RunnerAsk.safeParse(ask.body ?? {}).data;
   const runner = Object.values(world.state.runners).find((each) => sameSecret(each.token, given?.token ?? ''));
-  if (!runner || !given) return forbidden();
+  const isOver = runner?.tokenExpiresAt && Date.parse(runner.tokenExpiresAt) <= world.now().getTime();
+  if (!runner || !given || isOver) return forbidden();
   const contactedAt = world.iso();
   runner.contactedAt = contactedAt;
   const version = given.info?.version ?? '19.3.0';

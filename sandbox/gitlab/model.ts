@@ -97,6 +97,8 @@ export interface Runner {
   accessLevel: 'not_protected' | 'ref_protected';
   maximumTimeout: number | null;
   token: string;
+  /** Absent in what an older sandbox kept. */
+  tokenExpiresAt?: string | null;
   contactedAt: string | null;
   managers: { id: number; systemId: string; version: string; contactedAt: string; createdAt: string }[];
   creatorId: number;
@@ -166,6 +168,8 @@ export interface Settings {
   version: string;
   /** Group hooks are part of the paid plans. */
   plan: 'free' | 'premium';
+  /** How long a runner's token lives from when it is made; without it they do not end. */
+  runnerTokenSeconds?: number;
 }
 
 export interface State {

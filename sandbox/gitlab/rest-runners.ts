@@ -79,8 +79,17 @@ function oneRunnerRoutes(api: Routes, world: World): void {
   api.on('POST', '/runners/:id/reset_authentication_token', (ask) => {
     const { runner } = ownRunner(world, ask);
     runner.token = world.token('glrt');
+    runner.tokenExpiresAt = tokenEnd(world);
     world.save();
-    return { status: 201, body: { token: runner.token, token_expires_at: null } };
+    return { status: 201, body: { token: runner.token, token_expires_at: runner.tokenExpiresAt } };
+  });
+  api.on('GET', '/runners/:id/jobs', (ask) => {
+    const { runner } = ownRunner(world, ask);
+    const status = ask.query.get('status');
+    const jobs = Object.values(world.state.jobs).filter(
+      (job) => job.runnerId === runner.id && (status === null || job.status === status),
+    );
+    return paged(world, ask, jobs, (job) => ({ id: job.id, status: job.status, name: job.name, stage: job.stage }));
   });
 }
 
@@ -154,7 +163,14 @@ function create(world: World, ask: Ask): Answer {
     return badRequest('Tags list can not be empty when runner is not allowed to pick untagged jobs');
   world.state.runners[runner.id] = runner;
   world.save();
-  return { status: 201, body: { id: runner.id, token: runner.token, token_expires_at: null } };
+  return { status: 201, body: { id: runner.id, token: runner.token, token_expires_at: runner.tokenExpiresAt } };
+}
+
+/** As the settings of the instance or group have it ("Runners expiration"); null where tokens last. */
+function tokenEnd(world: World): string | null {
+  const { runnerTokenSeconds } = world.state.settings;
+  if (!runnerTokenSeconds) return null;
+  return new Date(world.now().getTime() + runnerTokenSeconds * 1000).toISOString();
 }
 
 function newRunner(world: World, type: RunnerType, creatorId: number): Runner {
@@ -172,6 +188,7 @@ function newRunner(world: World, type: RunnerType, creatorId: number): Runner {
     accessLevel: 'not_protected',
     maximumTimeout: null,
     token: world.token('glrt'),
+    tokenExpiresAt: tokenEnd(world),
     contactedAt: null,
     managers: [],
     creatorId,

@@ -70,9 +70,10 @@ const GitlabRunner = z.looseObject({
 const GitlabConfig = z.looseObject({
   concurrent: z.int().positive(),
   check_interval: z.number().default(3),
-  runners: z.tuple([GitlabRunner]),
+  runners: z.tuple([GitlabRunner], GitlabRunner),
 });
 export type GitlabConfig = z.infer<typeof GitlabConfig>;
+export type GitlabRunner = z.infer<typeof GitlabRunner>;
 
 export function gitlabConfig(text: string): GitlabConfig {
   return GitlabConfig.parse(parseToml(text));

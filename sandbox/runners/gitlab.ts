@@ -3,11 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ApiError, type Kube, type Obj } from '#sandbox/arc/kube.ts';
 import { keyOf } from '#sandbox/arc/watched.ts';
-import { gitlabConfig, type GitlabConfig } from './config.ts';
+import { gitlabConfig, type GitlabConfig, type GitlabRunner } from './config.ts';
 import { jobPod, managerNameLabel } from './job-pod.ts';
 import type { Play } from './play.ts';
 
 const version = '19.3.0';
+/** How often it looks whether its configuration has changed (gitlab-runner, commands/multi.go). */
+const reloadMs = 3000;
+
+/** What lies in the folder that its pod mounts. */
+export type ManagerFiles = { config: string; systemId: string | undefined };
 
 /** What GitLab gives to a runner that asks (POST /api/v4/jobs/request); the last two variables say what to play. */
 const GivenJob = z
@@ -40,18 +45,26 @@ function valueOf(variables: { key: string; value: string }[], key: string): stri
 /**
  * gitlab-runner's manager, with the Kubernetes executor: asks its GitLab for jobs while it has room, makes a pod for each, and
  * tells what became of it. It acts as its pod's ServiceAccount, so that a right that its Role does not have is missed. When
- * its pod goes it asks for no more and its jobs end in their time, as on SIGQUIT; when the sandbox ends, all ends.
+ * its pod goes it asks for no more and its jobs end in their time, as on SIGQUIT; when the sandbox ends, all ends. A
+ * configuration that changes is read again every three seconds; a job goes on with the runner that it was given to.
  */
 export class GitlabManager {
   readonly #kube: Kube;
-  readonly #config: GitlabConfig;
+  readonly #read: () => Promise<ManagerFiles | undefined>;
   readonly #play: Play;
-  readonly #systemId = `r_${randomBytes(6).toString('hex')}`;
-  readonly #jobs = new Set<Promise<void>>();
+  readonly #systemId: string;
+  /** Each with the runner that it was given to. */
+  readonly #jobs = new Map<Promise<void>, string>();
+  #text: string;
+  #config: GitlabConfig;
+  #readAtMs = Date.now();
 
-  constructor(kube: Kube, configText: string, play: Play) {
+  constructor(kube: Kube, files: ManagerFiles, read: () => Promise<ManagerFiles | undefined>, play: Play) {
     this.#kube = kube;
-    this.#config = gitlabConfig(configText);
+    this.#text = files.config;
+    this.#config = gitlabConfig(files.config);
+    this.#systemId = files.systemId ?? `r_${randomBytes(6).toString('hex')}`;
+    this.#read = read;
     this.#play = play;
   }
 
@@ -60,46 +73,64 @@ export class GitlabManager {
     const signal = AbortSignal.any([podSignal, this.#play.signal]);
     await this.#removeLeftovers();
     await this.#retried('verify', signal, async () => {
-      const answer = await this.#post('/runners/verify', {}, signal);
+      const answer = await this.#post(this.#config.runners[0], '/runners/verify', {}, signal);
       if (answer.status !== 200) throw new Error(`verify: ${answer.status} ${await answer.text()}`);
       return true;
     });
-    const [{ limit }] = this.#config.runners;
-    const most = limit > 0 ? Math.min(limit, this.#config.concurrent) : this.#config.concurrent;
     while (!signal.aborted) {
-      const job = this.#jobs.size < most ? await this.#request(signal) : undefined;
-      if (job) this.#begin(job);
-      else await this.#pause(this.#config.check_interval * 1000, signal);
+      await this.#reload();
+      let isGiven = false;
+      for (const runner of this.#config.runners) {
+        const job = this.#hasRoom(runner) ? await this.#request(runner, signal) : undefined;
+        if (job) this.#begin(runner, job);
+        isGiven ||= job !== undefined;
+      }
+      if (!isGiven) await this.#pause(this.#config.check_interval * 1000, signal);
     }
-    await Promise.all(this.#jobs);
+    await Promise.all(this.#jobs.keys());
     return 0;
   }
 
-  #begin(job: GivenJob): void {
-    const running: Promise<void> = this.#run(job)
-      .catch((error: unknown) => this.#play.report('job', String(job.id), error))
-      .finally(() => this.#jobs.delete(running));
-    this.#jobs.add(running);
+  /** What it cannot read it passes over, and goes on with what it has. */
+  async #reload(): Promise<void> {
+    if (Date.now() - this.#readAtMs < reloadMs * this.#play.waitScale) return;
+    this.#readAtMs = Date.now();
+    const text = (await this.#read().catch(() => undefined))?.config;
+    if (text === undefined || text === this.#text) return;
+    this.#text = text;
+    this.#config = gitlabConfig(text);
   }
 
-  async #request(signal: AbortSignal): Promise<GivenJob | undefined> {
+  #hasRoom({ token, limit }: GitlabRunner): boolean {
+    const own = [...this.#jobs.values()].filter((each) => each === token).length;
+    return this.#jobs.size < this.#config.concurrent && (limit === 0 || own < limit);
+  }
+
+  #begin(runner: GitlabRunner, job: GivenJob): void {
+    const running: Promise<void> = this.#run(runner, job)
+      .catch((error: unknown) => this.#play.report('job', String(job.id), error))
+      .finally(() => this.#jobs.delete(running));
+    this.#jobs.set(running, runner.token);
+  }
+
+  async #request(runner: GitlabRunner, signal: AbortSignal): Promise<GivenJob | undefined> {
     try {
-      const answer = await this.#post('/jobs/request', {}, signal);
+      const answer = await this.#post(runner, '/jobs/request', {}, signal);
       if (answer.status === 201) return GivenJob.parse(await answer.json());
       const text = await answer.text();
       // 204: none. 409: somebody else was faster.
       if (answer.status !== 204 && answer.status !== 409) throw new Error(`jobs/request: ${answer.status} ${text}`);
     } catch (error) {
-      if (!signal.aborted) this.#play.report('runner', this.#config.runners[0].name, error);
+      if (!signal.aborted) this.#play.report('runner', runner.name, error);
     }
     return undefined;
   }
 
-  async #run(job: GivenJob): Promise<void> {
+  async #run(runner: GitlabRunner, job: GivenJob): Promise<void> {
     const { signal } = this.#play;
     let pod: Obj | undefined;
     try {
-      pod = await this.#createPod(job, signal);
+      pod = await this.#createPod(runner, job, signal);
       await this.#running(pod, signal);
       const trace = `Running with gitlab-runner ${version}\nUsing Kubernetes executor\nRunning on ${pod.metadata.name}\n`;
       if (!(await this.#trace(job, 0, trace))) return;
@@ -117,10 +148,10 @@ export class GitlabManager {
   }
 
   /** Room in the quota may come: as often again as `retry_limits` says, later and later. */
-  async #createPod(job: GivenJob, signal: AbortSignal): Promise<Obj> {
-    const { retry_limits: limits, retry_backoff_max: mostMs } = this.#config.runners[0].kubernetes;
+  async #createPod(runner: GitlabRunner, job: GivenJob, signal: AbortSignal): Promise<Obj> {
+    const { retry_limits: limits, retry_backoff_max: mostMs } = runner.kubernetes;
     for (let tries = 0; ; tries += 1) {
-      const pod = jobPod(this.#config, job);
+      const pod = jobPod(runner, job);
       this.#play.jobPods.add(keyOf(pod));
       try {
         return await this.#kube.create(pod);
@@ -230,8 +261,8 @@ export class GitlabManager {
     };
   }
 
-  #post(path: string, more: object, signal: AbortSignal): Promise<Response> {
-    const body = JSON.stringify({ ...this.#self(this.#config.runners[0].token), ...more });
+  #post(runner: GitlabRunner, path: string, more: object, signal: AbortSignal): Promise<Response> {
+    const body = JSON.stringify({ ...this.#self(runner.token), ...more });
     return this.#send('POST', path, body, json, signal);
   }
 

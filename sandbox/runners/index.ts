@@ -9,7 +9,7 @@
  * it knows is in the cluster and at the forges: it may be stopped at any time.
  *
  * It does not do: containers (pods run by being said to), artifacts, caches, a job's steps (a job takes the time that it
- * says), several connections in one runner, configurations that change under a running program.
+ * says), several connections in one of Forgejo's runners, configurations that change under one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
@@ -22,6 +22,7 @@ import { GitlabManager } from './gitlab.ts';
 import { jobPodLabel } from './job-pod.ts';
 import type { Play } from './play.ts';
 
+const systemIdFile = '.runner_system_id';
 const podStartMs = 200;
 const retryMs = 1000;
 /** A kubelet's own: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy */
@@ -167,7 +168,17 @@ class Pods {
     const yaml = mounted['config.yml'];
     if (toml !== undefined) {
       const account = `system:serviceaccount:${pod.metadata.namespace}:${String(pod.spec['serviceAccountName'])}`;
-      return (signal) => new GitlabManager(this.#admin.as(account), toml, this.#play).run(signal);
+      const files = (mount: Record<string, string>) => ({
+        config: mount['config.toml'] ?? '',
+        systemId: mount[systemIdFile],
+      });
+      // A file that is mounted by itself stays as it was when the container started.
+      const isWhole = !JSON.stringify(container['volumeMounts'] ?? []).includes('subPath');
+      const again = async () => {
+        const now = isWhole ? await this.#mounted(pod) : undefined;
+        return now && files(now);
+      };
+      return (signal) => new GitlabManager(this.#admin.as(account), files(mounted), again, this.#play).run(signal);
     }
     if (yaml === undefined) return undefined;
     return (signal) => new ForgejoRunner(yaml, container['command'] as string[], this.#play).run(signal);

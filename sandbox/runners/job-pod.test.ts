@@ -36,7 +36,7 @@ const job = { id: 7, projectId: 3, image: null, services: [], timeoutSeconds: 36
 
 type Container = { name: string; resources: { limits?: Record<string, string> }; [field: string]: unknown };
 const podOf = (more: Partial<typeof job> | { image: string; services: string[] } = {}) =>
-  jobPod(config(), { ...job, ...more }) as unknown as {
+  jobPod(config().runners[0], { ...job, ...more }) as unknown as {
     metadata: { name: string; labels: Record<string, string> };
     spec: { containers: Container[]; initContainers: Container[]; [field: string]: unknown };
   };

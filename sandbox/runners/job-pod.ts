@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Obj } from '#sandbox/arc/kube.ts';
-import type { GitlabConfig, KubernetesConfig } from './config.ts';
+import type { GitlabRunner, KubernetesConfig } from './config.ts';
 
 /** As much of a job as its pod is made of. */
 export interface PodJob {
@@ -19,8 +19,7 @@ export const managerNameLabel = 'manager.runner.gitlab.com/name';
  * The pod that gitlab-runner 19's Kubernetes executor makes for a job: names, labels, containers, volumes and security contexts
  * as executors/kubernetes/kubernetes.go has them, and then the configured patches over it.
  */
-export function jobPod(config: GitlabConfig, job: PodJob): Obj {
-  const [runner] = config.runners;
+export function jobPod(runner: GitlabRunner, job: PodJob): Obj {
   const of = runner.kubernetes;
   const name = podName(runner.token, job);
   const flag = runner.feature_flags['FF_USE_POD_ACTIVE_DEADLINE_SECONDS'] ?? false;

@@ -39,7 +39,7 @@ function gitlabJobs(objects: readonly KubernetesObject[]): MadePod[] {
     if (text === undefined) return [];
     const config = gitlabConfig(Buffer.from(text, 'base64').toString());
     const job = { id: 1, projectId: 2, image: null, services: ['postgres:18'], timeoutSeconds: 3600 };
-    const { metadata: made, spec } = jobPod(config, job) as unknown as Pod;
+    const { metadata: made, spec } = jobPod(config.runners[0], job) as unknown as Pod;
     // gitlab-runner sends these though nothing is configured (GetAffinity, getHostAliases of its executor).
     const sent = { ...spec, affinity: {}, hostAliases: [{ ip: '127.0.0.1', hostnames: ['postgres'] }] };
     return [

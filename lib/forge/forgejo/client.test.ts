@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { ForgeConnectionValue } from '../port.ts';
 import { forgejoClient, serverOf } from './client.ts';
-import { limitMs, scopesLacking } from './errors.ts';
+import { limitSaid, scopesLacking } from './errors.ts';
 import { listOf } from './schema.ts';
 
 type Expected = { request: string; status?: number; headers?: Record<string, string>; body?: unknown };
@@ -177,11 +177,11 @@ describe('F14: how long a limit says to wait', () => {
     ['seconds', 429, { 'retry-after': '7' }, 7000],
     ['a date, by the server’s clock', 429, { 'retry-after': 'Sun, 01 Nov 2026 10:00:30 GMT', date }, 30_000],
     ['a date that is over', 429, { 'retry-after': date, date }, 1000],
-    ['nothing', 429, {}, 60_000],
-    ['nonsense', 429, { 'retry-after': 'soon' }, 60_000],
+    ['nothing', 429, {}, 'unnamed'],
+    ['nonsense', 429, { 'retry-after': 'soon' }, 'unnamed'],
     ['no limit at all', 403, { 'retry-after': '7' }, null],
   ])('%s', (_, status, headers, expected) => {
-    expect(limitMs({ status, message: '', headers: new Headers(headers as Record<string, string>) })).toBe(expected);
+    expect(limitSaid({ status, headers: new Headers(headers as Record<string, string>) })).toBe(expected);
   });
 });
 

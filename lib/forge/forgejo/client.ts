@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { guardOf } from '../guard.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import type { ForgeConnectionValue } from '../port.ts';
-import { callError, limitMs, nonsenseError, notFoundError, type Refusal } from './errors.ts';
+import { callError, hostOf, limitSaid, nonsenseError, notFoundError, type Refusal, refusalLog } from './errors.ts';
 import { Refused, Version } from './schema.ts';
 
 /** Who a request is made as: a person, or the token that an enrolled scope is reached by. */
@@ -56,10 +57,14 @@ type Answer = { data: unknown; headers: Headers };
 export function forgejoClient(connection: ForgeConnectionValue): Client {
   const { baseUrl } = connection;
   const fetch = guardOf(connection);
+  const limits = limitsOf(connection, hostOf(baseUrl));
 
+  /** A refusal that is a limit is thrown here, so that it is never taken for an answer. */
   async function send(method: string, url: string, ask: Ask): Promise<Answer | Refusal> {
     const { as, body } = ask;
     const token = as && ('user' in as ? as.user : as.scope);
+    const who = token === undefined ? 'nobody' : `token ${hashOf(token)}`;
+    limits.assertOpen(who);
     const response = await fetch(url, {
       method,
       headers: {
@@ -73,14 +78,18 @@ export function forgejoClient(connection: ForgeConnectionValue): Client {
     });
     const { status, headers } = response;
     const data = parseJson(await response.text());
-    return status < 300 ? { data, headers } : { status, headers, message: Refused.safeParse(data).data?.message ?? '' };
+    if (status < 300) return { data, headers };
+    const refusal = { status, headers, message: Refused.safeParse(data).data?.message ?? '' };
+    const said = limitSaid(refusal);
+    if (said !== null) throw limits.limited(who, said, refusalLog(refusal, baseUrl, ask));
+    return refusal;
   }
 
   async function answered(route: string, ask: Ask): Promise<Answer | null> {
     const { method, url } = target(`${baseUrl}/api/v1`, route, ask.params);
     const answer = await send(method, url, ask);
     if (!('status' in answer)) return answer;
-    if (limitMs(answer) === null && (ask.absent ?? isNotFound)(answer)) return null;
+    if ((ask.absent ?? isNotFound)(answer)) return null;
     throw callError(answer, baseUrl, ask);
   }
 
@@ -136,7 +145,7 @@ export function forgejoClient(connection: ForgeConnectionValue): Client {
       const answer = await send(method, url, ask);
       if (!('status' in answer)) return null;
       const isAnswer = answer.status < 500 && (answer.status !== 401 || ask.absent?.(answer));
-      if (limitMs(answer) !== null || !isAnswer) throw callError(answer, baseUrl, ask);
+      if (!isAnswer) throw callError(answer, baseUrl, ask);
       return answer;
     },
     async rpc(method, schema, ask) {

@@ -1,21 +1,17 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import type { LimitSaid } from '../limits.ts';
 import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
-
-/** Neither forge limits by itself; what stands before it does, and may name no time. */
-const unnamedLimitMs = 60_000;
 
 /** What the forge answered where it did not do what was asked. */
 export type Refusal = { status: number; message: string; headers: Headers };
 
 /** What a refused call means to us; see the contract on `Forge`. */
 export function callError(refusal: Refusal, forge: string, ask: Ask): AppError {
-  const { status, message } = refusal;
-  const log = `${forge} for ${ask.about}: ${status} ${loggable(message)}`;
-  const retryAfterMs = limitMs(refusal);
-  if (retryAfterMs !== null) return limitError(log, forge, retryAfterMs);
+  const { status } = refusal;
+  const log = refusalLog(refusal, forge, ask);
   if (status === 401) return ask.as && 'user' in ask.as ? tokenEndedError(log, forge) : credentialError(log, ask.about);
   if (status === 403) return forbiddenError(refusal, log, ask);
   if (status === 404) return notFoundError(ask.about);
@@ -25,24 +21,28 @@ export function callError(refusal: Refusal, forge: string, ask: Ask): AppError {
   return unexpectedError(log, forge);
 }
 
-/** How long a limit says to wait, or null where it is none. `retry-after` is seconds or a date. */
-export function limitMs({ status, headers }: Refusal): number | null {
-  if (status !== 429) return null;
-  const said = headers.get('retry-after');
-  if (said === null) return unnamedLimitMs;
-  const waitMs = /^\d+$/.test(said) ? Number(said) * 1000 : Date.parse(said) - serverNowMs(headers);
-  return Number.isFinite(waitMs) ? Math.max(waitMs, 1000) : unnamedLimitMs;
+export function refusalLog({ status, message }: Refusal, forge: string, { about }: Pick<Ask, 'about'>): string {
+  return `${forge} for ${about}: ${status} ${loggable(message)}`;
 }
 
 /**
- * The token end-point where it decides nothing about the grant: it limits, or is away. What OAuth calls `server_error` and
+ * How long a limit says to wait, or null where it is none. `retry-after` is seconds or a date. Neither forge limits by itself;
+ * what stands before it does.
+ */
+export function limitSaid({ status, headers }: Pick<Refusal, 'status' | 'headers'>): LimitSaid | null {
+  if (status !== 429) return null;
+  const said = headers.get('retry-after');
+  if (said === null) return 'unnamed';
+  const waitMs = /^\d+$/.test(said) ? Number(said) * 1000 : Date.parse(said) - serverNowMs(headers);
+  return Number.isFinite(waitMs) ? Math.max(waitMs, 1000) : 'unnamed';
+}
+
+/**
+ * The token end-point where it decides nothing about the grant, since it is away. What OAuth calls `server_error` and
  * `temporarily_unavailable` comes with such a status, and ends nobody's sign-in.
  */
-export function undecidedError(forge: string, { status, headers }: Response): AppError | null {
-  const log = `${forge}: the token end-point answered ${status}`;
-  const retryAfterMs = limitMs({ status, headers, message: '' });
-  if (retryAfterMs !== null) return limitError(log, forge, retryAfterMs);
-  return status >= 500 ? awayError(log, forge) : null;
+export function undecidedError(forge: string, { status }: Response): AppError | null {
+  return status >= 500 ? awayError(`${forge}: the token end-point answered ${status}`, forge) : null;
 }
 
 /** A date is reckoned by the clock that it was written by. */
@@ -58,18 +58,6 @@ export function scopesLacking(message: string): string[] | null {
   const named = /required scope\(s\)[:,]?\s*(?:required=)?\[([^\]]*)\]/.exec(message)?.[1];
   if (named !== undefined) return named.split(/[\s,]+/).filter((scope) => /^[\w:]+$/.test(scope));
   return message.includes('required scope') ? [] : null;
-}
-
-function limitError(log: string, forge: string, retryAfterMs: number): AppError {
-  const minutes = Math.ceil(retryAfterMs / 60_000);
-  return new AppError('rate_limited', {
-    log,
-    retryAfterMs,
-    screen: {
-      happened: `${hostOf(forge)} answers no more requests of ours for now.`,
-      todo: `It goes on by itself in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`,
-    },
-  });
 }
 
 function tokenEndedError(log: string, forge: string): AppError {

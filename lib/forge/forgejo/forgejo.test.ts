@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Forgejo, ids, startForgejo } from '#sandbox/forgejo/index.ts';
 import { AppError } from '../../errors.ts';
+import { secretMark } from '../hook-secret.ts';
 import type { AtScope, Forge, ForgeConnectionValue } from '../port.ts';
 import { forgejoForge } from './index.ts';
 
@@ -338,7 +339,7 @@ describe.each([
     expect(made.ephemeral).toBe(runnerApi === 'register');
     expect(await ensure(made.runner.id, input())).toMatchObject({ change: null, runner: made.runner, secret: null });
     expect(await runners.list(input())).toEqual([
-      { id: made.runner.id, name, status: 'never_contacted', contactedAt: null },
+      { id: made.runner.id, name, status: 'never_contacted', contactedAt: null, busy: false },
     ]);
     expect(await runners.remove({ ...input(), id: made.runner.id })).toEqual({ change: 'removed' });
     expect(await runners.remove({ ...input(), id: made.runner.id })).toEqual({ change: null });
@@ -382,18 +383,6 @@ describe.each([
     expect(named(name)).toEqual([Number(runner.id)]);
   });
 
-  test('rotating ends the old secret, and says which runner has the new one', async () => {
-    const { runner, secret } = await ensure();
-    const rotated = await runners.rotate({ ...org(), id: runner.id });
-    expect(rotated).toMatchObject({ token: expect.any(String), uuid: expect.any(String) });
-    expect(rotated.token).not.toBe(secret?.token);
-    expect(await declare(secret)).toBe(500);
-    expect(await declare(rotated)).toBe(200);
-    const [id] = named(name);
-    expect(rotated).toHaveProperty('id', String(id));
-    expect(await ensure(String(id))).toMatchObject({ change: null });
-  });
-
   test('a runner that has come is online', async () => {
     const { secret } = await ensure();
     expect(await declare(secret)).toBe(200);
@@ -406,7 +395,7 @@ describe.each([
     if (other) other.name = 'theirs';
     expect(await runners.list(org())).toEqual([]);
     expect(await codeOf(runners.remove({ ...org(), id: runner.id }))).toBe('invalid');
-    expect(await codeOf(runners.rotate({ ...org(), id: runner.id }))).toBe('invalid');
+    expect(await codeOf(runners.retire({ ...org(), id: runner.id }))).toBe('invalid');
     expect(await codeOf(runners.ensure({ ...org(), name: 'theirs', labels: [], known: null }))).toBe('invalid');
     expect(named('theirs')).toHaveLength(1);
   });
@@ -442,7 +431,12 @@ describe('hooks', () => {
     expect(await forge.ensureWebhook({ ...input(), url })).toEqual({ change: 'created' });
     expect(await forge.ensureWebhook({ ...input(), url })).toEqual({ change: null });
     const [hook] = Object.values(forgejo.state.hooks);
-    expect(hook).toMatchObject({ url, secret: webhookSecret, contentType: 'json', active: true });
+    expect(hook).toMatchObject({
+      url: `${url}?key=${secretMark(webhookSecret)}`,
+      secret: webhookSecret,
+      contentType: 'json',
+      active: true,
+    });
     Object.assign(hook ?? {}, { active: false });
     expect(await forge.ensureWebhook({ ...input(), url })).toEqual({ change: 'updated' });
     expect(Object.values(forgejo.state.hooks)).toMatchObject([{ active: true }]);

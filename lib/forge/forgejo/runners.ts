@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AppError } from '../../errors.ts';
 import { runnerGroupPrefix as runnerPrefix } from '../runner-group.ts';
 import type { Forge, ForgeRunner } from '../port.ts';
 import type { Ask, Client, Server } from './client.ts';
@@ -37,14 +38,15 @@ export function forgejoRunners(client: Client): Runners {
       const made = await registerAlone(client, place, name, labels);
       return { change: there.length > 0 ? 'replaced' : 'created', ...made };
     },
-    /** A runner's secret cannot be changed: another takes its place, under the same name and with another id. */
-    async rotate(input) {
+    /** Neither forge can be asked to give a runner no more jobs; of one whose process has gone there are none. */
+    async retire(input) {
       const place = await located(client, input);
-      const runner = await client.call(`GET ${place.base}/actions/runners/{id}`, Runner, idAsk(place, input.id));
+      const runner = await client.find(`GET ${place.base}/actions/runners/{id}`, Runner, idAsk(place, input.id));
+      if (!runner) return { change: null };
       assertOurs(runner.name);
+      if (isBusy(runner)) return { busy: true };
       await remove(client, place, runner.id);
-      const made = await registerAlone(client, place, runner.name, []);
-      return { id: made.runner.id, ...made.secret };
+      return { change: 'removed' };
     },
     async remove(input) {
       const place = await located(client, input);
@@ -66,6 +68,8 @@ export function hasRunnerApi({ software, major, minor }: Server): boolean {
 
 async function listOurs(client: Client, { base, ask }: Place): Promise<Runner[]> {
   const all = await client.all(`GET ${base}/actions/runners`, RunnerList, ask).catch(async (error: unknown) => {
+    // Away or limited, it is not asked anything more.
+    if (error instanceof AppError && (error.code === 'rate_limited' || error.code === 'unavailable')) throw error;
     if (!hasRunnerApi(await client.server({ ...ask, params: {} }))) throw tooOldError(client.baseUrl);
     throw error;
   });
@@ -118,8 +122,13 @@ async function register(
   return { ephemeral: false, ...runner };
 }
 
-function portRunner({ id, name, status, disabled, version }: Runner): ForgeRunner {
-  return { id, name, status: portStatus(status, disabled, version), contactedAt: null };
+function portRunner(runner: Runner): ForgeRunner {
+  const { id, name, status, disabled, version } = runner;
+  return { id, name, status: portStatus(status, disabled, version), contactedAt: null, busy: isBusy(runner) };
+}
+
+function isBusy({ status }: Runner): boolean {
+  return status === 'active';
 }
 
 /** A runner that was never there has never said its version, which Forgejo shows and Gitea does not. */

@@ -1,8 +1,9 @@
 import { AppError } from '../../errors.ts';
 import { guardOf } from '../guard.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
-import { hostOf, nonsenseError, undecidedError } from './errors.ts';
+import { hostOf, limitSaid, nonsenseError, undecidedError } from './errors.ts';
 import { GrantRefusal, TokenAnswer, User } from './schema.ts';
 
 /**
@@ -14,14 +15,19 @@ export function forgejoSignIn(connection: ForgeConnectionValue, client: Client):
   const { baseUrl, clientId, clientSecret } = connection;
   const tokenUrl = `${baseUrl}/login/oauth/access_token`;
   const fetch = guardOf(connection);
+  const limits = limitsOf(connection, hostOf(baseUrl));
 
   async function askForTokens(form: Record<string, string>, signal: AbortSignal | undefined): Promise<UserTokens> {
+    const who = `grant ${hashOf(JSON.stringify(form))}`;
+    limits.assertOpen(who);
     const response = await fetch(tokenUrl, {
       method: 'POST',
       headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({ client_id: clientId, client_secret: clientSecret, ...form }).toString(),
       signal: signal ?? null,
     });
+    const said = limitSaid(response);
+    if (said !== null) throw limits.limited(who, said, `${baseUrl}: the token end-point limits`);
     const undecided = undecidedError(baseUrl, response);
     if (undecided) throw undecided;
     const answer: unknown = await response.json().catch(() => undefined);

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { ForgeConnectionValue } from '../port.ts';
 import { apiBaseUrl, githubClient } from './client.ts';
-import { limitMs } from './errors.ts';
+import { limitSaid } from './errors.ts';
 
 const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 })
   .privateKey.export({ type: 'pkcs1', format: 'pem' })
@@ -233,11 +233,11 @@ describe('F13, F14: how long a limit says to wait', () => {
       '',
       9000,
     ],
-    ['secondary, without one', 403, {}, 'You have exceeded a secondary rate limit.', 60_000],
-    ['429 and not a word', 429, {}, '', 60_000],
+    ['secondary, without one', 403, {}, 'You have exceeded a secondary rate limit.', 'unnamed'],
+    ['429 and not a word', 429, {}, '', 'unnamed'],
     ['a refusal', 403, { 'x-ratelimit-remaining': '4999' }, 'Resource not accessible by integration', null],
     ['no such thing', 404, { 'x-ratelimit-remaining': '0' }, 'Not Found', null],
   ])('%s', (_, status, headers, message, expected) => {
-    expect(limitMs({ status, headers, message })).toBe(expected);
+    expect(limitSaid({ status, headers, message })).toBe(expected);
   });
 });

@@ -2,8 +2,18 @@ import { App } from '@octokit/app';
 import { Octokit } from '@octokit/core';
 import type { z } from 'zod';
 import { guardOf } from '../guard.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import type { ForgeConnectionValue } from '../port.ts';
-import { callError, limitMs, nonsenseError, notAnAppError, notFoundError, type Refusal, refusalOf } from './errors.ts';
+import {
+  callError,
+  limitSaid,
+  nonsenseError,
+  notAnAppError,
+  notFoundError,
+  type Refusal,
+  refusalLog,
+  refusalOf,
+} from './errors.ts';
 import { InstallationToken } from './schema.ts';
 
 /** Who a request is made as. */
@@ -79,6 +89,7 @@ export function githubClient(connection: ForgeConnectionValue): Client {
   const { app } = connection;
   const asApp = app && new App({ appId: app.id, privateKey: app.privateKey, Octokit: Base, log: silent }).octokit;
   const tokens = installationTokens(mint);
+  const limits = limitsOf(connection, 'GitHub');
 
   async function mint(installationId: string, signal: AbortSignal | undefined): Promise<InstallationToken> {
     const route = 'POST /app/installations/{installation_id}/access_tokens';
@@ -91,7 +102,27 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     });
   }
 
+  /** Who GitHub counts a request to: the App, one installation, or one person. */
+  function whoOf(as: As): string {
+    if ('user' in as) return `user ${hashOf(as.user)}`;
+    if ('nobody' in as) return 'nobody';
+    return 'app' in as ? `app ${app?.id}` : `app ${app?.id} installation ${as.installation}`;
+  }
+
   async function send(route: string, ask: Ask): Promise<Answer> {
+    const who = whoOf(ask.as);
+    limits.assertOpen(who);
+    try {
+      return await sendAs(route, ask);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      const said = refusal ? limitSaid(refusal) : null;
+      if (!refusal || said === null) throw error;
+      throw limits.limited(who, said, refusalLog(refusal, connection.baseUrl, ask));
+    }
+  }
+
+  async function sendAs(route: string, ask: Ask): Promise<Answer> {
     const { as, signal } = ask;
     const params = { ...ask.params, request: { signal } };
     if ('app' in as) {
@@ -124,7 +155,7 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     } catch (error) {
       ask.signal?.throwIfAborted();
       const refusal = refusalOf(error);
-      if (refusal && limitMs(refusal) === null && (ask.absent ?? isNotFound)(refusal)) return null;
+      if (refusal && (ask.absent ?? isNotFound)(refusal)) return null;
       throw callError(error, connection.baseUrl, ask);
     }
     const parsed = schema.safeParse(answer.data);

@@ -1,12 +1,10 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import type { LimitSaid } from '../limits.ts';
 import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
 import { Refused } from './schema.ts';
-
-/** GitHub's rule where it names no time: wait a minute at least. */
-const secondaryLimitMs = 60_000;
 
 export type Refusal = { status: number; message: string; headers: Record<string, string | undefined> };
 
@@ -25,9 +23,7 @@ export function callError(error: unknown, forge: string, ask: Ask): AppError {
   }
   const refusal = refusalOf(error);
   if (!refusal) return brokenError(error, forge);
-  const log = `${forge} for ${ask.about}: ${refusal.status} ${loggable(refusal.message)}`;
-  const retryAfterMs = limitMs(refusal);
-  if (retryAfterMs !== null) return limitError(log, retryAfterMs);
+  const log = refusalLog(refusal, forge, ask);
   if (refusal.status === 401) return 'user' in ask.as ? signInAgainError(log) : appRefusedError(log, ask.about);
   if (refusal.status === 403) return forbiddenError(refusal, log, ask);
   if (refusal.status === 404) return notFoundError(ask.about);
@@ -36,11 +32,15 @@ export function callError(error: unknown, forge: string, ask: Ask): AppError {
   return unexpectedError(log, forge);
 }
 
+export function refusalLog({ status, message }: Refusal, forge: string, { about }: Pick<Ask, 'about'>): string {
+  return `${forge} for ${about}: ${status} ${loggable(message)}`;
+}
+
 /**
  * How long a limit says to wait, or null where it is none. A primary limit is over at `x-ratelimit-reset`, reckoned by
- * GitHub's own clock; a secondary one after `retry-after`, or a minute where there is none.
+ * GitHub's own clock; a secondary one after `retry-after`, where it names that.
  */
-export function limitMs({ status, message, headers }: Refusal): number | null {
+export function limitSaid({ status, message, headers }: Refusal): LimitSaid | null {
   if (status !== 403 && status !== 429) return null;
   const retryAfterS = Number(headers['retry-after']);
   if (headers['retry-after'] !== undefined && Number.isFinite(retryAfterS)) return Math.max(retryAfterS * 1000, 1000);
@@ -49,31 +49,21 @@ export function limitMs({ status, message, headers }: Refusal): number | null {
     const nowMs = Date.parse(headers['date'] ?? '') || Date.now();
     return Math.max(resetS * 1000 - nowMs, 1000);
   }
-  return status === 429 || /rate limit|abuse detection/i.test(message) ? secondaryLimitMs : null;
+  return status === 429 || /rate limit|abuse detection/i.test(message) ? 'unnamed' : null;
+}
+
+/** The same of the token end-point's answer. */
+export function grantLimitSaid({ status, headers }: Response, answer: unknown): LimitSaid | null {
+  const { message } = Refused.safeParse(answer).data ?? { message: '' };
+  return limitSaid({ status, message, headers: Object.fromEntries(headers) });
 }
 
 /**
- * The token end-point where it decides nothing about the grant: it limits, or is away. What OAuth calls `server_error` and
+ * The token end-point where it decides nothing about the grant, since it is away. What OAuth calls `server_error` and
  * `temporarily_unavailable` comes with such a status, and ends nobody's sign-in.
  */
-export function undecidedError(forge: string, { status, headers }: Response, answer: unknown): AppError | null {
-  const log = `${forge}: the token end-point answered ${status}`;
-  const { message } = Refused.safeParse(answer).data ?? { message: '' };
-  const retryAfterMs = limitMs({ status, message, headers: Object.fromEntries(headers) });
-  if (retryAfterMs !== null) return limitError(log, retryAfterMs);
-  return status >= 500 ? awayError(log, forge) : null;
-}
-
-function limitError(log: string, retryAfterMs: number): AppError {
-  const minutes = Math.ceil(retryAfterMs / 60_000);
-  return new AppError('rate_limited', {
-    log,
-    retryAfterMs,
-    screen: {
-      happened: 'GitHub answers no more requests of ours for now.',
-      todo: `It goes on by itself in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`,
-    },
-  });
+export function undecidedError(forge: string, { status }: Response): AppError | null {
+  return status >= 500 ? awayError(`${forge}: the token end-point answered ${status}`, forge) : null;
 }
 
 function signInAgainError(log: string): AppError {

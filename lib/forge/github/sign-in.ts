@@ -1,8 +1,9 @@
 import { AppError } from '../../errors.ts';
 import { guardOf } from '../guard.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
-import { nonsenseError, undecidedError } from './errors.ts';
+import { grantLimitSaid, nonsenseError, undecidedError } from './errors.ts';
 import { TokenAnswer, User } from './schema.ts';
 
 /** GitHub gives nothing to read in an App's scopes: what the App was permitted, it may. A bare OAuth app names them. */
@@ -13,8 +14,11 @@ function scopesOf(connection: ForgeConnectionValue): string[] {
 export function githubSignIn(connection: ForgeConnectionValue, client: Client): SignIn {
   const tokenUrl = `${connection.baseUrl}/login/oauth/access_token`;
   const fetch = guardOf(connection);
+  const limits = limitsOf(connection, 'GitHub');
 
   async function askForTokens(form: Record<string, string>, signal: AbortSignal | undefined): Promise<UserTokens> {
+    const who = `grant ${hashOf(JSON.stringify(form))}`;
+    limits.assertOpen(who);
     const response = await fetch(tokenUrl, {
       method: 'POST',
       headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
@@ -26,7 +30,9 @@ export function githubSignIn(connection: ForgeConnectionValue, client: Client): 
       signal: signal ?? null,
     });
     const answer: unknown = await response.json().catch(() => undefined);
-    const undecided = undecidedError(connection.baseUrl, response, answer);
+    const said = grantLimitSaid(response, answer);
+    if (said !== null) throw limits.limited(who, said, `${connection.baseUrl}: the token end-point limits`);
+    const undecided = undecidedError(connection.baseUrl, response);
     if (undecided) throw undecided;
     const parsed = TokenAnswer.safeParse(answer);
     if (!parsed.success) throw nonsenseError(connection.baseUrl, 'the token end-point', String(response.status));

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ForgeConnectionValue } from '../port.ts';
 import { type Ask, gitlabClient, numberOf } from './client.ts';
-import { limitMs } from './errors.ts';
+import { limitSaid } from './errors.ts';
 
 type Expected = {
   request: string;
@@ -211,10 +211,10 @@ describe('F13, F14: how long a limit says to wait', () => {
     ['a reset that is over', 429, { 'ratelimit-reset': '1', date }, 1000],
     ['retry-after', 429, { 'retry-after': '7' }, 7000],
     ['both: the nearer word is retry-after', 429, { 'retry-after': '9', 'ratelimit-reset': reset, date }, 9000],
-    ['without a word', 429, {}, 60_000],
-    ['a date for retry-after, which GitLab never sends', 429, { 'retry-after': date }, 60_000],
+    ['without a word', 429, {}, 'unnamed'],
+    ['a date for retry-after, which GitLab never sends', 429, { 'retry-after': date }, 'unnamed'],
     ['a refusal', 403, { 'ratelimit-reset': reset }, null],
   ])('%s', (_, status, headers, expected) => {
-    expect(limitMs({ status, headers: new Headers(headers as Record<string, string>) })).toBe(expected);
+    expect(limitSaid({ status, headers: new Headers(headers as Record<string, string>) })).toBe(expected);
   });
 });

@@ -2,13 +2,15 @@ import type { Users } from '@gitbeaker/rest';
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import { type GuardedFetch, guardOf } from '../guard.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import type { ForgeConnectionValue } from '../port.ts';
 import {
   callError,
-  limitMs,
+  limitSaid,
   nonsenseError,
   notFoundError,
   type Refusal,
+  refusalLog,
   RefusedByGitlab,
   refusalOf,
 } from './errors.ts';
@@ -83,15 +85,20 @@ async function apiOf(host: string, token: string, requesterFn: RequesterFn) {
 export function gitlabClient(connection: ForgeConnectionValue): Client {
   const { baseUrl } = connection;
   const fetch = guardOf(connection);
+  const limits = limitsOf(connection, 'GitLab');
 
   async function find<T extends z.ZodType>(schema: T, ask: Ask, request: (api: Api) => Promise<unknown>) {
+    const who = `token ${hashOf(ask.as.token)}`;
+    limits.assertOpen(who);
     let data: unknown;
     try {
       data = await request(await apiOf(baseUrl, ask.as.token, requesterOf(fetch, ask.signal)));
     } catch (error) {
       ask.signal?.throwIfAborted();
       const refusal = refusalOf(error);
-      if (refusal && limitMs(refusal) === null && (ask.absent ?? isNotFound)(refusal)) return null;
+      const said = refusal ? limitSaid(refusal) : null;
+      if (refusal && said !== null) throw limits.limited(who, said, refusalLog(refusal, baseUrl, ask));
+      if (refusal && (ask.absent ?? isNotFound)(refusal)) return null;
       throw callError(error, baseUrl, ask);
     }
     const parsed = schema.safeParse(data);

@@ -1,11 +1,9 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import type { LimitSaid } from '../limits.ts';
 import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
-
-/** Where a limit names no time: GitLab's own windows are a minute long. */
-const unnamedLimitMs = 60_000;
 
 export type Refusal = { status: number; message: string; headers: Headers };
 
@@ -29,9 +27,7 @@ export function callError(error: unknown, forge: string, ask: Ask): AppError {
   if (error instanceof AppError) return error;
   const refusal = refusalOf(error);
   if (!refusal) return brokenError(error, forge);
-  const log = `${forge} for ${ask.about}: ${refusal.status} ${loggable(refusal.message)}`;
-  const retryAfterMs = limitMs(refusal);
-  if (retryAfterMs !== null) return limitError(log, retryAfterMs);
+  const log = refusalLog(refusal, forge, ask);
   if (refusal.status === 401) return tokenEndedError(log, ask);
   if (refusal.status === 403) return forbiddenError(refusal, log, ask);
   if (refusal.status === 404) return notFoundError(ask.about);
@@ -42,30 +38,22 @@ export function callError(error: unknown, forge: string, ask: Ask): AppError {
   return unexpectedError(log, forge);
 }
 
+export function refusalLog({ status, message }: Refusal, forge: string, { about }: Pick<Ask, 'about'>): string {
+  return `${forge} for ${about}: ${status} ${loggable(message)}`;
+}
+
 /**
  * How long a limit says to wait, or null where it is none: after `Retry-After`, else until `RateLimit-Reset` by GitLab's own
- * clock, else a minute (https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/#response-headers).
+ * clock (https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/#response-headers).
  */
-export function limitMs({ status, headers }: Pick<Refusal, 'status' | 'headers'>): number | null {
+export function limitSaid({ status, headers }: Pick<Refusal, 'status' | 'headers'>): LimitSaid | null {
   if (status !== 429) return null;
   const retryAfterS = Number(headers.get('retry-after') ?? Number.NaN);
   if (Number.isFinite(retryAfterS)) return Math.max(retryAfterS * 1000, 1000);
   const resetS = Number(headers.get('ratelimit-reset') ?? Number.NaN);
-  if (!Number.isFinite(resetS)) return unnamedLimitMs;
+  if (!Number.isFinite(resetS)) return 'unnamed';
   const nowMs = Date.parse(headers.get('date') ?? '') || Date.now();
   return Math.max(resetS * 1000 - nowMs, 1000);
-}
-
-export function limitError(log: string, retryAfterMs: number): AppError {
-  const minutes = Math.ceil(retryAfterMs / 60_000);
-  return new AppError('rate_limited', {
-    log,
-    retryAfterMs,
-    screen: {
-      happened: 'GitLab answers no more requests of ours for now.',
-      todo: `It goes on by itself in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`,
-    },
-  });
 }
 
 const endedWords = {

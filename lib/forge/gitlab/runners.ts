@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import type { GuardedFetch } from '../guard.ts';
 import type { AtScope, Cancel, EnsuredRunner, ForgeRunner, RunnerSecret } from '../port.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import { runnerGroupPrefix as prefix } from '../runner-group.ts';
 import { type GitlabLevel, gitlabLevel } from './choice.ts';
 import { type Api, type Client, numberOf, type PageOptions } from './client.ts';
 import {
   awayError,
   foreignRunnerError,
-  limitError,
-  limitMs,
+  limitSaid,
   nonsenseError,
   notFoundError,
   type Refusal,
@@ -65,7 +65,13 @@ export function gitlabRunners(client: Client, fetch: GuardedFetch) {
     );
     if (!made) throw registrationError(ask.about);
     await assertAlone(input, made.id);
-    const runner: ForgeRunner = { id: made.id, name: input.name, status: 'never_contacted', contactedAt: null };
+    const runner: ForgeRunner = {
+      id: made.id,
+      name: input.name,
+      status: 'never_contacted',
+      contactedAt: null,
+      busy: null,
+    };
     return { change: 'created', runner, secret: secretOf(made), ephemeral: false };
   }
 
@@ -105,11 +111,16 @@ export function gitlabRunners(client: Client, fetch: GuardedFetch) {
       return { change: 'replaced', runner: portRunner(first), secret: await reset(input, first.id), ephemeral: false };
     },
 
-    async rotate(input: AtScope & { id: string }): Promise<RunnerSecret & { id: string }> {
+    /** Paused first: a job that it was given before shows in the list, and no other comes after. */
+    async retire(input: AtScope & { id: string }): Promise<{ change: 'removed' | null } | { busy: true }> {
       const runner = await find(input, input.id);
-      if (!runner) throw notFoundError(`runner ${input.id}`);
+      if (!runner) return { change: null };
       assertOwn(runner, input);
-      return { id: runner.id, ...(await reset(input, runner.id)) };
+      const pause = (api: Api) => api.runners.edit(numberOf(runner.id), { paused: true });
+      if (!runner.paused) await client.call(Runner, askAt(input), pause);
+      if (await isBusy(input, runner.id)) return { busy: true };
+      await removeOne(input, runner.id);
+      return { change: 'removed' };
     },
 
     async remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {
@@ -123,6 +134,14 @@ export function gitlabRunners(client: Client, fetch: GuardedFetch) {
     leave: (input: Cancel & { token: string }) => leave(client.baseUrl, fetch, input),
   };
 
+  async function isBusy(input: AtScope, id: string): Promise<boolean> {
+    const running = { status: 'running', perPage: 1 } as const;
+    const jobs = await client.call(z.array(z.unknown()), askAt(input), async ({ runners }) => {
+      return (await runners.requester.get(`runners/${numberOf(id)}/jobs`, { searchParams: running })).body;
+    });
+    return jobs.length > 0;
+  }
+
   async function removeOne(input: AtScope, id: string): Promise<void> {
     await client.find(z.unknown(), askAt(input), (api) => api.runners.remove({ runnerId: numberOf(id) }));
   }
@@ -134,6 +153,9 @@ async function leave(
   fetch: GuardedFetch,
   { token, signal }: Cancel & { token: string },
 ): Promise<{ change: 'removed' | null }> {
+  // Each registration asks as itself.
+  const [limits, who] = [limitsOf({ id: 'registration', baseUrl }, 'GitLab'), hashOf(token)];
+  limits.assertOpen(who);
   const response = await fetch(`${baseUrl}/api/v4/runners`, {
     method: 'DELETE',
     headers: { accept: 'application/json', 'content-type': 'application/json' },
@@ -143,8 +165,8 @@ async function leave(
   if (response.status === 204) return { change: 'removed' };
   if (response.status === 403) return { change: null };
   const log = `${baseUrl}: a registration that left was answered ${response.status}`;
-  const retryAfterMs = limitMs(response);
-  if (retryAfterMs !== null) throw limitError(log, retryAfterMs);
+  const said = limitSaid(response);
+  if (said !== null) throw limits.limited(who, said, log);
   if (response.status >= 500) throw awayError(log, baseUrl);
   throw nonsenseError(baseUrl, 'a registration that left', String(response.status));
 }
@@ -205,6 +227,7 @@ function portRunner(runner: Runner): ForgeRunner {
     // `stale` is offline for a week.
     status: runner.paused ? 'paused' : (statuses[runner.status] ?? 'offline'),
     contactedAt: runner.contacted_at ?? null,
+    busy: null,
   };
 }
 

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { guardOf } from '../guard.ts';
+import { hashOf, limitsOf } from '../limits.ts';
 import type { ForgeConnectionValue, Profile, SignIn, UserTokens } from '../port.ts';
 import type { Client } from './client.ts';
-import { awayError, grantError, limitError, limitMs, nonsenseError } from './errors.ts';
+import { awayError, grantError, limitSaid, nonsenseError } from './errors.ts';
 import { TokenAnswer, User } from './schema.ts';
 
 /** Who somebody is, and what they may enrol: the token reads and changes nothing. */
@@ -14,8 +15,11 @@ export function gitlabSignIn(connection: ForgeConnectionValue, client: Client): 
   const { baseUrl, clientId, clientSecret } = connection;
   const tokenUrl = `${baseUrl}/oauth/token`;
   const fetch = guardOf(connection);
+  const limits = limitsOf(connection, 'GitLab');
 
   async function askForTokens(form: Record<string, string>, signal: AbortSignal | undefined): Promise<UserTokens> {
+    const who = `grant ${hashOf(JSON.stringify(form))}`;
+    limits.assertOpen(who);
     const response = await fetch(tokenUrl, {
       method: 'POST',
       headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
@@ -23,8 +27,8 @@ export function gitlabSignIn(connection: ForgeConnectionValue, client: Client): 
       signal: signal ?? null,
     });
     const log = `${baseUrl}: the token end-point answered ${response.status}`;
-    const retryAfterMs = limitMs(response);
-    if (retryAfterMs !== null) throw limitError(log, retryAfterMs);
+    const said = limitSaid(response);
+    if (said !== null) throw limits.limited(who, said, log);
     if (response.status >= 500) throw awayError(log, baseUrl);
     const answer: unknown = await response.json().catch(() => undefined);
     const refused = RefusedGrant.safeParse(answer);

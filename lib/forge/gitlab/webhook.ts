@@ -1,13 +1,14 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { AppError } from '../../errors.ts';
+import { secretMark } from '../hook-secret.ts';
 import type { AtScope, Unsupported, Webhook, WebhookInput, WebhookReader, WorkflowJob } from '../port.ts';
 import { parsedBody, unreadableError } from '../signed-body.ts';
 import { gitlabLevel } from './choice.ts';
 import { type Client, numberOf } from './client.ts';
 import type { Refusal } from './errors.ts';
 import { askAt } from './observe.ts';
-import { BuildPayload, Hook, WebhookHead, WebhookPlace } from './schema.ts';
+import { BuildPayload, Hook, Metadata, WebhookHead, WebhookPlace } from './schema.ts';
 
 /** Both ends of GitLab's hooks: what a delivery must carry and says, and the hook at a scope that sends it. */
 export const gitlabWebhooks: WebhookReader = {
@@ -30,13 +31,13 @@ const driftMaxS = 300;
 /**
  * GitLab can prove itself in two ways. Its secret token is a password in a header; its signing token (since 19.0, after
  * Standard Webhooks) signs id, time and the bytes as they came. Where a signature is there, it alone decides: a delivery
- * whose body was changed on its way still carries the password.
+ * whose body was changed on its way still carries the password. A hook that signs has no password, so that none is on its way.
  */
 function verifyWebhook(secret: string, { headers, rawBody }: WebhookInput): Webhook {
   const signature = headers.get('webhook-signature');
   const proven =
     signature === null
-      ? isSame(secret, headers.get('x-gitlab-token') ?? '')
+      ? isSame(secretTokenOf(secret), headers.get('x-gitlab-token') ?? '')
       : isSigned(secret, headers, rawBody, signature);
   if (secret === '' || !proven) throw unprovenError();
   const event = headers.get('x-gitlab-event') ?? '';
@@ -95,9 +96,17 @@ function isSame(right: string, given: string): boolean {
 const signingPrefix = 'whsec_';
 
 /**
- * GitLab's signing token is 32 bytes in base64. A connection has one secret of any shape, which is GitLab's secret token;
- * the key is derived from it, so that whoever reads the one in a header does not hold the other. A secret that is such a
- * token already is taken as it is, for a hook that a person made by hand.
+ * GitLab's secret token, which it sends in the clear with each delivery where it cannot sign. A hook has one secret of any
+ * shape, which itself is never sent: the password and the key are derived from it apart, so that whoever reads the one in a
+ * header holds neither the secret nor the other.
+ */
+export function secretTokenOf(secret: string): string {
+  return derived(secret, 'secret token').toString('base64url');
+}
+
+/**
+ * GitLab's signing token, 32 bytes in base64. A secret that is such a token already is taken as it is, for a hook that a
+ * person made by hand.
  */
 export function signingTokenOf(secret: string): string {
   const isToken =
@@ -196,9 +205,10 @@ export function gitlabHooks(client: Client, secret: string | undefined) {
       const hooks = secret ? await findHooks(client, input) : null;
       if (!secret || !hooks) return unsupported;
       const known = hooks.find((hook) => hook.url === input.url);
-      const wanted = wantedOf(secret);
-      if (known && isAsWanted(known, wanted.description)) return { change: null };
-      const written = await write(client, input, known, wanted);
+      const description = descriptionOf(secret);
+      if (known && isAsWanted(known, description)) return { change: null };
+      const signs = known ? tellsOfProofs(known) : await canSign(client, input);
+      const written = await write(client, input, known, { ...wanted, description, ...proofOf(secret, signs) });
       if (!written) return unsupported;
       return { change: known ? 'updated' : 'created' };
     },
@@ -257,34 +267,50 @@ async function remove(client: Client, input: At, id: string): Promise<boolean> {
   return !mayNot;
 }
 
+const wanted = {
+  name: 'Flywheel',
+  jobEvents: true,
+  // GitLab's own default is to tell of pushes.
+  pushEvents: false,
+  enableSslVerification: true,
+};
+
 /** GitLab never shows a hook's secrets again; what they were made of is recognised by a mark in the description. */
-function wantedOf(secret: string) {
-  return {
-    name: 'Flywheel',
-    description: `Made and kept by the Flywheel portal (key ${derived(secret, 'mark').toString('hex').slice(0, 8)}).`,
-    token: secret,
-    signingToken: signingTokenOf(secret),
-    jobEvents: true,
-    // GitLab's own default is to tell of pushes.
-    pushEvents: false,
-    enableSslVerification: true,
-  };
+function descriptionOf(secret: string): string {
+  return `Made and kept by the Flywheel portal (key ${secretMark(secret)}).`;
+}
+
+/** An empty token takes away one that was there: a hook that signs says no password. */
+function proofOf(secret: string, signs: boolean): { token: string; signingToken?: string } {
+  return signs ? { token: '', signingToken: signingTokenOf(secret) } : { token: secretTokenOf(secret) };
+}
+
+/** Servers tell how a hook proves itself since they can sign. */
+function tellsOfProofs(hook: Hook): boolean {
+  return typeof hook.signing_token_present === 'boolean';
+}
+
+const signsSinceMajor = 19;
+
+async function canSign(client: Client, input: At): Promise<boolean> {
+  const metadata = await client.find(Metadata, askAt(input), (api) => api.metadata.show());
+  return Number.parseInt(metadata?.version ?? '', 10) >= signsSinceMajor;
 }
 
 /** Descriptions came with 17.1 and the flags with 19.0: what a server does not tell is not held against it. */
 function isAsWanted(hook: Hook, description: string): boolean {
   const sends = hook.job_events && hook.alert_status !== 'disabled' && hook.alert_status !== 'temporarily_disabled';
-  const proves = (hook.token_present ?? true) && (hook.signing_token_present ?? true);
+  const proves = !tellsOfProofs(hook) || (hook.signing_token_present === true && hook.token_present === false);
   return sends && proves && (hook.description === undefined || hook.description === description);
 }
 
-async function write(client: Client, input: At, known: Hook | undefined, wanted: ReturnType<typeof wantedOf>) {
+type Written = typeof wanted & ReturnType<typeof proofOf> & { description: string };
+
+async function write(client: Client, input: At, known: Hook | undefined, given: Written) {
   const ask = { ...askAt(input), absent: isRefused };
   const { scopeId, url } = input;
   const level = levelOf(input);
   return client.find(Hook, ask, (api) =>
-    known
-      ? api.hooks[level].edit(scopeId, numberOf(known.id), url, wanted)
-      : api.hooks[level].add(scopeId, url, wanted),
+    known ? api.hooks[level].edit(scopeId, numberOf(known.id), url, given) : api.hooks[level].add(scopeId, url, given),
   );
 }
