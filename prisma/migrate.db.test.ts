@@ -70,6 +70,15 @@ test('applies what is missing, once, also when two start at the same time', asyn
   expect(await migrate(url, places)).toEqual(['20260102000000_second']);
 });
 
+test('refuses a migration that was applied and is another now, with its name', async () => {
+  await migrate(url, places);
+  addMigration('20260101000000_first', `${FIRST}ALTER TABLE "thing" ADD COLUMN "late" INT;`);
+  addMigration('20260102000000_second', 'ALTER TABLE "thing" ADD COLUMN "size" INT;');
+  await expect(migrate(url, places)).rejects.toThrow(/changed since: 20260101000000_first\. Nothing was changed\./);
+  const columns = `select column_name from information_schema.columns where table_name = 'thing' order by 1`;
+  expect((await ask(url, columns)).map(({ column_name }) => column_name)).toEqual(['id', 'name']);
+});
+
 test('keeps the record that Prisma itself keeps', async () => {
   await migrate(url, places);
   const rows = await ask(

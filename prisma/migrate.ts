@@ -4,6 +4,7 @@
 //   node prisma/migrate.ts             applies what is missing to DATABASE_OWNER_URL
 //   node prisma/migrate.ts new NAME    writes prisma/migrations/<time>_NAME/migration.sql from schema.prisma, to be extended by hand
 //   node prisma/migrate.ts check       fails when schema.prisma and the migrations differ
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -34,12 +35,33 @@ const PLACES: Places = { schema: join(HERE, 'schema.prisma'), migrations: join(H
 /** Brings the database up to date and returns the names of what it applied. */
 export async function migrate(ownerUrl: string, places: Places = PLACES): Promise<string[]> {
   if (!existsSync(places.migrations)) return [];
-  return underLock(ownerUrl, () =>
-    withEngine(ownerUrl, places, async (engine) => {
+  return underLock(ownerUrl, async (client) => {
+    await refuseChanged(client, places);
+    return withEngine(ownerUrl, places, async (engine) => {
       const migrationsList = readMigrations(places.migrations);
       const input = { migrationsList, filters: NOTHING_EXTERNAL };
       return (await engine.applyMigrations(input)).appliedMigrationNames;
-    }),
+    });
+  });
+}
+
+/** A migration that was applied and is another by now says nothing of what the database lacks: Prisma's own tools would only warn. */
+async function refuseChanged(client: pg.Client, { migrations }: Places): Promise<void> {
+  const { rows: tables } = await client.query<{ there: boolean }>(
+    `select to_regclass('_prisma_migrations') is not null as there`,
+  );
+  if (!tables[0]?.there) return;
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    'select migration_name as name, checksum from _prisma_migrations where finished_at is not null and rolled_back_at is null',
+  );
+  const changed = rows.filter(({ name, checksum }) => {
+    const file = join(migrations, name, 'migration.sql');
+    return existsSync(file) && createHash('sha256').update(readFileSync(file)).digest('hex') !== checksum;
+  });
+  if (changed.length === 0) return;
+  const names = changed.map(({ name }) => name).join(', ');
+  throw new Error(
+    `Applied to this database and changed since: ${names}. Nothing was changed. Put what changed into a migration of its own, or begin anew where the data may go (npm start -- --fresh).`,
   );
 }
 
@@ -60,12 +82,12 @@ export async function difference(emptyUrl: string, places: Places = PLACES): Pro
   });
 }
 
-async function underLock<T>(ownerUrl: string, work: () => Promise<T>): Promise<T> {
+async function underLock<T>(ownerUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: ownerUrl });
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    return await work();
+    return await work(client);
   } finally {
     await client.end();
   }
