@@ -2,6 +2,7 @@ import { type ForgeConnectionModel, open, unsafeDb, unsafeTransaction } from '..
 import { AppError, notFound } from '../errors.ts';
 import { type InstallationEvent, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
 import { gathered } from './gather.ts';
+import type { Accepted, Given, Hook } from './hook.ts';
 import { recordJobs } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
 import {
@@ -14,25 +15,27 @@ import {
   wakeEnrollmentsOf,
 } from './rows.ts';
 
-export type DeliveryInput = {
-  connectionId: string;
-  headers: { get(name: string): string | null };
-  rawBody: Uint8Array;
-};
-
-/** `duplicate`: it was accepted before, and nothing was done again. */
-export type Accepted = { status: 202; duplicate: boolean };
+export type DeliveryInput = Given & { connectionId: string };
 
 /**
- * Takes one delivery. Throws `not_found` for a connection that has no webhook, `unauthenticated` for a body that its
+ * Takes one delivery that has arrived. Throws `not_found` for a connection that has no webhook, `unauthenticated` for a body that its
  * secret did not sign, `forbidden` for an installation that is not this connection's, `too_large` above 25 MB; nothing is
  * kept then. A body that was signed and that we have no use for is kept and answered like any other.
  */
 export async function acceptDelivery(input: DeliveryInput): Promise<Accepted> {
-  if (input.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
-  const { connection, secret } = await hookedConnection(input.connectionId);
-  const reader = webhookOf(connection.kind);
-  const webhook = reader.verifyWebhook(secret, input);
+  return (await connectionHook(input.connectionId)).take(input);
+}
+
+/** The webhook of a whole connection. Throws `not_found` where it has none. */
+export async function connectionHook(connectionId: string): Promise<Hook> {
+  const hooked = await hookedConnection(connectionId);
+  const reader = webhookOf(hooked.connection.kind);
+  return { reader, take: (given) => take(hooked, reader, given) };
+}
+
+async function take({ connection, secret }: Hooked, reader: WebhookReader, given: Given): Promise<Accepted> {
+  if (given.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
+  const webhook = reader.verifyWebhook(secret, given);
   if (webhook.about === 'job') return keptTogether(connection, webhook);
   return unsafeTransaction(async (tx) => {
     if (!(await insertDelivery(tx, connection.id, webhook))) return { status: 202, duplicate: true };

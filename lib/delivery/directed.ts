@@ -1,18 +1,19 @@
 import { unsafeDb } from '../db/index.ts';
 import { notFound } from '../errors.ts';
-import type { Accepted, DeliveryInput } from './accept.ts';
-import { acceptOwnDelivery } from './own-app.ts';
-import { acceptHookDelivery } from './own-hook.ts';
+import type { DeliveryInput } from './accept.ts';
+import type { Accepted, Hook } from './hook.ts';
+import { ownAppHook } from './own-app.ts';
+import { enrollmentHook } from './own-hook.ts';
 
 /** A delivery to a webhook of somebody's own: at GitHub an organization's App, elsewhere one enrollment's hook. */
 export async function acceptDirectedDelivery(input: DeliveryInput & { ownerId: string }): Promise<Accepted> {
-  const { ownerId, ...rest } = input;
-  const connection = await unsafeDb().forgeConnection.findUnique({
-    where: { id: input.connectionId },
-    select: { kind: true },
-  });
+  return (await directedHook(input.connectionId, input.ownerId)).take(input);
+}
+
+/** Throws `not_found` where there is no such webhook. */
+export async function directedHook(connectionId: string, ownerId: string): Promise<Hook> {
+  const where = { id: connectionId };
+  const connection = await unsafeDb().forgeConnection.findUnique({ where, select: { kind: true } });
   if (!connection) throw notFound('This webhook');
-  return connection.kind === 'github'
-    ? acceptOwnDelivery({ ...rest, githubAppId: ownerId })
-    : acceptHookDelivery({ ...rest, enrollmentId: ownerId });
+  return connection.kind === 'github' ? ownAppHook(connectionId, ownerId) : enrollmentHook(connectionId, ownerId);
 }

@@ -3,14 +3,17 @@
  *
  * It promises that nothing is kept or woken before the raw body was verified against the connection's own secret; that
  * the delivery, what it says about a job and the wakes are one transaction, so that a 202 is durable; and that a lost,
- * doubled or reordered delivery changes only when we look, never what we find.
+ * doubled or reordered delivery changes only when we look, never what we find. No body is read before there is such a webhook
+ * and the headers carry a proof, and all bodies together hold a bounded memory.
  *
  * It may touch the database, as the system, since a forge knows no tenant. It asks no forge and no cluster anything: the
  * worker looks at the world again.
  */
 export { acceptDelivery } from './accept.ts';
-export type { Accepted, DeliveryInput } from './accept.ts';
+export type { DeliveryInput } from './accept.ts';
 export { acceptDirectedDelivery } from './directed.ts';
-export { readRawBody, rawBodyBytesMax } from './raw-body.ts';
+export type { Accepted } from './hook.ts';
+export { bytesInFlight } from './raw-body.ts';
+export { receiveDelivery } from './receive.ts';
 export { mergeJob } from './job-state.ts';
 export type { JobReading } from './job-state.ts';

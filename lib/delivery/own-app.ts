@@ -3,7 +3,8 @@ import { open, unsafeDb, unsafeTransaction, type UnsafeTx } from '../db/index.ts
 import { AppError, notFound } from '../errors.ts';
 import { type Webhook, webhookOf } from '../forge/index.ts';
 import { wake } from '../work/index.ts';
-import type { Accepted, DeliveryInput } from './accept.ts';
+import type { DeliveryInput } from './accept.ts';
+import type { Accepted, Given, Hook } from './hook.ts';
 import { recordJob } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
 import { insertDelivery, touchInstallations } from './rows.ts';
@@ -17,8 +18,11 @@ type OwnApp = { id: string; connectionId: string; accountId: string };
  * delivery ids are its own, so that it can use up nobody else's. Throws as `acceptDelivery` does.
  */
 export async function acceptOwnDelivery(input: DeliveryInput & { githubAppId: string }): Promise<Accepted> {
-  if (input.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
-  const { githubAppId, connectionId } = input;
+  return (await ownAppHook(input.connectionId, input.githubAppId)).take(input);
+}
+
+/** The webhook of an organization's own App. Throws `not_found` where there is no such App. */
+export async function ownAppHook(connectionId: string, githubAppId: string): Promise<Hook> {
   const known = z.uuid().safeParse(githubAppId).success
     ? await unsafeDb().githubApp.findFirst({ where: { id: githubAppId, connectionId } })
     : null;
@@ -28,7 +32,14 @@ export async function acceptOwnDelivery(input: DeliveryInput & { githubAppId: st
     `tenant/${known.tenantId}/github_app/${known.id}/webhook_secret`,
   );
   const reader = webhookOf('github');
-  const webhook = reader.verifyWebhook(secret, input);
+  return { reader, take: (given) => take(known, secret, given) };
+}
+
+async function take(known: OwnApp, secret: string, given: Given): Promise<Accepted> {
+  if (given.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
+  const reader = webhookOf('github');
+  const { connectionId } = known;
+  const webhook = reader.verifyWebhook(secret, given);
   return unsafeTransaction(async (tx) => {
     const own = { ...webhook, deliveryId: `${known.id}:${webhook.deliveryId}` };
     if (!(await insertDelivery(tx, connectionId, own))) return { status: 202, duplicate: true };

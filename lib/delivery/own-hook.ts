@@ -4,7 +4,8 @@ import { AppError, notFound } from '../errors.ts';
 import { hookSecret, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
 import type { ForgeKind, ScopeLevel } from '../model/index.ts';
 import { wake } from '../work/index.ts';
-import type { Accepted, DeliveryInput } from './accept.ts';
+import type { DeliveryInput } from './accept.ts';
+import type { Accepted, Given, Hook } from './hook.ts';
 import { recordJob } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
 import { insertDelivery } from './rows.ts';
@@ -25,11 +26,20 @@ type Hooked = {
  * it sign what they like, so it counts for that enrollment alone; its delivery ids are its own. Throws as `acceptDelivery`.
  */
 export async function acceptHookDelivery(input: DeliveryInput & { enrollmentId: string }): Promise<Accepted> {
-  if (input.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
-  const hooked = await hookedEnrollment(input.connectionId, input.enrollmentId);
+  return (await enrollmentHook(input.connectionId, input.enrollmentId)).take(input);
+}
+
+/** The webhook of one enrollment. Throws `not_found` where it has none. */
+export async function enrollmentHook(connectionId: string, enrollmentId: string): Promise<Hook> {
+  const hooked = await hookedEnrollment(connectionId, enrollmentId);
   if (!hooked) throw notFound('This webhook');
   const reader = webhookOf(hooked.kind);
-  const webhook = reader.verifyWebhook(hooked.secret, input);
+  return { reader, take: (given) => take(hooked, reader, given) };
+}
+
+async function take(hooked: Hooked, reader: WebhookReader, given: Given): Promise<Accepted> {
+  if (given.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
+  const webhook = reader.verifyWebhook(hooked.secret, given);
   return unsafeTransaction(async (tx) => {
     const own = { ...webhook, deliveryId: `${hooked.id}:${webhook.deliveryId}` };
     if (!(await insertDelivery(tx, hooked.connectionId, own))) return { status: 202, duplicate: true };

@@ -232,6 +232,8 @@ export type WorkflowJob = {
 
 /** What the door of the webhooks needs: one secret, and no power over the forge. */
 export type WebhookReader = {
+  /** A delivery carries at least one of these, in lower case, or it proves nothing and its body need not be read. */
+  proofHeaders: readonly string[];
   /** Throws `unauthenticated` unless the raw body carries the secret's signature; reads nothing before that. */
   verifyWebhook(secret: string, input: WebhookInput): Webhook;
   /** Null for a payload that is not a job's. */

@@ -4,6 +4,7 @@ import { WebhookAbout, WebhookHead, WorkflowJobPayload } from './schema.ts';
 
 /** Forgejo's deliveries and Gitea's: the same signature under each one's own names. There are no installations. */
 export const forgejoWebhooks: WebhookReader = {
+  proofHeaders: ['x-forgejo-signature', 'x-gitea-signature', 'x-hub-signature-256'],
   verifyWebhook,
   readWorkflowJob,
   readInstallation: () => null,

@@ -3,6 +3,7 @@ import { isSignedHex, parsedBody, unreadableError, unsignedError } from '../sign
 import { InstallationPayload, WebhookAccount, WebhookHead, WorkflowJobPayload } from './schema.ts';
 
 export const githubWebhooks: WebhookReader = {
+  proofHeaders: ['x-hub-signature-256'],
   verifyWebhook,
   readWorkflowJob,
   readInstallation,

@@ -11,6 +11,7 @@ import { BuildPayload, Hook, WebhookHead, WebhookPlace } from './schema.ts';
 
 /** Both ends of GitLab's hooks: what a delivery must carry and says, and the hook at a scope that sends it. */
 export const gitlabWebhooks: WebhookReader = {
+  proofHeaders: ['webhook-signature', 'x-gitlab-token'],
   verifyWebhook,
   readWorkflowJob,
   // There are no Apps to install.

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
+import { bytesInFlight } from '#lib/delivery/index.ts';
 import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
 import { POST } from './route.ts';
@@ -95,6 +97,37 @@ test('an installation that is suspended wakes its enrollment', async () => {
   expect(await unsafeDb().task.findMany()).toMatchObject([{ kind: 'enrollment' }]);
   const row = await unsafeDb().installation.findFirstOrThrow();
   expect(row).toMatchObject({ accountId: String(ids.orgs.tinyland), suspendedAt: expect.any(Date) });
+});
+
+/** A body of 20 MB that comes slowly, and whether anybody reads it. */
+function slowBody(): { body: ReadableStream<Uint8Array>; read: () => boolean } {
+  let pulls = 0;
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    pulls += 1;
+    await sleep(1_000);
+    controller.enqueue(new Uint8Array(1024 * 1024));
+  };
+  return { body: new ReadableStream({ pull }, { highWaterMark: 0 }), read: () => pulls > 0 };
+}
+
+test('F25: a body that nothing vouches for is not read, and a signed one passes beside twenty of them', async () => {
+  const slow = Array.from({ length: 20 }, slowBody);
+  const post = ({ body }: { body: ReadableStream<Uint8Array> }, connection: string, headers: Record<string, string>) =>
+    POST(new Request(`${url}/x`, { method: 'POST', headers, body, duplex: 'half' } as RequestInit), {
+      params: Promise.resolve({ connection }),
+    });
+  const began = Date.now();
+  const [unsigned, absent] = await Promise.all([
+    Promise.all(slow.slice(0, 10).map((each) => post(each, 'sandbox', {}))),
+    Promise.all(slow.slice(10).map((each) => post(each, 'absent', { 'x-hub-signature-256': 'sha256=00' }))),
+    control(`/installations/${ids.installations.tinyland}/unsuspend`).then(() => github.settled()),
+  ]);
+  expect(new Set(unsigned.map(({ status }) => status))).toEqual(new Set([401]));
+  expect(new Set(absent.map(({ status }) => status))).toEqual(new Set([404]));
+  expect(slow.filter(({ read }) => read())).toEqual([]);
+  expect(bytesInFlight()).toBe(0);
+  expect(Date.now() - began).toBeLessThan(5_000);
+  expect(statuses.at(-1)).toBe(202);
 });
 
 test('A8: what is not signed is 401, what has no webhook 404, and the answer says why', async () => {

@@ -1,14 +1,13 @@
-import { acceptDelivery, readRawBody } from '#lib/delivery/index.ts';
+import { receiveDelivery } from '#lib/delivery/index.ts';
 import { openRoute } from '#lib/tenant/index.ts';
 
 export const runtime = 'nodejs';
 
 /**
- * Where a forge sends its webhooks. Nobody is signed in here: the permission is the signature over the raw body, which
- * `acceptDelivery` checks before it reads or keeps anything.
+ * Where a forge sends its webhooks. Nobody is signed in here: the permission is the signature over the raw body, without
+ * which nothing is kept, and without whose header nothing is read.
  */
 export const POST = openRoute<{ connection: string }>('webhook', async (request, { connection: connectionId }) => {
-  const rawBody = await readRawBody(request);
-  const { status, duplicate } = await acceptDelivery({ connectionId, headers: request.headers, rawBody });
+  const { status, duplicate } = await receiveDelivery(request, { connectionId });
   return { status, body: { duplicate } };
 });
