@@ -459,6 +459,7 @@ const unsafeUsers: Record<string, string> = {
   'lib/delivery/own-app.ts': 'a webhook comes before its tenant is known',
   'lib/delivery/own-hook.ts': 'a webhook comes before its tenant is known',
   'lib/enrollment/catalog.ts': 'the catalog of pools belongs to no tenant',
+  'lib/enrollment/change-forge.ts': 'forge connections belong to no tenant',
   'lib/enrollment/credential-view.ts':
     'credentials are for the system alone; a page names its tenant and is shown no value',
   'lib/enrollment/credentials.ts': 'credentials are for the system alone',

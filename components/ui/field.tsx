@@ -7,15 +7,18 @@ const control =
 
 type FieldProps = {
   name: string;
+  /** What the label is for, where a page has several fields of one name. */
+  id?: string | undefined;
   label: ReactNode;
   help?: ReactNode | undefined;
   error?: string | undefined;
 };
 
-function ids({ name, help, error }: FieldProps) {
-  const described = [help ? `${name}-help` : null, error ? `${name}-error` : null].filter(Boolean).join(' ');
+/** What ties a control to its label, its help and its error. */
+export function fieldIds({ name, id = name, help, error }: Omit<FieldProps, 'label'>) {
+  const described = [help ? `${id}-help` : null, error ? `${id}-error` : null].filter(Boolean).join(' ');
   return {
-    id: name,
+    id,
     name,
     'aria-invalid': error ? true : undefined,
     'aria-describedby': described === '' ? undefined : described,
@@ -23,16 +26,16 @@ function ids({ name, help, error }: FieldProps) {
 }
 
 /** A label above, help below, the error in its place. */
-export function Field({ name, label, help, error, children }: FieldProps & { children: ReactNode }) {
+export function Field({ name, id = name, label, help, error, children }: FieldProps & { children: ReactNode }) {
   return (
     <div className="grid gap-1">
-      <label htmlFor={name} className="font-medium">
+      <label htmlFor={id} className="font-medium">
         {label}
       </label>
       {children}
-      {error ? <FieldError name={name} message={error} /> : null}
+      {error ? <FieldError name={id} message={error} /> : null}
       {help ? (
-        <p id={`${name}-help`} className="text-sm text-ink-3">
+        <p id={`${id}-help`} className="text-sm text-ink-3">
           {help}
         </p>
       ) : null}
@@ -51,15 +54,15 @@ export function FieldError({ name, message }: { name: string; message: string })
 
 type TextProps = FieldProps & Omit<ComponentProps<'input'>, keyof FieldProps>;
 
-export function TextField({ name, label, help, error, className, ...rest }: TextProps) {
-  const own = { name, label, help, error };
+export function TextField({ name, id, label, help, error, className, ...rest }: TextProps) {
+  const own = { name, id, label, help, error };
   return (
     <Field {...own}>
       <input
         type="text"
         autoComplete="off"
         spellCheck={false}
-        {...ids(own)}
+        {...fieldIds(own)}
         className={clsx(control, className)}
         {...rest}
       />
@@ -70,15 +73,15 @@ export function TextField({ name, label, help, error, className, ...rest }: Text
 type NumberProps = TextProps & { unit: string };
 
 /** The unit stands in the field, so that nobody has to remember it. */
-export function NumberField({ name, label, help, error, unit, className, ...rest }: NumberProps) {
-  const own = { name, label, help, error };
+export function NumberField({ name, id, label, help, error, unit, className, ...rest }: NumberProps) {
+  const own = { name, id, label, help, error };
   return (
     <Field {...own}>
       <span className={clsx('relative block', className)}>
         <input
           type="number"
           inputMode="numeric"
-          {...ids(own)}
+          {...fieldIds(own)}
           className={clsx(control, 'tabular pr-18 text-right')}
           {...rest}
         />
@@ -95,11 +98,11 @@ export function NumberField({ name, label, help, error, unit, className, ...rest
 
 type SelectProps = FieldProps & Omit<ComponentProps<'select'>, keyof FieldProps>;
 
-export function SelectField({ name, label, help, error, className, ...rest }: SelectProps) {
-  const own = { name, label, help, error };
+export function SelectField({ name, id, label, help, error, className, ...rest }: SelectProps) {
+  const own = { name, id, label, help, error };
   return (
     <Field {...own}>
-      <select {...ids(own)} className={clsx(control, className)} {...rest} />
+      <select {...fieldIds(own)} className={clsx(control, className)} {...rest} />
     </Field>
   );
 }

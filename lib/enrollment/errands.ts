@@ -15,7 +15,13 @@ const hourMs = 3_600_000;
 
 export const connectionIdForm = /^[a-z][a-z0-9-]{0,59}$/;
 
-const NewConnection = z.object({ name: z.string(), baseUrl: z.string() });
+/** What the forge is to be entered with. An authority's certificate is no secret. */
+const NewConnection = z.object({
+  name: z.string(),
+  baseUrl: z.string(),
+  caBundle: z.string().nullable().default(null),
+  runnerEgress: z.string().nullable().default(null),
+});
 
 const details = {
   /** The operator's App for a connection, which comes into being with it where `create` says how. */

@@ -1,12 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readObject, type ClusterClient } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { Condition } from '#lib/model/index.ts';
-import { wake } from '#lib/work/index.ts';
 import { clusterClient } from '#sandbox/test-support/cluster.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
-import { approvePlan, makePlan, savePools, startEnrollment } from './index.ts';
+import { approvePlan, changeForge, ChangeForgeInput, makePlan, savePools, startEnrollment } from './index.ts';
 
 /* What an operator entered of a forge reaches its enrollments, and leaves with them. */
 
@@ -14,16 +16,19 @@ let portal: TestPortal;
 let admin: ClusterClient;
 
 beforeAll(async () => {
-  portal = await startTestPortal({ arc: true });
+  portal = await startTestPortal({ arc: true, operators: 'github:1005' });
   portal.startWorker();
   admin = clusterClient((await testCluster()).kubeconfigPath);
 }, 180_000);
 afterAll(() => portal?.stop());
 
-const caBundle = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
+const caBundle = readFileSync(join(import.meta.dirname, '../forge/fixtures/tls/authority.pem'), 'utf8').trim();
 
-async function entered(data: { caBundle: string | null; runnerEgress: string | null }): Promise<void> {
-  await unsafeDb().forgeConnection.update({ where: { id: 'github' }, data });
+async function entered(given: { caBundle: string | null; runnerEgress: string | null }): Promise<void> {
+  const olive = await portal.person('olive-operator');
+  await changeForge(olive, ChangeForgeInput.parse({ connectionId: 'github', ...given }));
+  // For so long a process may hold the connection as it was.
+  await sleep(1_100);
 }
 
 async function found(slug: string, apiVersion: string, kind: string, name: string) {
@@ -70,7 +75,6 @@ test('a forge’s authority and the way to it come to an enrollment, and go when
     egress: [{ to: [{ ipBlock: { cidr: '10.9.8.7/32' } }], ports: [{ protocol: 'TCP', port: 8443 }] }],
   });
   await entered({ caBundle: null, runnerEgress: null });
-  await wake(unsafeDb(), 'enrollment', id);
   const gone = async () => (await authority(slug)) === undefined && (await way(slug)) === undefined;
   await eventually('both gone', gone, 30_000);
   await eventually('ready again', async () => (await statusOf(id)) === 'True', 30_000);

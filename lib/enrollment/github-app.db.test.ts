@@ -444,6 +444,19 @@ describe('the operator’s App', () => {
     }
   });
 
+  test('is not begun at a forge that does not answer', async () => {
+    const gone = await startGithub({ port: 0 });
+    await gone.stop();
+    const sealedClientSecret = await seal('x', connectionPlace('gone', 'client_secret'));
+    const data = { id: 'gone', kind: 'github' as const, name: 'Gone', baseUrl: gone.url, clientId: 'i' };
+    await unsafeDb().forgeConnection.create({ data: { ...data, sealedClientSecret } });
+    await expect(beginPlatformApp(olive, { connectionId: 'gone', organization: null })).rejects.toMatchObject({
+      screen: { fields: { organization: expect.any(String) } },
+    });
+    expect(await unsafeDb().errand.count({ where: { connectionId: 'gone' } })).toBe(0);
+    await unsafeDb().forgeConnection.delete({ where: { id: 'gone' } });
+  });
+
   test('is made for a forge that people only signed in with', async () => {
     const bare = await startGithub({ port: 0 });
     try {

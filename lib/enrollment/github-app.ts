@@ -15,11 +15,13 @@ import {
   type WebhookState,
 } from '#lib/forge/index.ts';
 import { appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
-import { wake } from '#lib/work/index.ts';
 import { actAs, openConnection, openConnectionFor, reach } from './connections.ts';
 import { adminOf, createTenant, refuseEnrolled, refusePath, startEnrollment, type StartInput } from './draft.ts';
 import { connectionIdForm, errandOf, sendOff, takeBack, type Errand } from './errands.ts';
+import { assertAnswers, CaBundle } from './new-forge.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
+import { RunnerEgress } from './runner-egress.ts';
+import { wakeServedBy } from './served.ts';
 
 /*
  * A GitHub App's life: made from a manifest, installed, given a new key. Two uses: the connection's App, which the operator
@@ -107,6 +109,8 @@ export const PlatformAppInput = z.strictObject({
 export const NewConnectionInput = PlatformAppInput.extend({
   name: z.string().trim().min(1, 'is missing').max(60),
   baseUrl: BaseUrl,
+  caBundle: CaBundle,
+  runnerEgress: RunnerEgress.default(null),
 });
 
 /** Begins making the App of a connection that has none; returns where the operator goes. */
@@ -114,17 +118,24 @@ export async function beginPlatformApp(by: PersonCtx, input: z.output<typeof Pla
   const { connectionId, organization } = input;
   const connection = await githubConnection(connectionId);
   if (connection.app) throw hasAppAlready();
+  const { baseUrl, caBundle = null } = connection;
+  await assertAnswers({ kind: 'github', baseUrl, caBundle }, 'organization');
   const details = { organization, create: null };
   return leaveUrl(await sendOff(by, { kind: 'platform-app', connectionId, details }));
 }
 
-/** The same for a GitHub that is not entered yet: the connection comes into being with its App. */
+/**
+ * The same for a GitHub that is not entered yet: the connection comes into being with its App. Its address is tried first: an
+ * App that was made where the portal cannot ask for its secrets is lost.
+ */
 export async function beginConnection(by: PersonCtx, input: z.output<typeof NewConnectionInput>): Promise<string> {
-  const { connectionId, organization, name, baseUrl } = input;
+  const { connectionId, organization, ...create } = input;
+  const { baseUrl, caBundle } = create;
   const taken = await unsafeDb().forgeConnection.findFirst({ where: { OR: [{ id: connectionId }, { baseUrl }] } });
   if (taken?.id === connectionId) throw invalidFields({ connectionId: 'is taken' });
   if (taken) throw invalidFields({ baseUrl: `is entered already, as ${taken.id}` });
-  const details = { organization, create: { name, baseUrl } };
+  await assertAnswers({ kind: 'github', baseUrl, caBundle });
+  const details = { organization, create };
   return leaveUrl(await sendOff(by, { kind: 'platform-app', connectionId, details }));
 }
 
@@ -199,7 +210,7 @@ async function finishPlatformApp(by: PersonCtx, errand: Errand<'platform-app'>, 
   const { connectionId: id, details } = errand;
   const { create } = details;
   const connection = create
-    ? { ...emptyConnection, id, baseUrl: create.baseUrl, ...reach() }
+    ? { ...emptyConnection, id, baseUrl: create.baseUrl, caBundle: create.caBundle ?? undefined, ...reach() }
     : await githubConnection(id);
   const made = await githubApps(connection).convert(code);
   const data = await sealedConnection(id, made);
@@ -383,9 +394,6 @@ const PrivateKey = z
 export const PlatformKeyInput = z.strictObject({ connectionId: z.string().min(1).max(100), privateKey: PrivateKey });
 export const OwnKeyInput = z.strictObject({ githubAppId: z.uuid(), privateKey: PrivateKey });
 
-/** A worker keeps an opened connection for a second, so it is woken when that is over. */
-const wakeAfterMs = 2_000;
-
 /** Puts a new key in the place of the connection's, once GitHub has answered to it; the old one works until then. */
 export async function replacePlatformKey(by: PersonCtx, input: z.output<typeof PlatformKeyInput>): Promise<void> {
   const { connectionId: id, privateKey } = input;
@@ -397,7 +405,7 @@ export async function replacePlatformKey(by: PersonCtx, input: z.output<typeof P
   await unsafeTransaction(async (tx) => {
     const kept = await tx.forgeConnection.updateMany({ where: { id, appId }, data: { sealedPrivateKey } });
     if (kept.count !== 1) throw changedMeanwhile();
-    await wakeServedBy(tx, id, null);
+    await wakeServedBy(tx, { connectionId: id, githubAppId: null });
     await appendAudit(tx, by, null, { action: 'forge:replace-key', target: `forge/${id}`, after: { appId } });
   });
 }
@@ -416,19 +424,9 @@ export async function replaceOwnKey(ctx: Ctx, input: z.output<typeof OwnKeyInput
       data: { sealedPrivateKey, keyReplacedAt: new Date() },
     });
     if (kept.count !== 1) throw changedMeanwhile();
-    await wakeServedBy(tx, connectionId, id);
+    await wakeServedBy(tx, { connectionId, githubAppId: id });
     await ctx.audit(tx, { action: 'github-app:replace-key', target: `github-app/${slug}`, after: { appId } });
   });
-}
-
-/** All that carry the key: their Secret changes with it, and what hangs on its hash. */
-async function wakeServedBy(tx: UnsafeTx, connectionId: string, githubAppId: string | null): Promise<void> {
-  const rows = await tx.enrollment.findMany({
-    where: { connectionId, githubAppId, state: { in: ['active', 'withdrawing'] } },
-    select: { id: true },
-  });
-  const keys = rows.map(({ id }) => id);
-  await wake(tx, 'enrollment', keys, new Date(Date.now() + wakeAfterMs));
 }
 
 function changedMeanwhile(): AppError {
@@ -478,6 +476,8 @@ export type ForgeRow = {
   name: string;
   kind: string;
   baseUrl: string;
+  caBundle: string | null;
+  runnerEgress: string | null;
   app: string | null;
   ownApps: number;
   enrollments: number;
@@ -494,16 +494,18 @@ export async function forgeRows(): Promise<ForgeRow[]> {
     orderBy: { name: 'asc' },
   });
   return Promise.all(
-    rows.map(async ({ id, name, kind, baseUrl, appSlug, clientId, sealedWebhookSecret, _count }) => ({
-      id,
-      name,
-      kind,
-      baseUrl,
+    rows.map(async ({ appSlug, clientId, sealedWebhookSecret, _count, ...row }) => ({
+      id: row.id,
+      name: row.name,
+      kind: row.kind,
+      baseUrl: row.baseUrl,
+      caBundle: row.caBundle,
+      runnerEgress: row.runnerEgress,
       app: appSlug,
       ownApps: _count.githubApps,
       enrollments: _count.enrollments,
       canSignIn: clientId !== '',
-      webhook: sealedWebhookSecret === null ? noSecret : kind === 'github' ? await webhookOf(id) : keptSecret,
+      webhook: sealedWebhookSecret === null ? noSecret : row.kind === 'github' ? await webhookOf(row.id) : keptSecret,
     })),
   );
 }

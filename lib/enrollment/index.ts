@@ -31,6 +31,7 @@ export {
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
+export { changeForge, ChangeForgeInput } from './change-forge.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,

@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { Prisma, seal, unsafeTransaction } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
-import { guardOf } from '#lib/forge/index.ts';
-import { ForgeUrl } from '#lib/model/index.ts';
+import { githubApiUrl, guardOf } from '#lib/forge/index.ts';
+import { ForgeUrl, type ForgeKind } from '#lib/model/index.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { reach } from './connections.ts';
 import { connectionIdForm } from './errands.ts';
@@ -13,10 +13,33 @@ import { RunnerEgress } from './runner-egress.ts';
 
 /*
  * A GitLab or a Forgejo that an operator enters: the vendor's own or one in their own network, with the authority that vouches
- * for its certificate and the way on which runners reach it. It is asked once, through the guard, before it is kept; people then sign in by its OAuth application.
+ * for its certificate and the way on which runners reach it. It is asked once, through the guard, before it is kept, and so is a GitHub before its App is made; people then sign in by its OAuth application.
  */
 
-const pemBlock = /^\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/;
+const pemBlock = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+
+function isCertificates(text: string): boolean {
+  if (text.trim() === '') return true;
+  const blocks = text.match(pemBlock) ?? [];
+  return blocks.length > 0 && text.replaceAll(pemBlock, '').trim() === '' && blocks.every(isCertificate);
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** PEM of the authorities that vouch for a forge's certificate; nothing is none. */
+export const CaBundle = z
+  .string()
+  .max(100_000)
+  .refine(isCertificates, 'is to be certificates in PEM, and no key')
+  .transform((text) => text.trim() || null)
+  .nullable()
+  .default(null);
 
 export const NewForgeInput = z.strictObject({
   kind: z.enum(['gitlab', 'forgejo']),
@@ -25,12 +48,7 @@ export const NewForgeInput = z.strictObject({
   baseUrl: ForgeUrl,
   clientId: z.string().trim().min(1, 'is missing').max(200),
   clientSecret: z.string().trim().min(1, 'is missing').max(300),
-  caBundle: z
-    .string()
-    .max(100_000)
-    .refine((text) => text.trim() === '' || pemBlock.test(text), 'is to be certificates in PEM, and no key')
-    .transform((text) => text.trim() || null)
-    .default(null),
+  caBundle: CaBundle,
   runnerEgress: RunnerEgress.default(null),
 });
 export type NewForgeInput = z.output<typeof NewForgeInput>;
@@ -65,23 +83,33 @@ function asTaken(error: unknown): never {
   throw invalidFields(isUrl ? { baseUrl: 'is entered already' } : { connectionId: 'is taken' });
 }
 
-/** GitLab tells its version to nobody who is not signed in, and says so in its own way; Forgejo and Gitea tell everybody. */
-const probes = {
-  gitlab: { path: '/api/v4/version', fits: (status: number) => status === 401 || status === 200 },
-  forgejo: { path: '/api/v1/version', fits: (status: number) => status === 200 },
+/**
+ * What each answers whom it does not know, as JSON. GitLab tells its version to nobody who is not signed in, and says so in its
+ * own way; Forgejo and Gitea tell everybody; a GitHub in private mode, or one that has been asked too often, refuses.
+ */
+const probes: Record<ForgeKind, { named: string; url: (baseUrl: string) => string; statuses: readonly number[] }> = {
+  github: { named: 'GitHub', url: (baseUrl) => `${githubApiUrl(baseUrl)}/meta`, statuses: [200, 401, 403, 429] },
+  gitlab: { named: 'GitLab', url: (baseUrl) => `${baseUrl}/api/v4/version`, statuses: [200, 401] },
+  forgejo: { named: 'Forgejo or Gitea', url: (baseUrl) => `${baseUrl}/api/v1/version`, statuses: [200] },
 };
-const named = { gitlab: 'GitLab', forgejo: 'Forgejo or Gitea' };
 
-async function assertAnswers({ kind, baseUrl, caBundle }: NewForgeInput): Promise<void> {
-  const { path, fits } = probes[kind];
+type ForgeAddress = { kind: ForgeKind; baseUrl: string; caBundle: string | null };
+
+/** Asks it once, as it would be asked from then on; `invalid` at the field that is to blame where it does not answer. */
+export async function assertAnswers(
+  address: ForgeAddress,
+  field: 'baseUrl' | 'caBundle' | 'organization' = 'baseUrl',
+): Promise<void> {
+  const { kind, baseUrl, caBundle } = address;
+  const { named, url, statuses } = probes[kind];
   const empty = { id: '', kind, clientId: '', clientSecret: '' };
   const fetch = guardOf({ ...empty, baseUrl, ...reach(), caBundle: caBundle ?? undefined });
-  const answer = await fetch(`${baseUrl}${path}`).catch((error: unknown) => {
+  const answer = await fetch(url(baseUrl)).catch((error: unknown) => {
     if (!(error instanceof AppError)) throw error;
     const message = `${error.screen.happened} ${error.screen.todo ?? ''}`.trim();
-    throw invalidFields({ baseUrl: message }, 'The forge could not be asked.');
+    throw invalidFields({ [field]: message }, 'The forge could not be asked.');
   });
   const isJson = answer.headers.get('content-type')?.includes('json') ?? false;
-  if (!fits(answer.status) || !isJson)
-    throw invalidFields({ baseUrl: `does not answer as ${named[kind]} does` }, 'This is not the forge that was named.');
+  if (!statuses.includes(answer.status) || !isJson)
+    throw invalidFields({ [field]: `does not answer as ${named} does` }, 'This is not the forge that was named.');
 }

@@ -14,6 +14,8 @@ import {
 } from './github/schema.ts';
 import type { Cancel, ForgeConnectionValue, ScopeChoice, ScopeRole } from './port.ts';
 
+export { apiBaseUrl as githubApiUrl } from './github/client.ts';
+
 /**
  * What only GitHub has: an App that is made from a manifest, is told its secrets once, is installed, and is given new keys.
  * The port knows nothing of it; an App that is there is a part of the connection's value.
@@ -174,6 +176,12 @@ export function githubApps(connection: ForgeConnectionValue) {
       const choice = organizationChoice({ id: accountId, login }, installation, installUrl);
       if (!installation || installation.suspended_at) return { ...choice, role: 'none' };
       return { ...choice, role: await roleIn(client, installation, person, signal) };
+    },
+
+    /** GitHub signs with this secret from its answer on. */
+    async setWebhookSecret(secret: string, cancel?: Cancel): Promise<void> {
+      const ask = { ...askAsApp('the App’s webhook', cancel), params: { secret } };
+      await client.call('PATCH /app/hook/config', HookConfig, ask);
     },
 
     /** Where the App's webhook goes, and how its last delivery was answered. */

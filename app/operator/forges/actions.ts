@@ -6,6 +6,8 @@ import {
   addForge,
   beginConnection,
   beginPlatformApp,
+  changeForge,
+  ChangeForgeInput,
   NewConnectionInput,
   NewForgeInput,
   PlatformAppInput,
@@ -28,6 +30,12 @@ export const addGithub = operatorAction('operator:change', NewConnectionInput, a
 export const enterForge = operatorAction('operator:change', NewForgeInput, async (by, input) => {
   await addForge(by, input);
   redirect(`/operator/forges?${new URLSearchParams({ entered: input.connectionId }).toString()}`);
+});
+
+/** Who vouches for it, where runners reach it, its secrets. */
+export const change = operatorAction('operator:change', ChangeForgeInput, async (by, input) => {
+  await changeForge(by, input);
+  redirect(`/operator/forges?${new URLSearchParams({ changed: input.connectionId }).toString()}`);
 });
 
 export const replaceKey = operatorAction('operator:change', PlatformKeyInput, async (by, input) => {

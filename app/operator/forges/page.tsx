@@ -2,18 +2,22 @@ import type { Metadata } from 'next';
 import { callbackUrl, forgeRows, type ForgeRow } from '#lib/enrollment/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
 import { AppForm } from '#components/forge/app-form.tsx';
+import { ChangeForm } from '#components/forge/change-form.tsx';
 import { ForgeForm } from '#components/forge/forge-form.tsx';
 import { KeyForm } from '#components/forge/key-form.tsx';
+import { LinkButton } from '#components/ui/button.tsx';
 import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
 import { Badge, Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { addGithub, createApp, enterForge, replaceKey } from './actions.ts';
+import { addGithub, change, createApp, enterForge, replaceKey } from './actions.ts';
 
 export const metadata: Metadata = { title: 'Forges' };
 
 export default operatorPage('operator:see', async (_, { searchParams }) => {
   const forges = await forgeRows();
   const entered = forges.find(({ id }) => id === searchParams['entered']);
+  const changed = forges.find(({ id }) => id === searchParams['changed']);
+  const changing = forges.find(({ id }) => id === searchParams['change']);
   const made = forges.find(({ id }) => id === searchParams['made']);
   const github = forges.filter(({ kind }) => kind === 'github');
   const withoutApp = github.filter(({ app }) => app === null);
@@ -31,7 +35,21 @@ export default operatorPage('operator:see', async (_, { searchParams }) => {
           access token may.
         </Callout>
       ) : null}
+      {changed ? (
+        <Callout tone="good" role="status" title={`${changed.name} is changed.`}>
+          What it serves is given the change now.
+        </Callout>
+      ) : null}
       <Forges forges={forges} />
+      {changing ? (
+        <Section
+          title={`Change ${changing.name}`}
+          id="change"
+          note="Its address and its id stay: enrollments, accounts and webhooks hang on them."
+        >
+          <ChangeForm key={changing.id} action={change} forge={changing} />
+        </Section>
+      ) : null}
       {withoutApp.map(({ id, name }) => (
         <Section
           key={id}
@@ -93,6 +111,9 @@ function Forges({ forges }: { forges: ForgeRow[] }) {
             <Th>Sign-in</Th>
             <Th numeric>Own Apps</Th>
             <Th numeric>Enrollments</Th>
+            <Th>
+              <span className="sr-only">Change</span>
+            </Th>
           </tr>
         </thead>
         <tbody>
@@ -109,6 +130,16 @@ function Forges({ forges }: { forges: ForgeRow[] }) {
               <Td>{canSignIn ? <Badge tone="good">Yes</Badge> : <Badge tone="warn">No</Badge>}</Td>
               <Td numeric>{ownApps}</Td>
               <Td numeric>{enrollments}</Td>
+              <Td>
+                <LinkButton
+                  href={`/operator/forges?${new URLSearchParams({ change: id }).toString()}#change`}
+                  look="secondary"
+                  small
+                  aria-label={`Change ${name}`}
+                >
+                  Change
+                </LinkButton>
+              </Td>
             </Tr>
           ))}
         </tbody>
