@@ -1,6 +1,8 @@
 import Link from 'next/link';
 import { Building2, FolderGit2, Landmark, Lock } from 'lucide-react';
 import type { ScopeChoice } from '#lib/forge/index.ts';
+import { ButtonForm } from '#components/form/button-form.tsx';
+import type { FormAction } from '#components/form/use-action-form.ts';
 import { LinkButton, OutsideButton } from '#components/ui/button.tsx';
 import { Badge } from '#components/ui/status.tsx';
 
@@ -18,9 +20,15 @@ const icons = {
 const recommended = new Set<ScopeChoice['level']>(['organization', 'group', 'account', 'enterprise']);
 
 /** Scopes to choose from; one where the App is missing says so and leads to where it is installed. */
-type ListProps = { connection: string; scopes: ScopeChoice[]; enrolled: string[] };
+type ListProps = {
+  connection: string;
+  scopes: ScopeChoice[];
+  enrolled: string[];
+  /** On to where the App is installed, and back to the very scope. */
+  install: FormAction;
+};
 
-export function ScopeList({ connection, scopes, enrolled }: ListProps) {
+export function ScopeList({ connection, scopes, enrolled, install }: ListProps) {
   return (
     <ul className="divide-y rounded-lg border bg-surface">
       {scopes.map((scope) => (
@@ -29,15 +37,16 @@ export function ScopeList({ connection, scopes, enrolled }: ListProps) {
           connection={connection}
           scope={scope}
           isEnrolled={enrolled.includes(scope.scopeId)}
+          install={install}
         />
       ))}
     </ul>
   );
 }
 
-type RowProps = { connection: string; scope: ScopeChoice; isEnrolled: boolean };
+type RowProps = { connection: string; scope: ScopeChoice; isEnrolled: boolean; install: FormAction };
 
-function ScopeRow({ connection, scope, isEnrolled }: RowProps) {
+function ScopeRow({ connection, scope, isEnrolled, install }: RowProps) {
   const Icon = icons[scope.level];
   const { level, path } = scope;
   const asked = new URLSearchParams({ connection, level, path });
@@ -55,12 +64,18 @@ function ScopeRow({ connection, scope, isEnrolled }: RowProps) {
         </p>
         <p className="text-sm text-ink-3 first-letter:uppercase">{level}</p>
       </div>
-      {isEnrolled ? <Badge tone="good">Enrolled</Badge> : <Readiness scope={scope} href={href} />}
+      {isEnrolled ? (
+        <Badge tone="good">Enrolled</Badge>
+      ) : (
+        <Readiness scope={scope} href={href} install={install} fields={{ connectionId: connection, path }} />
+      )}
     </li>
   );
 }
 
-function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
+type ReadinessProps = { scope: ScopeChoice; href: string; install: FormAction; fields: Record<string, string> };
+
+function Readiness({ scope, href, install, fields }: ReadinessProps) {
   const { installation, installUrl } = scope;
   if (scope.credential === 'token') return <EnrollLink scope={scope} href={href} />;
   if (!installation) {
@@ -72,9 +87,9 @@ function Readiness({ scope, href }: { scope: ScopeChoice; href: string }) {
             Choose an App
           </LinkButton>
         ) : (
-          <OutsideButton href={installUrl} small>
-            Install the App
-          </OutsideButton>
+          <ButtonForm action={install} fields={fields} look="secondary" small>
+            Install the App <span className="sr-only">{`for ${scope.path}`}</span>
+          </ButtonForm>
         )}
       </>
     );

@@ -63,7 +63,7 @@ export async function listScopesOf(
 ) {
   const { forge, token } = await actAs(by, connectionId);
   const page = await forge.listScopes({ userToken: token, ...search });
-  return { ...page, installUrl: await forge.installUrl(), enrolled: await enrolledAmong(connectionId, page.scopes) };
+  return { ...page, enrolled: await enrolledAmong(connectionId, page.scopes) };
 }
 
 /** Scope ids of these that are enrolled, themselves or by what they are inside of. */

@@ -5,11 +5,13 @@ import { personPage } from '#lib/tenant/index.ts';
 import { MoreLink, ScopeList } from '#components/enrollment/scope-list.tsx';
 import { Button, LinkButton } from '#components/ui/button.tsx';
 import { TokenForm } from '#components/enrollment/token-form.tsx';
+import { ButtonForm } from '#components/form/button-form.tsx';
 import { inputClass, TextField } from '#components/ui/field.tsx';
 import { Card, PageHeader } from '#components/ui/layout.tsx';
 import { EmptyState, ErrorCallout } from '#components/ui/states.tsx';
 import { Steps } from '#components/ui/steps.tsx';
 import { giveToken } from './actions.ts';
+import { install } from './app/actions.ts';
 import { scopePage, type ScopePage } from './scopes.ts';
 import { wizardSteps } from './steps.ts';
 
@@ -124,7 +126,7 @@ function Choices({ page, query, requestId, isOperator }: ChoicesProps) {
       ) : null}
       {failure ? <ErrorCallout error={{ ...failure.screen, requestId }} /> : null}
       {scopes.length > 0 ? (
-        <ScopeList connection={connection.id} scopes={scopes} enrolled={found?.enrolled ?? []} />
+        <ScopeList connection={connection.id} scopes={scopes} enrolled={found?.enrolled ?? []} install={install} />
       ) : null}
       {found && scopes.length === 0 ? (
         <EmptyState
@@ -139,15 +141,13 @@ function Choices({ page, query, requestId, isOperator }: ChoicesProps) {
         {connection.kind === 'gitlab'
           ? 'A group covers all its projects'
           : 'An organization covers all its repositories'}
-        , which then change nothing but their {labelKey[connection.kind]} label. Not in the list?{' '}
-        {found && connection.kind === 'github' ? (
-          <a href={found.installUrl} rel="noreferrer" className="text-accent underline">
-            Install the App on another account
-          </a>
-        ) : (
-          'Only what you administer is shown.'
-        )}
+        , which then change nothing but their {labelKey[connection.kind]} label. Only what you administer is shown.
       </p>
+      {found && connection.kind === 'github' ? (
+        <ButtonForm action={install} fields={{ connectionId: connection.id }} look="quiet" small>
+          Not in the list? Install the App on another account
+        </ButtonForm>
+      ) : null}
       {isOperator && connection.kind === 'github' ? <Enterprise connectionId={connection.id} /> : null}
     </div>
   );

@@ -6,6 +6,7 @@ import { scopeLevels, TenantSlug } from '#lib/model/index.ts';
 import { personPage, tenantsOf } from '#lib/tenant/index.ts';
 import { TenantForm } from '#components/enrollment/tenant-form.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
+import { Callout } from '#components/ui/status.tsx';
 import { Steps } from '#components/ui/steps.tsx';
 import { wizardSteps } from '../steps.ts';
 import { start } from './actions.ts';
@@ -32,6 +33,8 @@ export default personPage(async (by, { searchParams }) => {
   const { connection, level, path } = asked.data;
   const mine = (await tenantsOf(by)).filter(({ role }) => role === 'admin');
   const wish = await tokenWish(connection, level, path);
+  // Of the forges that have repositories only GitHub asks for no token.
+  const isSharedOnly = level === 'repository' && wish === null;
   const what = path === '' ? 'the whole instance' : path;
   return (
     <div className="max-w-2xl">
@@ -40,6 +43,15 @@ export default personPage(async (by, { searchParams }) => {
         title={`Who owns and pays for ${what}?`}
         answer="A tenant holds the quota, the namespaces and the bill. One tenant may have several enrollments."
       />
+      {isSharedOnly ? (
+        <div className="mb-6">
+          <Callout tone="note" title="A repository is served by the shared App">
+            Its key lies in the cluster beside the runners of everybody who chose that App: somebody who got hold of it
+            there could register runners for all of them. Where an organization owns the repository, enrolling the
+            organization with an App of its own is the way around that.
+          </Callout>
+        </div>
+      ) : null}
       <TenantForm
         action={start}
         scope={{ connectionId: connection, level, path }}
