@@ -51,7 +51,11 @@ async function givePersonalToken(page: Page, connection: string, token: string):
   await expect(page.getByLabel('Access token')).toHaveCount(0);
 }
 
-const Named = z.object({ name: z.string().optional(), description: z.string().optional() });
+const Named = z.object({
+  name: z.string().optional(),
+  description: z.string().optional(),
+  token: z.string().optional(),
+});
 const World = z.object({
   runners: z.record(z.string(), Named),
   hooks: z.record(z.string(), z.unknown()),
@@ -128,6 +132,10 @@ test.describe('GitLab', () => {
     await expectJobDone('gitlab', await queueJob('gitlab', { project: 'tinyland/lab/kernels', tags: [label] }));
     await expectUsage(page, tenant);
 
+    await test.step('its registration is rotated', () => rotateRegistration(page, tenant, label));
+    await test.step('its access token is replaced', () => replaceToken(page, tenant));
+    await expectJobDone('gitlab', await queueJob('gitlab', { project: 'tinyland/lab/kernels', tags: [label] }));
+
     const stranger = await as('mallory', 'GitLab');
     await expectNoPart(stranger, tenant);
 
@@ -135,6 +143,43 @@ test.describe('GitLab', () => {
     expect(await runnersOf('gitlab', label)).toEqual([]);
     expect(Object.keys((await worldOf('gitlab')).hooks)).toEqual([]);
   });
+
+  const tokensOf = async (label: string) =>
+    Object.values((await worldOf('gitlab')).runners).flatMap(({ description, token }) =>
+      description?.startsWith(`flywheel-${label}`) && token ? [token] : [],
+    );
+
+  async function rotateRegistration(page: Page, slug: string, label: string): Promise<void> {
+    const before = await tokensOf(label);
+    expect(before).toHaveLength(1);
+    await page.goto(`/t/${slug}/credentials`);
+    await expectAccessible(page);
+    const text = await page.content();
+    for (const token of before) expect(text).not.toContain(token);
+    await page.getByRole('button', { name: /^Rotate what registration of the runner/ }).click();
+    const isAnother = async () => (await tokensOf(label)).filter((token) => !before.includes(token)).length;
+    await expect.poll(isAnother, { timeout: 60_000 }).toBe(1);
+    const isAlone = async () => (await tokensOf(label)).length;
+    await expect.poll(isAlone, { timeout: 60_000 }).toBe(1);
+  }
+
+  async function replaceToken(page: Page, slug: string): Promise<void> {
+    await page.goto(`/t/${slug}/credentials`);
+    const field = page.getByLabel('New access token for tinyland');
+    const replace = page.getByRole('button', { name: 'Try it and replace the old one' });
+    await field.fill('glpat-of-nobody-at-all');
+    await replace.click();
+    await expect(field).toHaveAttribute('aria-invalid', 'true');
+    await expect(page.getByText('Nothing was changed.').first()).toBeVisible();
+    await expectAccessible(page);
+    const token = await fromGitlab(page);
+    await field.fill(token);
+    await replace.click();
+    await expect(field).not.toHaveAttribute('aria-invalid', 'true');
+    await page.goto(`/t/${slug}/audit`);
+    await expect(page.getByText('credential:replace', { exact: true }).first()).toBeVisible();
+    expect(await page.content()).not.toContain(token);
+  }
 
   test('a stranger cannot claim the group, even with a token that is good elsewhere', async ({ as }) => {
     const page = await as('mallory', 'GitLab');

@@ -113,6 +113,7 @@ export async function withdraw(page: Page, tenant: string, enrollment: string): 
 /** Every page of a tenant, asked for by somebody who has no part in it. */
 export async function expectNoPart(page: Page, tenant: string, enrollment?: string): Promise<void> {
   const pages = ['', '/enrollments', '/pools', '/caches', '/usage', '/billing', '/members', '/audit', '/settings'];
+  pages.push('/credentials', '/settings/apps');
   const own = enrollment === undefined ? [] : [`/enrollments/${enrollment}`, `/enroll/${enrollment}/plan`];
   for (const below of [...pages, ...own]) {
     expect((await page.goto(`/t/${tenant}${below}`))?.status(), `${tenant}${below}`).toBe(404);
