@@ -25,6 +25,12 @@ const Env = z.object({
     .transform((list) => list.split(',').map((host) => host.trim().toLowerCase()))
     .transform((hosts) => hosts.filter((host) => host !== '')),
   KUBECONFIG: z.string().optional(),
+  /**
+   * Days for which it is remembered that a delivery was taken: one that is forgotten while its forge can send it again would
+   * count twice. GitHub can for 3 days and its Enterprise Server for 7 (https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks);
+   * Forgejo and Gitea as long as they keep it, which is 7 days unless told otherwise (`[cron.cleanup_hook_task_table]`).
+   */
+  FLYWHEEL_DELIVERY_DAYS: z.coerce.number().int().min(8).max(3650).default(30),
   /** Worker tasks at once. */
   FLYWHEEL_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(8),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),

@@ -5,6 +5,7 @@
 import { systemClock } from './clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
+import { pruneDeliveries } from './delivery/index.ts';
 import { reconcileEnrollment, wakeOfChange } from './enrollment/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
@@ -15,6 +16,7 @@ import { loop, wake } from './work/index.ts';
 const sampleMs = 15_000;
 /** A wake that was lost in spite of everything is made good by this. */
 const sweepMs = 10 * 60_000;
+const pruneMs = 3_600_000;
 
 const stop = new AbortController();
 const views = new Map<string, ClusterView>();
@@ -50,14 +52,20 @@ async function sweep(): Promise<void> {
   );
 }
 
+async function prune(): Promise<void> {
+  await pruneDeliveries(systemClock.now()).catch(warn('old deliveries could not be forgotten'));
+}
+
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   for (const { id } of await unsafeDb().cluster.findMany({ select: { id: true } })) viewOf(id);
   const timers = [
     setInterval(() => void sampleAll().catch(warn('readings could not be taken')), sampleMs),
     setInterval(() => void sweep().catch(warn('the sweep failed')), sweepMs),
+    setInterval(() => void prune(), pruneMs),
   ];
   await sweep();
+  void prune();
   const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
   log().info({ concurrency: env().FLYWHEEL_WORKER_CONCURRENCY }, 'worker started');
   await loop({

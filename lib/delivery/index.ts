@@ -13,6 +13,7 @@ export { acceptDelivery } from './accept.ts';
 export type { DeliveryInput } from './accept.ts';
 export { acceptDirectedDelivery } from './directed.ts';
 export type { Accepted } from './hook.ts';
+export { pruneDeliveries } from './prune.ts';
 export { bytesInFlight } from './raw-body.ts';
 export { receiveDelivery } from './receive.ts';
 export { mergeJob } from './job-state.ts';
