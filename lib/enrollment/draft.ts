@@ -237,15 +237,23 @@ export async function createTenant(
 ): Promise<{ id: string; slug: string }> {
   if (!('new' in input.tenant)) throw notFound('This tenant');
   const { slug, displayName, kind } = input.tenant.new;
-  await freeSlug(tx, slug, 'tenant.new.slug');
+  await freeSlug(tx, slug, 'tenant.new.slug', by);
   // No forge tells who belongs to an enterprise: what its operator began would be taken from them at the next sign-in.
   const source = input.level === 'enterprise' ? 'operator' : 'forge';
   return newTenant(tx, by, { slug, displayName, kind, state: 'draft', quota: defaultQuota, parent: null, source });
 }
 
-/** Slugs are for ever: that of a tenant that left is not given out again. */
-export async function freeSlug(tx: UnsafeTx, slug: string, field: string): Promise<void> {
-  if (await tx.tenant.findUnique({ where: { slug }, select: { id: true } }))
+/**
+ * Slugs are for ever: that of a tenant that left is not given out again. Nor is one, to anybody else, while somebody is away to
+ * make the App of a new tenant of that name: an App whose tenant cannot be made would be lost. Whoever asks for the same slug
+ * waits until the transaction has ended.
+ */
+export async function freeSlug(tx: UnsafeTx, slug: string, field: string, by: PersonCtx): Promise<void> {
+  await tx.$queryRaw`select pg_advisory_xact_lock(hashtextextended(${`tenant/${slug}`}, 0))::text`;
+  const taken = await tx.tenant.findUnique({ where: { slug }, select: { id: true } });
+  const isAway = { kind: 'own-app', userId: { not: by.person.userId }, expiresAt: { gt: new Date() } };
+  const details = { path: ['start', 'tenant', 'new', 'slug'], equals: slug };
+  if (taken ?? (await tx.errand.findFirst({ where: { ...isAway, details }, select: { stateHash: true } })))
     throw invalidFields({ [field]: 'is taken; choose another' });
 }
 

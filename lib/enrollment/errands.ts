@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { StartInput } from './draft.ts';
@@ -50,11 +50,15 @@ function hashOf(state: string): string {
 }
 
 /** Remembers what somebody is sent for, and returns the state that they bring back. */
-export async function sendOff(by: PersonCtx, errand: Errand): Promise<string> {
+export async function sendOff(
+  by: PersonCtx,
+  errand: Errand,
+  tx: Pick<UnsafeTx, 'errand'> = unsafeDb(),
+): Promise<string> {
   const state = randomBytes(32).toString('base64url');
   const now = Date.now();
-  await unsafeDb().errand.deleteMany({ where: { expiresAt: { lt: new Date(now) } } });
-  await unsafeDb().errand.create({
+  await tx.errand.deleteMany({ where: { expiresAt: { lt: new Date(now) } } });
+  await tx.errand.create({
     data: {
       stateHash: hashOf(state),
       userId: by.person.userId,
@@ -85,17 +89,32 @@ export async function errandOf(by: PersonCtx, state: string): Promise<Errand> {
   } as Errand;
 }
 
-/** The same, and ends it: of two who come at once with one state, one is refused. A stranger ends nothing. */
-export async function takeBack<K extends ErrandKind>(
+/** The same, where only these kinds count. */
+export async function errandOfKind<K extends ErrandKind>(
   by: PersonCtx,
   state: string,
   kinds: readonly K[],
 ): Promise<Errand<K>> {
   const errand = await errandOf(by, state);
   if (!kinds.some((kind) => kind === errand.kind)) throw strangeState();
-  const ended = await unsafeDb().errand.deleteMany({ where: { stateHash: hashOf(state), userId: by.person.userId } });
-  if (ended.count !== 1) throw strangeState();
   return errand as Errand<K>;
+}
+
+/** Ends it, within the transaction that keeps what it was for: of two who come at once, one is refused. A stranger ends none. */
+export async function endErrand(tx: Pick<UnsafeTx, 'errand'>, by: PersonCtx, state: string): Promise<void> {
+  const ended = await tx.errand.deleteMany({ where: { stateHash: hashOf(state), userId: by.person.userId } });
+  if (ended.count !== 1) throw strangeState();
+}
+
+/** What this person was sent for, which is ended by that. */
+export async function takeBack<K extends ErrandKind>(
+  by: PersonCtx,
+  state: string,
+  kinds: readonly K[],
+): Promise<Errand<K>> {
+  const errand = await errandOfKind(by, state, kinds);
+  await endErrand(unsafeDb(), by, state);
+  return errand;
 }
 
 function strangeState(): AppError {

@@ -300,6 +300,88 @@ describe('an App of the organization’s own', () => {
   });
 });
 
+describe('a way in that is broken off', () => {
+  const conversions = { match: { method: 'POST', path: 'app-manifests' } };
+  const countOf = (accountId: string) => unsafeDb().githubApp.count({ where: { accountId } });
+  const todoOf = (todo: RegExp) => ({ screen: { todo: expect.stringMatching(todo) } });
+
+  test('before GitHub heard of it: the same address goes on', async () => {
+    const org = organization();
+    const back = codeAndState(await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory'));
+    await control('/faults', { ...conversions, kind: 'reset-before' });
+    await expect(finishApp(mallory, back)).rejects.toMatchObject({
+      code: 'unavailable',
+      ...todoOf(/^Reload this page/),
+    });
+    expect(await countOf(org.id)).toBe(0);
+    expect(await finishApp(mallory, back)).toContain('/installations/new');
+    expect(await countOf(org.id)).toBe(1);
+  });
+
+  test('when the secrets were told and did not arrive: the person is told what to delete, and begins again', async () => {
+    const org = organization();
+    const back = codeAndState(await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory'));
+    await control('/faults', { ...conversions, kind: 'reset-after' });
+    await expect(finishApp(mallory, back)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(finishApp(mallory, back)).rejects.toMatchObject(
+      todoOf(
+        new RegExp(`^Delete the App that you just made, at ${github.url}/organizations/${org.login}/settings/apps`),
+      ),
+    );
+    expect(await unsafeDb().tenant.findUnique({ where: { slug: `t-${org.login}` } })).toBeNull();
+    // As they were told.
+    const lost = Object.values(github.state.apps).find(({ ownerId }) => String(ownerId) === org.id);
+    delete github.state.apps[lost?.id ?? 0];
+    const again = await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory');
+    expect(await finishApp(mallory, codeAndState(again))).toContain('/installations/new');
+  });
+
+  test('a slug is kept for who is away with it for an hour, from everybody else', async () => {
+    const org = organization();
+    const jess = await signedIn('JessSullivan', ids.users.jess);
+    const created = await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory');
+    const { tenant } = startOf(org.login);
+    const repository = { connectionId: 'github', level: 'repository' as const, path: 'JessSullivan/cmux', tenant };
+    const taken = { screen: { fields: { 'tenant.new.slug': expect.stringContaining('is taken') } } };
+    await expect(startEnrollment(jess, repository)).rejects.toMatchObject(taken);
+    expect(await finishApp(mallory, codeAndState(created))).toContain('/installations/new');
+    const other = organization();
+    await beginOwnApp(mallory, startOf(other.login));
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_001 });
+    const { tenant: free } = startOf(other.login);
+    await expect(startEnrollment(jess, { ...repository, tenant: free })).resolves.toMatchObject({
+      tenantSlug: `t-${other.login}`,
+    });
+  });
+
+  test('an App that cannot be kept is named, and where it is to be deleted', async () => {
+    const org = organization();
+    const created = await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory');
+    const like = await unsafeDb().tenant.findUniqueOrThrow({ where: { slug: 'cmux' } });
+    const { id: _, departure: __, ...columns } = like;
+    await unsafeDb().tenant.create({ data: { ...columns, slug: `t-${org.login}`, isDefault: false } });
+    await expect(finishApp(mallory, codeAndState(created))).rejects.toMatchObject({
+      screen: {
+        happened: expect.stringContaining('is taken'),
+        changed: expect.stringContaining(`flywheel-${org.login}`),
+        todo: expect.stringContaining(
+          `Delete the App flywheel-${org.login} at ${github.url}/organizations/${org.login}`,
+        ),
+      },
+    });
+    expect(await countOf(org.id)).toBe(0);
+  });
+
+  test('of two tabs one goes on, and the other is not told to delete what was kept', async () => {
+    const org = organization();
+    const back = codeAndState(await createAtGithub(mallory, await beginOwnApp(mallory, startOf(org.login)), 'mallory'));
+    const both = await Promise.allSettled([finishApp(mallory, back), finishApp(mallory, back)]);
+    const refused = both.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+    expect(refused).toMatchObject([{ code: 'forbidden' }]);
+    expect(await countOf(org.id)).toBe(1);
+  });
+});
+
 describe('the install link', () => {
   test('brings an owner back to the wizard with the scope found', async () => {
     const org = organization();

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
-import { AppError, invalidFields, notFound } from '#lib/errors.ts';
+import { AppError, invalidFields, notFound, toAppError, type Screen } from '#lib/errors.ts';
 import {
   appManifest,
   assertKeyOf,
@@ -16,8 +17,16 @@ import {
 } from '#lib/forge/index.ts';
 import { appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { actAs, openConnection, openConnectionFor, reach } from './connections.ts';
-import { adminOf, createTenant, refuseEnrolled, refusePath, startEnrollment, type StartInput } from './draft.ts';
-import { connectionIdForm, errandOf, sendOff, takeBack, type Errand } from './errands.ts';
+import {
+  adminOf,
+  createTenant,
+  freeSlug,
+  refuseEnrolled,
+  refusePath,
+  startEnrollment,
+  type StartInput,
+} from './draft.ts';
+import { connectionIdForm, endErrand, errandOf, errandOfKind, sendOff, takeBack, type Errand } from './errands.ts';
 import { assertAnswers, CaBundle } from './new-forge.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
 import { RunnerEgress } from './runner-egress.ts';
@@ -164,18 +173,15 @@ export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<str
     throw refusePath(`You do not administer ${scope.path}.`, 'Ask one of its owners to enrol it.');
   await refuseEnrolled(start.connectionId, scope);
   const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
-  await refuseTakenSlug(start);
   const own = existing && (await ownAppOf(existing.tenant.id, start.connectionId, scope.scopeId));
-  if (own) return installOwn(by, own, start);
+  if (own) return installOwn(by, own, start, await pageOf(own));
   const { scopeId: accountId, path: accountLogin } = scope;
   const details = { start, githubAppId: randomUUID(), accountId, accountLogin };
-  return leaveUrl(await sendOff(by, { kind: 'own-app', connectionId: start.connectionId, details }));
-}
-
-async function refuseTakenSlug({ tenant }: StartInput): Promise<void> {
-  if (!('new' in tenant)) return;
-  if (await unsafeDb().tenant.findUnique({ where: { slug: tenant.new.slug }, select: { id: true } }))
-    throw invalidFields({ 'tenant.new.slug': 'is taken; choose another' });
+  return unsafeTransaction(async (tx) => {
+    // From here on it is theirs until they are back.
+    if ('new' in start.tenant) await freeSlug(tx, start.tenant.new.slug, 'tenant.new.slug', by);
+    return leaveUrl(await sendOff(by, { kind: 'own-app', connectionId: start.connectionId, details }, tx));
+  });
 }
 
 type OwnApp = { id: string; tenantId: string; connectionId: string; accountId: string; slug: string; appId: string };
@@ -185,10 +191,13 @@ async function ownAppOf(tenantId: string, connectionId: string, accountId: strin
   return unsafeDb().githubApp.findUnique({ where });
 }
 
+async function pageOf(own: OwnApp): Promise<string> {
+  const { htmlUrl } = await githubApps(await openConnectionFor({ ...own, githubAppId: own.id })).itself();
+  return htmlUrl;
+}
+
 /** To GitHub's page on which an owner installs the App, and back with a state of its own. */
-async function installOwn(by: PersonCtx, own: OwnApp, start: StartInput): Promise<string> {
-  const connection = await openConnectionFor({ ...own, githubAppId: own.id });
-  const { htmlUrl } = await githubApps(connection).itself();
+async function installOwn(by: PersonCtx, own: OwnApp, start: StartInput, htmlUrl: string): Promise<string> {
   const details = { path: start.path, own: { githubAppId: own.id, start } };
   const state = await sendOff(by, { kind: 'install', connectionId: own.connectionId, details });
   return installPageUrl(htmlUrl, own.accountId, state);
@@ -199,22 +208,109 @@ async function installOwn(by: PersonCtx, own: OwnApp, start: StartInput): Promis
 /** What GitHub adds to the address that it sends the person back to. */
 export const CreatedQuery = z.object({ code: z.string().min(1).max(200), state: z.string().min(1).max(200) });
 
-/** Takes the new App in: its secrets are sealed into a row before anything else is done with them. Returns where to go. */
-export async function finishApp(by: PersonCtx, { code, state }: z.output<typeof CreatedQuery>): Promise<string> {
-  const errand = await takeBack(by, state, ['platform-app', 'own-app']);
-  return errand.kind === 'platform-app' ? finishPlatformApp(by, errand, code) : finishOwnApp(by, errand, code);
+type Created = z.output<typeof CreatedQuery>;
+
+const otherTabMs = 1_500;
+
+/**
+ * Takes the new App in: its secrets are sealed into a row before anything else is done with them. The state ends with that
+ * row, so that who comes again after a failure comes to the same; what cannot be kept is named, to be deleted at GitHub.
+ * Returns where to go.
+ */
+export async function finishApp(by: PersonCtx, created: Created): Promise<string> {
+  const errand = await errandOfKind(by, created.state, ['platform-app', 'own-app']);
+  return errand.kind === 'platform-app' ? finishPlatformApp(by, errand, created) : finishOwnApp(by, errand, created);
 }
 
-async function finishPlatformApp(by: PersonCtx, errand: Errand<'platform-app'>, code: string): Promise<string> {
+/** GitHub tells an App's secrets once. A code that it does not know was spent, by an answer that never came or by another tab. */
+async function converted(
+  by: PersonCtx,
+  connection: ForgeConnectionValue,
+  { code, state }: Created,
+  owner: string | null,
+): Promise<NewApp> {
+  try {
+    return await githubApps(connection).convert(code);
+  } catch (error) {
+    if (!(error instanceof AppError) || !['not_found', 'unavailable'].includes(error.code)) throw error;
+    // Of two tabs the second has a code that is spent; what became of it, the first one says as soon as it has kept it.
+    if (error.code === 'not_found') await sleep(otherTabMs);
+    await errandOf(by, state);
+    throw unsureApp(error, settingsUrl(connection, owner));
+  }
+}
+
+function settingsUrl({ baseUrl }: ForgeConnectionValue, owner: string | null): string {
+  return `${baseUrl}${owner === null ? '' : `/organizations/${encodeURIComponent(owner)}`}/settings/apps`;
+}
+
+function unsureApp(error: AppError, url: string): AppError {
+  const isSpent = error.code === 'not_found';
+  return new AppError('unavailable', {
+    log: error.message,
+    cause: error,
+    screen: {
+      happened: isSpent
+        ? 'GitHub has told the secrets of this App before, and the answer did not arrive here.'
+        : `The new App’s secrets did not arrive. ${error.screen.happened}`,
+      changed: 'The portal kept nothing. The App is there at GitHub.',
+      todo: isSpent
+        ? `Delete the App that you just made, at ${url}, and begin again in the portal.`
+        : `Reload this page in a moment. If it does not help, delete the App that you just made, at ${url}, and begin again.`,
+    },
+  });
+}
+
+/** Keeps what was converted; an App that could not be kept is named, since nobody can use it any more. */
+async function keptOrNamed<T>(made: NewApp, url: string, keep: () => Promise<T>): Promise<T> {
+  try {
+    return await keep();
+  } catch (error) {
+    const { code, message, screen, retryAfterMs } = toAppError(error);
+    const todo = `Delete the App ${made.slug} at ${url}, and begin again in the portal.`;
+    throw new AppError(code, {
+      log: `App ${made.slug} could not be kept: ${message}`,
+      cause: error,
+      screen: {
+        happened: `${screen.happened} ${fieldsOf(screen)}`.trim(),
+        changed: `The portal keeps no secret of the App ${made.slug}, which is there at GitHub.`,
+        todo,
+      },
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  }
+}
+
+/** What was said at the fields of a form that is no longer there. */
+function fieldsOf({ fields = {} }: Screen): string {
+  return Object.entries(fields)
+    .map(([field, message]) => `${field.split('.').at(-1)} ${message}.`)
+    .join(' ');
+}
+
+async function finishPlatformApp(by: PersonCtx, errand: Errand<'platform-app'>, created: Created): Promise<string> {
   requireOperator(by);
   const { connectionId: id, details } = errand;
-  const { create } = details;
+  const { create, organization } = details;
   const connection = create
     ? { ...emptyConnection, id, baseUrl: create.baseUrl, caBundle: create.caBundle ?? undefined, ...reach() }
     : await githubConnection(id);
-  const made = await githubApps(connection).convert(code);
+  const made = await converted(by, connection, created, organization);
+  await keptOrNamed(made, settingsUrl(connection, organization), () =>
+    keepPlatformApp(by, errand, made, created.state),
+  );
+  return `/operator/forges?${new URLSearchParams({ made: id }).toString()}`;
+}
+
+async function keepPlatformApp(
+  by: PersonCtx,
+  { connectionId: id, details: { create } }: Errand<'platform-app'>,
+  made: NewApp,
+  state: string,
+): Promise<void> {
   const data = await sealedConnection(id, made);
   await unsafeTransaction(async (tx) => {
+    await endErrand(tx, by, state);
     if (create) await tx.forgeConnection.create({ data: { id, kind: 'github', ...create, ...data } });
     else {
       const kept = await tx.forgeConnection.updateMany({ where: { id, appId: null }, data });
@@ -226,7 +322,6 @@ async function finishPlatformApp(by: PersonCtx, errand: Errand<'platform-app'>, 
       after: { app: made.slug, appId: made.id, owner: made.owner.login },
     });
   });
-  return `/operator/forges?${new URLSearchParams({ made: id }).toString()}`;
 }
 
 const emptyConnection = { kind: 'github' as const, clientId: '', clientSecret: '' };
@@ -242,18 +337,22 @@ async function sealedConnection(id: string, made: NewApp) {
   };
 }
 
-async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, code: string): Promise<string> {
+async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, created: Created): Promise<string> {
   const { connectionId, details } = errand;
   const { start, githubAppId: id, accountId, accountLogin } = details;
-  const made = await githubApps(await githubConnection(connectionId)).convert(code);
+  const connection = await githubConnection(connectionId);
+  const made = await converted(by, connection, created, accountLogin);
   // The page at GitHub was of this organization, but a manifest can be posted to another one's, or to a person's own.
   if (made.owner.id !== accountId) throw wrongOwner(made, accountLogin);
-  const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
-  const own = await unsafeTransaction(async (tx) => {
-    const tenant = existing?.tenant ?? (await createTenant(tx, by, start));
-    return { slug: tenant.slug, app: await keepOwnApp(tx, by, { id, tenantId: tenant.id, connectionId }, made) };
+  const own = await keptOrNamed(made, settingsUrl(connection, accountLogin), async () => {
+    const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
+    return unsafeTransaction(async (tx) => {
+      await endErrand(tx, by, created.state);
+      const tenant = existing?.tenant ?? (await createTenant(tx, by, start));
+      return { slug: tenant.slug, app: await keepOwnApp(tx, by, { id, tenantId: tenant.id, connectionId }, made) };
+    });
   });
-  return installOwn(by, own.app, { ...start, path: made.owner.login, tenant: { slug: own.slug } });
+  return installOwn(by, own.app, { ...start, path: made.owner.login, tenant: { slug: own.slug } }, made.htmlUrl);
 }
 
 function wrongOwner({ owner, slug }: NewApp, wanted: string): AppError {

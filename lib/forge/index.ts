@@ -11,14 +11,7 @@
 export { forgeOf, webhookOf } from './registry.ts';
 export { guardedFetch, guardOf } from './guard.ts';
 export type { GuardedFetch } from './guard.ts';
-export {
-  appManifest,
-  assertKeyOf,
-  githubApiUrl,
-  githubApps,
-  installPageUrl,
-  manifestFormUrl,
-} from './github-app.ts';
+export { appManifest, assertKeyOf, githubApiUrl, githubApps, installPageUrl, manifestFormUrl } from './github-app.ts';
 export type { AppItself, AppManifest, AppUse, InstallationOf, NewApp, WebhookState } from './github-app.ts';
 export { hookSecret } from './hook-secret.ts';
 export { runnerGroupPrefix } from './runner-group.ts';

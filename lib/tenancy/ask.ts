@@ -57,7 +57,7 @@ export async function newTeam(by: PersonCtx, input: NewTenantInput): Promise<str
   const pools = await poolsByName();
   await unsafeTransaction(async (tx) => {
     await lockLine(tx, parent.tenant.id);
-    await freeSlug(tx, input.slug, 'slug');
+    await freeSlug(tx, input.slug, 'slug', by);
     const above = await tx.tenant.findUniqueOrThrow({ where: { id: parent.tenant.id } });
     const { slug, displayName, quota } = input;
     await newTenant(tx, by, {
@@ -91,7 +91,7 @@ export function atQuota(error: unknown): never {
 export async function askForTenant(by: PersonCtx, input: NewTenantInput): Promise<string> {
   if (!isOperatorManaged(input.kind)) throw invalidFields({ kind: 'needs no operator' });
   await unsafeTransaction(async (tx) => {
-    await freeSlug(tx, input.slug, 'slug');
+    await freeSlug(tx, input.slug, 'slug', by);
     const { slug, displayName, kind, quota, note } = input;
     const source = 'operator';
     const tenant = await newTenant(tx, by, { slug, displayName, kind, state: 'draft', quota, parent: null, source });
