@@ -40,8 +40,10 @@ async function installAs(page: Page, login: string, account: string): Promise<vo
 
 /** One button here and one at GitHub: no key is copied by hand. */
 async function makeApp(page: Page): Promise<void> {
-  await page.goto(`/enroll?connection=github&q=${org}`);
-  await page.getByRole('link', { name: `Choose the App of ${org}` }).click();
+  await page.goto('/enroll?connection=github');
+  await expectAccessible(page);
+  await page.getByLabel('An organization that is not in the list').fill(org);
+  await page.getByRole('button', { name: 'Choose its App' }).click();
   await page.waitForURL('**/enroll/app?**');
   await expect(page.getByRole('radio', { name: new RegExp(`An App of ${org}`) })).toBeChecked();
   await expectAccessible(page);

@@ -28,7 +28,7 @@ export function AppForm({ action, connectionId }: Props) {
     />
   );
   return (
-    <form {...form.form} className="grid max-w-md gap-4">
+    <form {...form.form} className="grid max-w-lg gap-4">
       {form.error ? <ErrorCallout error={form.error} /> : null}
       {connectionId === undefined ? (
         <>

@@ -60,6 +60,7 @@ function Enterprise({ connectionId }: { connectionId: string }) {
       <input type="hidden" name="level" value="enterprise" />
       <TextField
         name="path"
+        id="enterprise"
         label="A whole enterprise, as operator"
         help="Its slug, as in github.com/enterprises/its-slug. You enter an access token of it in the next step."
         className="font-mono"
@@ -70,6 +71,37 @@ function Enterprise({ connectionId }: { connectionId: string }) {
         <Button type="submit">Enroll this enterprise</Button>
       </div>
     </form>
+  );
+}
+
+/** GitHub tells a person's token nothing of an organization before an App is installed there: its name has to be typed. */
+function Elsewhere({ connectionId }: { connectionId: string }) {
+  return (
+    <Card className="grid gap-4">
+      <form action="/enroll/app" className="grid gap-3">
+        <input type="hidden" name="connection" value={connectionId} />
+        <TextField
+          name="path"
+          id="organization"
+          label="An organization that is not in the list"
+          help="GitHub names one here only when an App is installed on it. Its name, as in github.com/its-name."
+          className="font-mono"
+          maxLength={39}
+          required
+        />
+        <div>
+          <Button type="submit">Choose its App</Button>
+        </div>
+      </form>
+      <div className="grid gap-2 border-t pt-4">
+        <p className="text-sm text-ink-2">
+          For a repository that is not in the list, its owner installs the shared App.
+        </p>
+        <ButtonForm action={install} fields={{ connectionId }} look="secondary" small>
+          Install the shared App
+        </ButtonForm>
+      </div>
+    </Card>
   );
 }
 
@@ -143,11 +175,7 @@ function Choices({ page, query, requestId, isOperator }: ChoicesProps) {
           : 'An organization covers all its repositories'}
         , which then change nothing but their {labelKey[connection.kind]} label. Only what you administer is shown.
       </p>
-      {found && connection.kind === 'github' ? (
-        <ButtonForm action={install} fields={{ connectionId: connection.id }} look="quiet" small>
-          Not in the list? Install the App on another account
-        </ButtonForm>
-      ) : null}
+      {found && connection.kind === 'github' ? <Elsewhere connectionId={connection.id} /> : null}
       {isOperator && connection.kind === 'github' ? <Enterprise connectionId={connection.id} /> : null}
     </div>
   );
