@@ -7,7 +7,7 @@ import { signOut } from '../(public)/sign-out/actions.ts';
 import { themeOf } from '../theme.ts';
 
 const items = [
-  { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden /> },
+  { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden />, exact: true },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
   { href: '/operator/people', label: 'People', icon: <Users size={16} aria-hidden /> },
   { href: '/home?all', label: 'Your tenants', icon: <House size={16} aria-hidden /> },
