@@ -46,10 +46,10 @@ async function inviteBy(page: Page, login: string, role: string): Promise<string
 
 const gone = 'This page does not exist, or you may not see it.';
 
-test.describe.configure({ mode: 'serial' });
+// Each signs several people in, and some wait for what takes a minute.
+test.describe.configure({ mode: 'serial', timeout: 240_000 });
 
 test('ada enrols an organization; nobody else has a part in its tenant', async ({ as }) => {
-  test.setTimeout(180_000);
   await move('/orgs', 'POST', { login: org, admins: ['ada-tinyland'], members: ['sam-tinyland'] });
   await move('/installations', 'POST', { account: org });
   const ada = await as('ada-tinyland');
@@ -123,7 +123,6 @@ test('an admin narrows who follows the forge, and lets go again; the last admin 
 test('A14: who is demoted on the forge can change nothing at once, and the open page goes within a minute', async ({
   as,
 }) => {
-  test.setTimeout(150_000);
   const ada = await as('ada-tinyland');
   await ada.goto(`/t/${org}/members`);
   await move(`/orgs/${org}/members/ada-tinyland`, 'PUT', { role: 'member' });
@@ -174,7 +173,6 @@ test('an operator ends sessions and disables a person; nobody else finds the pag
 test('a rotation wants a fresh sign-in: another account does not do, the right one comes back to the page', async ({
   as,
 }) => {
-  test.setTimeout(120_000);
   const ada = await as('ada-tinyland');
   await ada.goto(`/t/${org}/credentials`);
   await expectAccessible(ada);
@@ -223,6 +221,5 @@ test('what was typed is there again after the way to the forge', async ({ as }) 
 });
 
 test('and it is withdrawn with nothing left', async ({ as }) => {
-  test.setTimeout(120_000);
   await withdraw(await as('ada-tinyland'), org, org);
 });

@@ -348,6 +348,20 @@ describe('a forge that cannot be asked', () => {
     expect(performance.now() - began).toBeLessThan(6_000);
   });
 
+  test('while one process looks, another goes on with what is known', async () => {
+    await signIn('sam-tinyland');
+    wire.listen(() => 'hang');
+    pass(minuteMs);
+    const first = see();
+    await vi.waitFor(() => expect(wire.sent.length).toBeGreaterThan(0));
+    // What only this process knows of the look that is under way.
+    Object.assign(globalThis, { flywheelChecks: undefined });
+    const sent = wire.sent.length;
+    expect(await see()).toBe(200);
+    expect(wire.sent).toHaveLength(sent);
+    expect(await first).toBe(200);
+  });
+
   test('A14: nobody keeps a role by ending the token that it was told by', async () => {
     const { token } = await signIn('sam-tinyland');
     await control('/tokens/end', { token });

@@ -13,7 +13,7 @@ type Props = { action: FormAction; member: Member; labels: Record<'admin' | 'mem
 
 /** Folded away until somebody wants it: most look at this page to read. */
 export function RoleForm({ action, member, labels }: Props) {
-  const { userId, name, source } = member;
+  const { name, role } = member;
   return (
     <details className="group/role">
       <summary
@@ -23,16 +23,25 @@ export function RoleForm({ action, member, labels }: Props) {
       </summary>
       <div className="mt-2 grid w-64 gap-3">
         <Choice action={action} member={member} labels={labels} />
-        <ButtonForm action={action} fields={{ userId, role: 'none' }} look="danger" small>
-          {source === 'forge' ? 'Keep out' : 'Remove'} <span className="sr-only">{name}</span>
-        </ButtonForm>
-        <p className="text-sm text-ink-3">
-          {source === 'forge'
-            ? 'The forge counts them in; keeping them out holds until somebody here lets them in again.'
-            : 'They lose access at once. To come back they need a new invitation.'}
-        </p>
+        {role === null ? null : <Removal action={action} member={member} />}
       </div>
     </details>
+  );
+}
+
+function Removal({ action, member }: Pick<Props, 'action' | 'member'>) {
+  const { userId, name, source } = member;
+  return (
+    <>
+      <ButtonForm action={action} fields={{ userId, role: 'none' }} look="danger" small>
+        {source === 'forge' ? 'Keep out' : 'Remove'} <span className="sr-only">{name}</span>
+      </ButtonForm>
+      <p className="text-sm text-ink-3">
+        {source === 'forge'
+          ? 'The forge counts them in; keeping them out holds until somebody here lets them in again.'
+          : 'They lose access at once. To come back they need a new invitation.'}
+      </p>
+    </>
   );
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Role, unsafeDb } from '#lib/db/index.ts';
+import { type Role, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
 import { acceptInvitation, createInvitation, listInvitations, readInvitation, revokeInvitation } from './invitation.ts';
@@ -110,7 +110,16 @@ describe('roles', () => {
     await unsafeDb().membership.deleteMany({ where: { tenantId: pair.tenantId } });
     const people = [await member('one', 'admin', pair.tenantId), await member('two', 'admin', pair.tenantId)] as const;
     const [one, two] = [await within(people[0], 'pair'), await within(people[1], 'pair')];
-    const outcomes = await Promise.allSettled([set(one, people[1], 'none'), set(two, people[0], 'none')]);
+    // Neither can write until both have had the time to look.
+    const gate = Promise.withResolvers<void>();
+    const held = unsafeTransaction(async (tx) => {
+      await tx.$queryRaw`select 1 from membership where tenant_id = ${pair.tenantId}::uuid for update`;
+      await gate.promise;
+    });
+    const both = Promise.allSettled([set(one, people[1], 'none'), set(two, people[0], 'none')]);
+    setTimeout(gate.resolve, 1_000);
+    await held;
+    const outcomes = await both;
     expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
     expect(await unsafeDb().membership.count({ where: { tenantId: pair.tenantId, role: 'admin' } })).toBe(1);
   });
@@ -280,6 +289,8 @@ describe('sessions', () => {
     expect(await isOpen('uma 3')).toBe(false);
     expect(await adapter({ linking: false, userAgent: null }).getUser?.(userId)).toBeNull();
     await enableUser(olive, userId);
+    // What was ended stays ended.
+    expect(await isOpen('uma 3')).toBe(false);
     await signIn(uma, 'uma 4');
     expect(await isOpen('uma 4')).toBe(true);
     await expect(disableUser(olive, olive.person.userId)).rejects.toMatchObject({ code: 'conflict' });

@@ -36,7 +36,7 @@ export default personPage(async (by) => {
           <tbody>
             {person.identities.map(({ id, connectionId, login, subject }) => (
               <Tr key={id}>
-                <Td>{connectionId}</Td>
+                <Td>{connections.find((each) => each.id === connectionId)?.name ?? connectionId}</Td>
                 <Td>{login}</Td>
                 <Td className="font-mono text-sm">{subject}</Td>
               </Tr>
