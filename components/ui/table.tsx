@@ -4,7 +4,12 @@ import type { ComponentProps, ReactNode } from 'react';
 /** Scrolls sideways within itself, so that a wide table never moves the page. */
 export function Table({ label, children }: { label: string; children: ReactNode }) {
   return (
-    <div className="overflow-x-auto rounded-lg border bg-surface" role="region" aria-label={label} tabIndex={0}>
+    <div
+      className="relative overflow-x-auto rounded-lg border bg-surface"
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+    >
       <table className="w-full border-collapse text-left">{children}</table>
     </div>
   );
