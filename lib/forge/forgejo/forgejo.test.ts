@@ -245,6 +245,9 @@ describe('what the reconciler sees', () => {
     expect(seen).toEqual({
       exists: true,
       path: input().path,
+      // A repository is the organization's.
+      ownerId: input().level === 'repository' ? org().scopeId : input().scopeId,
+      webhooks: true,
       problem: null,
       tokenExpiresAt: null,
       installation: null,

@@ -35,6 +35,8 @@ describe('what the reconciler sees', () => {
     const well = { exists: true, problem: null, installation: null, runnerGroups: false };
     expect(await forge.observeScope(at(group, { days: 5 }))).toEqual({
       ...well,
+      ownerId: group.scopeId,
+      webhooks: false,
       path: 'tinyland/lab',
       tokenExpiresAt: new Date(`${day}T00:00:00Z`),
     });

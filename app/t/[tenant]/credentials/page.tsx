@@ -46,16 +46,18 @@ export default page<Params>('credential:see', async (ctx) => {
         <Credentials rows={rows} slug={ctx.tenant.slug} mayChange={mayChange} />
       )}
       {tokens.length > 0 ? (
-        <Section
-          title="New access tokens"
-          note="A new one is tried at the forge before the old one is let go, so that runners are never without."
-        >
-          <div className="grid gap-4">
-            {tokens.map((row) => (
-              <NewToken key={row.id} ctx={ctx} row={row} />
-            ))}
-          </div>
-        </Section>
+        <div className="mt-8">
+          <Section
+            title="New access tokens"
+            note="A new one is tried at the forge before the old one is let go, so that runners are never without."
+          >
+            <div className="grid gap-4">
+              {tokens.map((row) => (
+                <NewToken key={row.id} ctx={ctx} row={row} />
+              ))}
+            </div>
+          </Section>
+        </div>
       ) : null}
     </>
   );
