@@ -16,9 +16,9 @@ import { unsafeDb } from '#lib/db/index.ts';
 import type { Forge, ScopeObservation } from '#lib/forge/index.ts';
 import { atticViewName, labelOf, namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
-import { bazelUser, type Secrets } from './cache-env.ts';
+import type { Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
-import { bazelPassword, keepCredential, keptCredential, noteUse } from './credentials.ts';
+import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteUse } from './credentials.ts';
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
@@ -164,8 +164,10 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
   const { row, spec } = scope;
   const secrets: Secrets = {
     attic: scope.attic,
-    bazel: spec.planes.bazel ? { user: bazelUser, password: await bazelPassword(row) } : undefined,
+    bazel: spec.planes.bazel ? await bazelAccess(row, scope.clock.now()) : undefined,
   };
+  // One login follows another in time, and nothing tells of it.
+  if (secrets.bazel && secrets.bazel.also.length > 0) scope.lookAgain(bazelKnownMs);
   return enrollmentInput(row, spec, { pools: scope.pools, registration, secrets, shared: await scope.shared() });
 }
 

@@ -37,8 +37,8 @@ import { wake } from '#lib/work/index.ts';
 import { lockLine, refuseOversold } from './allocation.ts';
 import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
-import { keptCredential } from './credentials.ts';
-import { bazelUser, type Secrets } from './cache-env.ts';
+import { firstBazelUser, keptBazelAccess, keptCredential } from './credentials.ts';
+import type { Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
 import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { checkPools, provenScope } from './draft.ts';
@@ -223,7 +223,7 @@ async function plannedInput(
         }
       : {}),
     ...(spec.planes.bazel
-      ? { bazel: { user: bazelUser, password: (await keptCredential(row, 'bazel-password'))?.value ?? planned } }
+      ? { bazel: (await keptBazelAccess(row)) ?? { user: firstBazelUser, password: planned, also: [] } }
       : {}),
   };
   const pools = await poolsByName();
