@@ -7,8 +7,9 @@ const bazelRemoteImage = 'buchgr/bazel-remote-cache:v2.6.2';
 const bazelUid = 65_532;
 
 /** bazel-remote reads Apache's {SHA}; the password is 256 random bits, so the fast hash gives nothing away. */
-function htpasswdLine(user: string, password: string): string {
-  return `${user}:{SHA}${createHash('sha1').update(password).digest('base64')}`;
+function htpasswd(logins: readonly { user: string; password: string }[]): string {
+  const hashOf = (password: string) => createHash('sha1').update(password).digest('base64');
+  return logins.map(({ user, password }) => `${user}:{SHA}${hashOf(password)}\n`).join('');
 }
 
 /** One bazel-remote for the tenant in a namespace of its own: its content store knows no tenants (bazel-remote 2.6.2). */
@@ -59,7 +60,7 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
       kind: 'Secret',
       type: 'Opaque',
       metadata: { ...metadata, name: 'bazel-remote-htpasswd' },
-      data: { htpasswd: Buffer.from(`${htpasswdLine(input.bazel.user, input.bazel.password)}\n`).toString('base64') },
+      data: { htpasswd: Buffer.from(htpasswd([input.bazel, ...input.bazel.also])).toString('base64') },
     },
     {
       apiVersion: 'v1',

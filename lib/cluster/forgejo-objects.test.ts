@@ -89,6 +89,15 @@ describe('a pool of Forgejo', () => {
       });
   });
 
+  test.each([
+    ['https://codeberg.org', '30s'],
+    ['https://forgejo.example.org', '2s'],
+    ['https://codeberg.org.example.org', '2s'],
+  ])('asks %s for jobs every %s', (url, interval) => {
+    const [text] = configs(cmux({ ...forgejo, url }));
+    expect(parse(text ?? '')).toMatchObject({ runner: { fetch_interval: interval } });
+  });
+
   test('each knows its own registration, and runs one job at a time where it is', () => {
     const [first, second] = configs(cmux());
     expect(parse(first ?? '')).toEqual({

@@ -46,6 +46,14 @@ function accountName(label: string): string {
   return `${label}-forgejo`;
 }
 
+/** A forge that serves everybody asks for patience: Codeberg wants thirty seconds or more between two questions. */
+const patientHosts = new Set(['codeberg.org']);
+
+/** How often each runner asks for a job; 2 s is the runner's own. */
+function fetchInterval(url: string): string {
+  return patientHosts.has(URL.parse(url)?.hostname ?? '') ? '30s' : '2s';
+}
+
 /** JSON is YAML, and there nothing gets out of its quotes (A16). */
 function config(forgejo: ForgejoRegistration, name: string, label: string): string {
   const { uuid, token } = registered(forgejo.runners, name);
@@ -55,7 +63,7 @@ function config(forgejo: ForgejoRegistration, name: string, label: string): stri
       capacity: 1,
       timeout: `${runnerSecondsMost}s`,
       shutdown_timeout: `${jobEndSeconds - 60}s`,
-      fetch_interval: '2s',
+      fetch_interval: fetchInterval(forgejo.url),
     },
     cache: { enabled: false },
     container: { privileged: false, docker_host: '-', valid_volumes: [] },

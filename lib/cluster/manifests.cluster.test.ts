@@ -318,7 +318,7 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
     },
     pools: [{ pool: docker, scaleSetName: `${slug}-docker`, minRunners: 0, maxRunners: 4 }],
     cacheEnv: { ATTIC_TOKEN: 'token' },
-    bazel: { sizeGib: 20, user: 'runner', password: 'password' },
+    bazel: { sizeGib: 20, user: 'runner', password: 'password', also: [] },
   });
   let client: ClusterClient;
 

@@ -90,7 +90,12 @@ function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
     forgeEndpoint: { namespace: 'sentinel-forge-namespace', port: 48_127 },
     caBundle: 'sentinel-authority',
     cacheEnv: { SENTINEL_KEY: 'sentinel-cache-token' },
-    bazel: { sizeGib: 127, user: 'sentinel-user', password: 'sentinel-password' },
+    bazel: {
+      sizeGib: 127,
+      user: 'sentinel-user',
+      password: 'sentinel-password',
+      also: [{ user: 'sentinel-also-user', password: 'sentinel-also-password' }],
+    },
   };
 }
 
@@ -181,7 +186,7 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
   function shownAs(name: string, value: string): string {
     const known = workedOut[kind][name];
     if (known !== undefined) return known;
-    if (name === 'bazel.password') return `{SHA}${createHash('sha1').update(value).digest('base64')}`;
+    if (/^bazel\b.*\.password$/.test(name)) return `{SHA}${createHash('sha1').update(value).digest('base64')}`;
     // A manager's work folder is on top of what was bought.
     if (name === 'tenant.quota.storage') return `${109 * 1024 + 131 * 256}Mi`;
     if (name === 'tenant.quota.runners' || name === 'tenant.managers') return String(107 + 131);
@@ -222,7 +227,7 @@ function cmux(): EnrollmentInput {
       { pool: nix, scaleSetName: 'cmux-nix', minRunners: 1, maxRunners: 2 },
     ],
     cacheEnv: { ATTIC_CACHE: 'cmux+main', ATTIC_TOKEN: 'the cache’s token' },
-    bazel: { sizeGib: 20, user: 'runner', password: 'the password' },
+    bazel: { sizeGib: 20, user: 'runner', password: 'the password', also: [] },
   };
 }
 

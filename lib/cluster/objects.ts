@@ -85,7 +85,10 @@ export type EnrollmentInput = {
   caBundle?: string | undefined;
   /** Environment of the runners that reaches the caches; kept in a Secret. */
   cacheEnv: Record<string, string>;
-  bazel?: { sizeGib: number; user: string; password: string } | undefined;
+  /** `also` may come in beside what runners are given, while one login follows another. */
+  bazel?:
+    | { sizeGib: number; user: string; password: string; also: readonly { user: string; password: string }[] }
+    | undefined;
 };
 
 export function labels(slug: string, more: Record<string, string> = {}): Record<string, string> {

@@ -1,12 +1,12 @@
 import { namespacesOf } from '#lib/model/index.ts';
+import type { BazelAccess } from './credentials.ts';
 
 /** What an enrollment needs to know of its secrets before its objects can be built. */
 export type Secrets = {
   attic?: { server: string; view: string; token: string; substituterUrl: string; publicKey: string } | undefined;
-  bazel?: { user: string; password: string } | undefined;
+  bazel?: BazelAccess | undefined;
 };
 
-export const bazelUser = 'runner';
 const bazelHttpPort = 8080;
 
 /** The environment by which runners find the caches. */

@@ -38,6 +38,8 @@ const purposes: Record<string, string> = {
   'forge-token': 'Registers runners at the forge',
   'attic-token': 'Lets runners reach the Attic view',
   'bazel-password': 'Lets runners reach the Bazel cache',
+  'bazel-password.next': 'Is known to the Bazel cache, and given to runners next',
+  'bazel-password.former': 'Lets jobs that have begun before reach the Bazel cache',
 };
 
 /** What runners use by themselves, at a server that tells of nobody's use. */
@@ -149,8 +151,8 @@ export async function rotateCredential(ctx: Ctx, { enrollmentId, kind }: z.infer
     where: { id: enrollmentId, state: 'active' },
     select: { name: true },
   });
-  // A successor is a rotation that is under way already.
-  if (!row || kind === 'forge-token' || kind.endsWith('.next')) throw notFound('This credential');
+  // What follows or went before is of a rotation that is under way already.
+  if (!row || kind === 'forge-token' || /\.(next|former)$/.test(kind)) throw notFound('This credential');
   const due = await unsafeDb().credential.updateMany({
     where: { tenantId: ctx.tenant.id, enrollmentId, kind },
     data: { expiresAt: new Date() },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, seal, unsafeDb } from '#lib/db/index.ts';
+import { open, seal, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /*
@@ -7,7 +7,13 @@ import type { EnrollmentRow } from './rows.ts';
  * were entered or made. `runner:<name>` is a registration's, its value the JSON of `KeptRunner`, and `runner:<name>.next` its
  * successor's while there is one (rotation.ts).
  */
-export type CredentialKind = 'forge-token' | 'attic-token' | 'bazel-password' | `runner:${string}`;
+export type CredentialKind =
+  | 'forge-token'
+  | 'attic-token'
+  | 'bazel-password'
+  | 'bazel-password.next'
+  | 'bazel-password.former'
+  | `runner:${string}`;
 
 type Owned = Pick<EnrollmentRow, 'tenantId' | 'id'>;
 
@@ -108,11 +114,62 @@ export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
   });
 }
 
-/** 256 random bits, kept until a person asks for others. */
-export async function bazelPassword(row: Owned): Promise<string> {
-  const kept = await keptCredential(row, 'bazel-password');
-  if (kept && kept.expiresAt === null) return kept.value;
+export type BazelLogin = { user: string; password: string };
+/** What runners are given, and what the cache takes beside it while one login follows another. */
+export type BazelAccess = BazelLogin & { also: BazelLogin[] };
+
+/** Within this a Secret that has changed is with the cache's server, whose kubelet looks about once a minute. */
+export const bazelKnownMs = 2 * 60_000;
+/** As long as a runner that is replaced may wait for its job, which goes on with what it was given. */
+const bazelFormerMs = 3600_000;
+
+/**
+ * The login of runners at the tenant's Bazel cache: 256 random bits, kept until a person asks for others. Then another is made,
+ * first known to the cache beside it, and given to runners when the cache has surely read it; the former one is taken for an
+ * hour more. Each has a user of its own, since a password file has one password a user. `now` may be hours after the last call.
+ */
+export async function bazelAccess(row: Owned, now: Date): Promise<BazelAccess> {
+  const kept = await keptBazel(row);
+  if (!kept.present) return { ...(await makeBazelLogin(row, 'bazel-password', firstBazelUser)), also: [] };
+  if (kept.former?.expiresAt && kept.former.expiresAt <= now) await dropCredential(row, 'bazel-password.former');
+  if (!kept.next && kept.present.expiresAt !== null)
+    await makeBazelLogin(row, 'bazel-password.next', `${firstBazelUser}-${randomBytes(4).toString('hex')}`);
+  if (kept.next && now.getTime() - kept.next.since.getTime() >= bazelKnownMs)
+    await followBazelLogin(row, kept.present, kept.next, new Date(now.getTime() + bazelFormerMs));
+  return (await keptBazelAccess(row)) ?? bazelAccess(row, now);
+}
+
+/** As it is kept, for whoever changes nothing; null before there is one. */
+export async function keptBazelAccess(row: Owned): Promise<BazelAccess | null> {
+  const { present, next, former } = await keptBazel(row);
+  return present && { ...loginOf(present), also: [next, former].flatMap((each) => (each ? [loginOf(each)] : [])) };
+}
+
+export const firstBazelUser = 'runner';
+
+function loginOf({ externalId, value }: KeptCredential): BazelLogin {
+  return { user: externalId ?? firstBazelUser, password: value };
+}
+
+async function keptBazel(row: Owned) {
+  return {
+    present: await keptCredential(row, 'bazel-password'),
+    next: await keptCredential(row, 'bazel-password.next'),
+    former: await keptCredential(row, 'bazel-password.former'),
+  };
+}
+
+async function makeBazelLogin(row: Owned, kind: CredentialKind, user: string): Promise<BazelLogin> {
   const password = randomBytes(32).toString('base64url');
-  await keepCredential(row, 'bazel-password', password, { replaces: kept });
-  return password;
+  await keepCredential(row, kind, password, { externalId: user });
+  return { user, password };
+}
+
+async function followBazelLogin(row: Owned, present: KeptCredential, next: KeptCredential, until: Date): Promise<void> {
+  const [was, is] = [loginOf(present), loginOf(next)];
+  await unsafeTransaction(async (tx) => {
+    await keepCredential(row, 'bazel-password.former', was.password, { externalId: was.user, expiresAt: until }, tx);
+    await keepCredential(row, 'bazel-password', is.password, { externalId: is.user }, tx);
+    await dropCredential(row, 'bazel-password.next', tx);
+  });
 }

@@ -53,7 +53,7 @@ describe('documents become objects', () => {
       ({ kind }) => kind === 'Secret',
     );
     const values = secrets.flatMap((secret) => Object.values(secret['data'] as Record<string, string>));
-    expect(values.length).toBe(6);
+    expect(values.length).toBe(7);
     expect(new Set(values)).toEqual(new Set(['<sealed>']));
   });
 

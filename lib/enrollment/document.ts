@@ -26,7 +26,8 @@ import {
   type Pool,
   type TenantDocument,
 } from '#lib/model/index.ts';
-import { bazelUser, cacheEnv } from './cache-env.ts';
+import { cacheEnv } from './cache-env.ts';
+import { firstBazelUser } from './credentials.ts';
 
 const pools: ReadonlyMap<string, Pool> = new Map(defaultPools.map((pool) => [pool.name, pool]));
 
@@ -127,7 +128,7 @@ function objectsOf(
 ): KubernetesObject[] {
   const { spec, metadata } = enrollment;
   const { slug } = shared;
-  const bazel = spec.planes.bazel ? { user: bazelUser, password: sealed } : undefined;
+  const bazel = spec.planes.bazel ? { user: firstBazelUser, password: sealed, also: [] } : undefined;
   const attic = spec.planes.attic
     ? {
         server: cluster.spec.atticUrl ?? sealed,

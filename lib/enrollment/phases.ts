@@ -16,9 +16,9 @@ import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, ScopeObservation } from '#lib/forge/index.ts';
 import { atticViewName, labelOf, namespacesOf, runnerPodsUnheld } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
-import { bazelUser, type Secrets } from './cache-env.ts';
+import type { Secrets } from './cache-env.ts';
 import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
-import { bazelPassword, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
+import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
 import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
 import { podsUnheld } from './held.ts';
 import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
@@ -202,8 +202,10 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
   const { row, spec } = scope;
   const secrets: Secrets = {
     attic: scope.attic,
-    bazel: spec.planes.bazel ? { user: bazelUser, password: await bazelPassword(row) } : undefined,
+    bazel: spec.planes.bazel ? await bazelAccess(row, scope.clock.now()) : undefined,
   };
+  // One login follows another in time, and nothing tells of it.
+  if (secrets.bazel && secrets.bazel.also.length > 0) scope.lookAgain(bazelKnownMs);
   return enrollmentInput(row, spec, { pools: scope.pools, registration, secrets, shared: await scope.shared() });
 }
 

@@ -38,8 +38,8 @@ import { lockLine, refuseOversold } from './allocation.ts';
 import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { hasNoWebhook } from './conditions.ts';
-import { keptCredential } from './credentials.ts';
-import { bazelUser, type Secrets } from './cache-env.ts';
+import { firstBazelUser, keptBazelAccess, keptCredential } from './credentials.ts';
+import type { Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
 import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { checkPools, provenScope, refusePath } from './draft.ts';
@@ -224,7 +224,7 @@ async function plannedInput(
         }
       : {}),
     ...(spec.planes.bazel
-      ? { bazel: { user: bazelUser, password: (await keptCredential(row, 'bazel-password'))?.value ?? planned } }
+      ? { bazel: (await keptBazelAccess(row)) ?? { user: firstBazelUser, password: planned, also: [] } }
       : {}),
   };
   const pools = await poolsByName();

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Clock } from '#lib/clock.ts';
 import { ClusterClient, clusterConnection, ClusterView, listObjects, type Observed } from '#lib/cluster/index.ts';
@@ -29,7 +30,7 @@ class Crash extends Error {
 
 const dayMs = 24 * 3600_000;
 const lifeSeconds = 40 * 24 * 3600;
-const slugs = ['rot-gitlab', 'rot-busy', 'rot-crash', 'rot-forgejo'];
+const slugs = ['rot-gitlab', 'rot-bazel', 'rot-busy', 'rot-crash', 'rot-forgejo'];
 
 let portal: TestPortal;
 let view: ClusterView;
@@ -49,7 +50,12 @@ afterAll(async () => {
 
 type Enrolled = { ctx: Ctx; id: string; label: string; slug: string };
 
-async function approved(forge: 'gitlab' | 'forgejo', slug: string, maxRunners = 1): Promise<Enrolled> {
+async function approved(
+  forge: 'gitlab' | 'forgejo',
+  slug: string,
+  maxRunners = 1,
+  planes: { bazel?: { sizeGib: number } } = {},
+): Promise<Enrolled> {
   const by = await portal.person('ada-tinyland', forge);
   const path = forge === 'gitlab' ? `tinyland/${slug}` : 'tinyland/lab';
   const level = forge === 'gitlab' ? 'project' : 'repository';
@@ -66,7 +72,7 @@ async function approved(forge: 'gitlab' | 'forgejo', slug: string, maxRunners = 
   const ctx = await tenantCtx(by, slug);
   if (!ctx) throw new Error(`no member of ${slug}`);
   await savePools(ctx, { enrollmentId: id, pools: [{ pool: 'docker', minRunners: 0, maxRunners }] });
-  await savePlanes(ctx, { enrollmentId: id, planes: {} });
+  await savePlanes(ctx, { enrollmentId: id, planes });
   await approvePlan(ctx, await makePlan(ctx, { enrollmentId: id, kind: 'enroll' }));
   return { ctx, id, slug, label: `${slug}-docker` };
 }
@@ -248,6 +254,51 @@ describe('at GitLab, whose tokens end', () => {
     }
     expect(crashes).toBeGreaterThan(4);
   }, 180_000);
+});
+
+describe('at the Bazel cache, whose server reads its passwords when its kubelet brings them', () => {
+  const secretOf = async (namespace: string, name: string, key: string) => {
+    const secret = (await listObjects(view.client, 'Secret', 'v1', namespace, '')).find(
+      ({ metadata }) => metadata.name === name,
+    );
+    return Buffer.from(((secret?.['data'] ?? {}) as Record<string, string>)[key] ?? '', 'base64').toString();
+  };
+  /** As runners would go: with the login that they were given. */
+  const loginOf = async () => {
+    const { username, password } = new URL(
+      await secretOf('runners-rot-bazel', 'rot-bazel-cache', 'BAZEL_REMOTE_CACHE'),
+    );
+    return `${username}:{SHA}${createHash('sha1').update(password).digest('base64')}`;
+  };
+  const taken = async () => (await secretOf('bazel-rot-bazel', 'bazel-remote-htpasswd', 'htpasswd')).trim().split('\n');
+
+  test('another login is taken before runners are given it, and the former one for an hour after', async () => {
+    const { id, ctx } = await approved('gitlab', 'rot-bazel', 1, { bazel: { sizeGib: 10 } });
+    await pass(id);
+    const first = await loginOf();
+    expect(await taken()).toEqual([first]);
+    await rotateCredential(ctx, { enrollmentId: id, kind: 'bazel-password' });
+    await pass(id);
+    expect(await loginOf()).toBe(first);
+    const [, second] = await taken();
+    expect(await taken()).toEqual([first, second]);
+    const plan = await planView(ctx, await makePlan(ctx, { enrollmentId: id, kind: 'change' }));
+    expect(plan.counts).toMatchObject({ added: 0, changed: 0, removed: 0 });
+    aheadMs = 115_000;
+    await pass(id);
+    expect(await loginOf()).toBe(first);
+    aheadMs = 125_000;
+    await pass(id);
+    expect(await loginOf()).toBe(second);
+    expect(await taken()).toEqual([second, first]);
+    aheadMs += 3500_000;
+    await pass(id);
+    expect(await taken()).toEqual([second, first]);
+    aheadMs += 200_000;
+    await pass(id);
+    expect([await taken(), await loginOf()]).toEqual([[second], second]);
+    aheadMs = 0;
+  }, 60_000);
 });
 
 describe('at Forgejo 15, whose runners are forgotten with their job', () => {
