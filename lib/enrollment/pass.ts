@@ -27,6 +27,8 @@ export type PassScope = {
   attic: Secrets['attic'];
   /** What the tenant's enrollments have in common; asked once a pass. */
   shared: () => Promise<SharedByTenant>;
+  /** Whether no other enrollment of the tenant has anything in its namespace; asked once a pass. */
+  isLast: () => Promise<boolean>;
 };
 
 export type Phase = {
