@@ -5,7 +5,7 @@ import {
   type PoolInput,
   type Registration,
 } from '#lib/cluster/index.ts';
-import { open, unsafeDb } from '#lib/db/index.ts';
+import { open, unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { guardedFetch } from '#lib/forge/index.ts';
 import type { AtticServer } from '#lib/cache/index.ts';
@@ -107,9 +107,12 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
   };
 }
 
-/** How many other enrollments still use the tenant's namespace and view. */
-export async function otherLiveEnrollments(row: EnrollmentRow): Promise<number> {
-  return unsafeDb().enrollment.count({
+/** How many other enrollments still have something in the tenant's namespace. */
+export async function otherLiveEnrollments(
+  row: EnrollmentRow,
+  db: Pick<UnsafeTx, 'enrollment'> = unsafeDb(),
+): Promise<number> {
+  return db.enrollment.count({
     where: { tenantId: row.tenantId, id: { not: row.id }, state: { in: [...liveStates] } },
   });
 }

@@ -72,20 +72,23 @@ async function enrolledAmong(connectionId: string, scopes: ScopeChoice[]): Promi
   return scopes.filter((scope) => live.some((row) => holdsScope(row, scope))).map((scope) => scope.scopeId);
 }
 
+type Reads = Pick<UnsafeTx, 'enrollment'>;
 type LiveScope = { id: string; level: Scope['level']; scopeId: string; path: string };
 
-async function liveScopes(connectionId: string): Promise<LiveScope[]> {
-  return unsafeDb().enrollment.findMany({
+async function liveScopes(connectionId: string, db: Reads = unsafeDb()): Promise<LiveScope[]> {
+  return db.enrollment.findMany({
     where: { connectionId, state: { in: [...liveStates] } },
     select: { id: true, level: true, scopeId: true, path: true },
   });
 }
 
+export type HeldScope = Pick<EnrollmentRow, 'level' | 'scopeId' | 'ownerId' | 'path'>;
+
 /**
  * Whether an enrolled scope is this one or serves it. Ids decide, and count at their own level only: a repository and an
  * organization may have the same number. Groups nest, and of those above a parent only the paths are at hand.
  */
-function holdsScope(enrolled: LiveScope, scope: Pick<ScopeChoice, 'level' | 'scopeId' | 'ownerId' | 'path'>): boolean {
+function holdsScope(enrolled: LiveScope, scope: HeldScope): boolean {
   if (enrolled.level === scope.level && enrolled.scopeId === scope.scopeId) return true;
   if (enrolled.level === 'instance') return true;
   if (enrolled.level === 'group') return scopeContains({ forge: '', ...enrolled }, { forge: '', ...scope });
@@ -157,8 +160,16 @@ export async function provenScope(by: PersonCtx, asked: AskedScope): Promise<Sco
   return scope;
 }
 
-export async function refuseEnrolled(connectionId: string, scope: ScopeChoice, exceptId?: string): Promise<void> {
-  const other = (await liveScopes(connectionId)).find((row) => row.id !== exceptId && holdsScope(row, scope));
+/** `exceptId` is the enrollment that asks. Given a transaction, nobody else takes a scope of this forge until it ends. */
+export async function refuseEnrolled(
+  connectionId: string,
+  scope: HeldScope,
+  exceptId?: string,
+  tx?: UnsafeTx,
+): Promise<void> {
+  if (tx) await tx.$queryRaw`select id from forge_connection where id = ${connectionId} for no key update`;
+  const live = await liveScopes(connectionId, tx);
+  const other = live.find((row) => row.id !== exceptId && holdsScope(row, scope));
   if (!other) return;
   const same = other.level === scope.level && other.scopeId === scope.scopeId;
   throw refusePath(

@@ -31,6 +31,8 @@ export type PassScope = {
   lookAgain: (ms: number) => void;
   /** What the tenant's enrollments have in common; asked once a pass. */
   shared: () => Promise<SharedByTenant>;
+  /** Whether no other enrollment of the tenant has anything in its namespace; asked once a pass. */
+  isLast: () => Promise<boolean>;
 };
 
 export type Phase = {

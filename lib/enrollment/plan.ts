@@ -42,7 +42,7 @@ import { firstBazelUser, keptBazelAccess, keptCredential } from './credentials.t
 import type { Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
 import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
-import { checkPools, provenScope, refusePath } from './draft.ts';
+import { checkPools, provenScope, refuseEnrolled, refusePath } from './draft.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
 import { enrollmentRow, hasMoved, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
@@ -451,7 +451,7 @@ type OpenPlan = {
   plan: PlanRow;
   row: EnrollmentRow;
   spec: EnrollmentSpec;
-  /** The scope as it was proven to whoever approves; null where nobody had to prove it. */
+  /** The scope as it was proven to whoever approves; absent where nobody had to prove it. */
   proven?: ScopeChoice | null;
 };
 
@@ -489,6 +489,7 @@ export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Pr
   if (plan.state !== 'open' && !(isGranted && plan.state === 'waiting')) throw stale(`plan is ${plan.state}`);
   if (plan.kind !== 'withdraw') refuseIdleTenant(row.tenant);
   if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw') open.proven = await provenNow(ctx, row);
+  if (plan.kind === 'enroll') await refuseEnrolled(row.connectionId, open.proven ?? row, row.id);
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
   if (now?.observedHash === plan.observedHash) return open;
   await unsafeDb().plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
@@ -525,6 +526,8 @@ export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Prom
   if (!grant) await refuseUngranted(ctx, { plan, row, spec });
   await unsafeTransaction(async (tx) => {
     await takeGeneration(tx, row, plan.kind, spec);
+    // What was free when it was looked at may be another's, or inside another's, under the lock.
+    if (plan.kind === 'enroll') await refuseEnrolled(row.connectionId, proven ?? row, row.id, tx);
     if (proven) await takeOwner(tx, ctx, row, proven);
     await tx.plan.update({
       where: { id: plan.id },
@@ -641,10 +644,27 @@ export async function discardDraft(ctx: Ctx, enrollmentId: string): Promise<void
       screen: { happened: 'Only a draft can be discarded; this one must be withdrawn.' },
     });
   await unsafeTransaction(async (tx) => {
+    await lockLine(tx, row.tenantId);
     await discardPlans(tx, row.id);
+    // Its access token goes with it, by the foreign key.
     await tx.enrollment.deleteMany({ where: { id: row.id, state: 'draft' } });
     await appendAudit(tx, ctx, row.tenantId, { action: 'enrollment:discard', target: `enrollment/${row.name}` });
+    await forgetTenant(tx, ctx, row.tenantId);
   });
+}
+
+/** A tenant that never had anything applied and that nothing is left of goes too, and its slug is free again. */
+async function forgetTenant(tx: UnsafeTx, ctx: Ctx, tenantId: string): Promise<void> {
+  const none = { none: {} };
+  const unheld = {
+    ...{ enrollments: none, plans: none, views: none, children: none },
+    ...{ githubApps: none, requests: none, invitations: none },
+  } satisfies Prisma.TenantWhereInput;
+  const tenant = await tx.tenant.findFirst({ where: { id: tenantId, state: 'draft', parentId: null, ...unheld } });
+  if (!tenant || (await tx.webhookEndpoint.count({ where: { tenantId } })) > 0) return;
+  await tx.tenant.delete({ where: { id: tenantId } });
+  await tx.billingAccount.deleteMany({ where: { id: tenant.billingAccountId, tenants: none } });
+  await appendAudit(tx, ctx, tenantId, { action: 'tenant:discard', target: `tenant/${tenant.slug}` });
 }
 
 /** All that a leaving tenant runs, withdrawn at once: drafts are forgotten, the rest goes in the order that does not wedge. */

@@ -6,10 +6,11 @@ import type { Condition } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { atScope } from './at-scope.ts';
+import { lockLine } from './allocation.ts';
 import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
-import { sharedByTenant } from './desired.ts';
+import { otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { notReached, once, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
@@ -50,12 +51,13 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     lookAgain: (ms) => (soonMs = Math.min(soonMs, ms)),
     at: () => atScope(row, lease.signal),
     shared: once(() => sharedByTenant(row, spec)),
+    isLast: once(async () => (await otherLiveEnrollments(row)) === 0),
   };
   const { found, error } = await runPhases(phases, scope);
   const ready = readyOf(found);
   if (ready.status === 'True' && row.state === 'withdrawing') {
-    await finishWithdrawal(row, found, lease, deps);
-    return { kind: 'gone' };
+    const isFinished = await finishWithdrawal(scope, found, deps);
+    return isFinished ? { kind: 'gone' } : { kind: 'wait', againMs: 0, waitingFor: 'portal' };
   }
   const now = deps.clock.now();
   const conditions = await keepConditions(row, new Map([['Ready', ready], ...found]), lease, now);
@@ -168,17 +170,22 @@ async function keepConditions(
   return conditions;
 }
 
-/** The row stays, as history and for the bill; its names and secrets go. */
+/**
+ * The row stays, as history and for the bill; its names and secrets go. False where it was not the last of its tenant when the
+ * pass began and is now: of two that are withdrawn at once each leaves the namespace to the other, and one of them must take it.
+ */
 async function finishWithdrawal(
-  row: EnrollmentRow,
+  { row, lease, isLast }: PassScope,
   found: ReadonlyMap<string, PhaseResult>,
-  lease: Lease,
   deps: ReconcileDeps,
-): Promise<void> {
+): Promise<boolean> {
+  const wasLast = await isLast();
   const now = deps.clock.now();
   const conditions = mergedConditions(parsedConditions(row.conditions), found, row.generation, now);
-  await unsafeTransaction(async (tx) => {
+  const isFinished = await unsafeTransaction(async (tx) => {
+    await lockLine(tx, row.tenantId);
     await lease.fence(tx);
+    if (!wasLast && (await otherLiveEnrollments(row, tx)) === 0) return false;
     await tx.enrollmentPool.deleteMany({ where: { enrollmentId: row.id } });
     await tx.credential.deleteMany({ where: { enrollmentId: row.id } });
     await tx.enrollment.update({
@@ -198,8 +205,11 @@ async function finishWithdrawal(
       target: `enrollment/${row.name}`,
       after: { evidence: conditions.map((each) => each.message) },
     });
+    return true;
   });
+  if (!isFinished) return false;
   for (const key of deps.seen.keys()) if (key.startsWith(`${row.id}/`)) deps.seen.delete(key);
+  return true;
 }
 
 /** For the worker: the enrollments that something in a cluster belongs to. */

@@ -6,7 +6,7 @@ import type { AtScope, Forge, ScopeObservation, ScopeProblem } from '#lib/forge/
 import { atticViewName, namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
-import { atticServerOf, otherLiveEnrollments } from './desired.ts';
+import { atticServerOf } from './desired.ts';
 import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
 import { dropAllRunners, leaveRunners } from './registration.ts';
 import { remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
@@ -122,7 +122,7 @@ async function registrationsUnseen(scope: PassScope): Promise<PhaseResult> {
 
 async function cacheGone(scope: PassScope): Promise<PhaseResult> {
   const { row, lease } = scope;
-  if ((await otherLiveEnrollments(row)) > 0) return ok('The tenant’s view stays for its other enrollments.');
+  if (!(await scope.isLast())) return ok('The tenant’s view stays for its other enrollments.');
   const server = await atticServerOf(row);
   const name = atticViewName(row.tenant.slug);
   const kept =
@@ -136,7 +136,7 @@ async function cacheGone(scope: PassScope): Promise<PhaseResult> {
 
 async function namespaceGone(scope: PassScope): Promise<PhaseResult> {
   const { row, view } = scope;
-  if ((await otherLiveEnrollments(row)) > 0) return ok('The namespace stays for the tenant’s other enrollments.');
+  if (!(await scope.isLast())) return ok('The namespace stays for the tenant’s other enrollments.');
   const { runners, bazel } = namespacesOf(row.tenant.slug);
   const present = () =>
     [runners, bazel].flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? []);
