@@ -17,7 +17,6 @@ import {
   type WebhookState,
 } from '#lib/forge/index.ts';
 import { appendAudit, forgeRolesOf, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
-import { wake } from '#lib/work/index.ts';
 import { actAs, openConnection, openConnectionFor, reach } from './connections.ts';
 import {
   adminOf,

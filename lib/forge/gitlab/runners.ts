@@ -10,7 +10,6 @@ import {
   foreignRunnerError,
   limitSaid,
   nonsenseError,
-  notFoundError,
   type Refusal,
   registrationError,
   runnerConflictError,
