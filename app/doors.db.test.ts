@@ -249,7 +249,14 @@ const namesThings: Record<string, (of: TenantRows) => object> = {
 };
 
 /** Actions that name nothing but their own tenant. */
-const namesNothing = new Set(['members invite', 'settings rename', 'quota ask', 'quota move', 'settings/leave leave']);
+const namesNothing = new Set([
+  'members invite',
+  'settings follow',
+  'settings rename',
+  'quota ask',
+  'quota move',
+  'settings/leave leave',
+]);
 
 function shortName({ path, name }: Door): string {
   return `${path.replace(/^t\/\[tenant\]\//, '').replace(/\/actions\.ts$/, '')} ${name}`;

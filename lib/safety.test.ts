@@ -501,6 +501,7 @@ const unsafeUsers: Record<string, string> = {
   'lib/tenancy/leave.ts': 'a worker acts for all tenants; secrets are for the system alone',
   'lib/tenancy/requests.ts': 'a request is written by both sides',
   'lib/tenancy/submit.ts': 'a request is written by both sides',
+  'lib/tenancy/team.ts': 'which teams there are is the matter of the tenant above',
   'lib/tenancy/suspend.ts': 'an operator stops any tenant, and all below it',
   'lib/notice/deliver.ts': 'a worker sends for all tenants; secrets are for the system alone',
   'lib/notice/endpoint.ts': 'secrets of endpoints are for the system alone; each statement names its tenant',

@@ -43,3 +43,4 @@ export {
   type Leaving,
 } from './leave.ts';
 export { clusterFit, setCapacity, CapacityInput, type ClusterFit } from './capacity.ts';
+export { followTeam, FollowTeamInput, teamChoices, type TeamChoices } from './team.ts';

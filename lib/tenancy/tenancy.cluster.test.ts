@@ -9,9 +9,10 @@ import {
   planView,
   savePlanes,
   savePools,
+  standingsBy,
   startEnrollment,
 } from '#lib/enrollment/index.ts';
-import type { Ctx } from '#lib/tenant/index.ts';
+import { syncMemberships, type Ctx } from '#lib/tenant/index.ts';
 import { clusterClient } from '#sandbox/test-support/cluster.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
@@ -21,6 +22,7 @@ import {
   askForTenant,
   beginLeaving,
   departureOf,
+  followTeam,
   leaving,
   newTeam,
   reject,
@@ -28,6 +30,7 @@ import {
   resume,
   submitPlan,
   suspend,
+  teamChoices,
 } from './index.ts';
 
 /* Tenants as the cluster, the forge and the cache see them. */
@@ -244,4 +247,45 @@ test('who has tenants below cannot leave before them, and what has nothing leave
   const state = async () => (await unsafeDb().tenant.findUniqueOrThrow({ where: { slug: 'below' } })).state;
   await eventually('left', async () => (await state()) === 'left', 20_000);
   expect((await departureOf(team))?.evidence).toEqual([]);
+}, 90_000);
+
+async function sandboxed(method: string, path: string, body: object): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(`${portal.github.url}/_sandbox/${path}`, { method, headers, body: JSON.stringify(body) });
+  expect(answer.ok, await answer.text()).toBe(true);
+}
+
+test('a team follows one of the forge: its maintainers come in as admins, and only the organization’s admins choose it', async () => {
+  await organization('followed-org');
+  const ada = await portal.person('ada-tinyland');
+  const quota = { cpu: '1', memory: '1Gi', runners: 1, storage: '20Gi' };
+  const wish = {
+    kind: 'team' as const,
+    slug: 'followers',
+    displayName: 'Followers',
+    parent: 'followed-org',
+    quota,
+    note: '',
+  };
+  await newTeam(ada, wish);
+  await sandboxed('POST', 'orgs/followed-org/teams', { name: 'compilers' });
+  await sandboxed('PUT', 'orgs/followed-org/members/sam-tinyland', { role: 'member' });
+  await sandboxed('PUT', 'orgs/followed-org/teams/compilers/members/sam-tinyland', { role: 'maintainer' });
+  const ctx = await portal.member('ada-tinyland', 'followers');
+  const choices = await teamChoices(ctx);
+  expect(choices).toMatchObject({
+    now: null,
+    trouble: null,
+    choices: [{ label: expect.stringContaining('compilers') as unknown }],
+  });
+  expect(await refused(followTeam(ctx, { team: 'github 1/2' }))).toContain('invalid');
+  await followTeam(ctx, { team: choices?.choices[0]?.value ?? '' });
+  const sam = await portal.person('sam-tinyland');
+  const userToken = portal.github.userToken('sam-tinyland');
+  const whose = { userId: sam.person.userId, connectionId: 'github' };
+  await syncMemberships({ ...whose, standings: await standingsBy({ ...whose, userToken }), now: new Date() });
+  const theirs = await portal.member('sam-tinyland', 'followers');
+  expect(theirs.role).toBe('admin');
+  // A team's admin who is none of the organization's does not say whom it follows.
+  expect(await refused(followTeam(theirs, { team: '' }))).toContain('forbidden');
 }, 90_000);

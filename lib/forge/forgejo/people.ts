@@ -2,7 +2,7 @@ import type { AccountChoice, AsUser, AtScope, MembershipScope, ScopeRole, TeamCh
 import type { Client } from './client.ts';
 import { notFoundError, type Refusal } from './errors.ts';
 import { askAtScope, findOrganization, located } from './locate.ts';
-import { FoundUsers, listOf, OrgPermissions, type Team, TeamItem, User } from './schema.ts';
+import { FoundUsers, listOf, Organization, OrgPermissions, type Team, TeamItem, User } from './schema.ts';
 
 /*
  * People and teams. A team is `<organization's id>/<its own>`. Nobody in a team stands above the others: who may change it are
@@ -43,7 +43,14 @@ export async function findAccount(
   const ask = { as: { user: userToken }, signal, about: login, params: { login } };
   const absent = ({ status }: Refusal) => status === 404 || status === 301 || status === 307;
   const found = await client.find('GET /users/{login}', User, { ...ask, absent });
-  return found && { subject: found.id, login: found.login, name: found.full_name || found.login };
+  // Forgejo shows an organization as a user, too, and only its own route tells the two apart; where that is closed to this
+  // token, nobody can sign in as an organization anyway.
+  const closed = ({ status }: Refusal) => absent({ status } as Refusal) || status === 403;
+  const params = { org: login };
+  const asOrganization =
+    found && (await client.find('GET /orgs/{org}', Organization, { ...ask, params, absent: closed }));
+  if (!found || asOrganization?.id === found.id) return null;
+  return { subject: found.id, login: found.login, name: found.full_name || found.login };
 }
 
 /** By the scope's access token, which tells it of an organization alone: a repository's may not read those. */

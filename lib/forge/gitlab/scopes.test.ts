@@ -210,6 +210,7 @@ test('a person belongs to their own namespace and to groups, from above included
   ]);
   expect((await of('sam-tinyland')).map((scope) => scope.role)).toEqual(['admin', 'member', 'member']);
   expect(await of('olive-operator')).toContainEqual({
+    of: 'account',
     ownerId: 'instance',
     login: new URL(gitlab.url).host,
     role: 'admin',

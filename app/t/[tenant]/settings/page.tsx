@@ -1,13 +1,15 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
 import { namespacesOf, quotaWords, tenantKindLabel } from '#lib/model/index.ts';
-import { may, page } from '#lib/tenant/index.ts';
+import { teamChoices } from '#lib/tenancy/index.ts';
+import { may, page, type Ctx } from '#lib/tenant/index.ts';
+import { TeamForm } from '#components/tenant/team-form.tsx';
 import { RenameForm } from '#components/tenant/rename-form.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { Mono } from '#components/ui/code.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { tenantTitle } from '../title.ts';
-import { rename } from './actions.ts';
+import { follow, rename } from './actions.ts';
 
 type Params = { tenant: string };
 
@@ -26,6 +28,7 @@ export default page<Params>('settings:see', async (ctx) => {
           <RenameForm action={rename.bind(null, slug)} displayName={displayName} />
         </Section>
       ) : null}
+      {may(ctx.role, 'member:change') ? <Team ctx={ctx} /> : null}
       <Section title="Fixed" note="These follow from the slug, or are the operator’s to set.">
         <Card>
           <Facts
@@ -62,3 +65,14 @@ export default page<Params>('settings:see', async (ctx) => {
     </>
   );
 });
+
+/** Whose people a team's are. */
+async function Team({ ctx }: { ctx: Ctx }) {
+  const team = await teamChoices(ctx);
+  if (!team) return null;
+  return (
+    <Section title="People from the forge" note={team.trouble ?? 'The teams of what the organization has enrolled.'}>
+      <TeamForm action={follow.bind(null, ctx.tenant.slug)} now={team.now} choices={team.choices} />
+    </Section>
+  );
+}
