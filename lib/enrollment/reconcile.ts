@@ -25,7 +25,7 @@ export type ReconcileDeps = {
 const lookAgainMs = 10 * 60_000;
 const waitMs = 10_000;
 /** A process that is up comes to its forge within seconds, and nothing tells us when; what has not come in a minute is not asked after so often. */
-const waitForRunnerMs = { atFirst: 2_000, firstMs: 60_000, then: 30_000 };
+const waitForRunnerMs = { atFirst: 2_000, firstMs: 60_000, later: 30_000 };
 const waitForPersonMs = 60_000;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
@@ -71,8 +71,8 @@ function waitedMs(row: EnrollmentRow, { reason }: PhaseResult, now: Date): numbe
 }
 
 function waitOf({ reason, waitingFor }: PhaseResult, forMs: number): number {
-  const { atFirst, firstMs, then } = waitForRunnerMs;
-  if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : then;
+  const { atFirst, firstMs, later } = waitForRunnerMs;
+  if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : later;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
 }
 
