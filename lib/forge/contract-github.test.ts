@@ -91,6 +91,16 @@ function limit(message: string, headers: Record<string, string>) {
 
 // ------------------------------------------------------------------------------------------------ the three levels
 
+/** The last one that had no runner scale sets. */
+function tooOld(github: Github): Pick<LevelWorld['problems'], 'ServerTooOld'> {
+  return {
+    async ServerTooOld(at) {
+      github.state.serverVersion = '3.8.17';
+      return at;
+    },
+  };
+}
+
 /** What can happen to an installation, whatever it was enrolled for. */
 function installationProblems(control: Control): Partial<LevelWorld['problems']> {
   return {
@@ -137,6 +147,7 @@ function repositoryLevel(github: Github, control: Control): LevelWorld {
     demote: async () => void (await control('/orgs/tinyland-inc/members/ada-tinyland', { role: 'member' }, 'PUT')),
     problems: {
       ...noProblems,
+      ...tooOld(github),
       ...installationProblems(control),
       async ScopeGone(at) {
         delete github.state.repos[ids.repos.lab];
@@ -166,7 +177,7 @@ function organizationLevel(github: Github, control: Control): LevelWorld {
     },
     takeName: async (login) => String(github.addOrg({ login, admins: ['mallory'] }).id),
     demote: async () => void (await control('/orgs/tinyland-inc/members/ada-tinyland', { role: 'member' }, 'PUT')),
-    problems: { ...noProblems, ...installationProblems(control) },
+    problems: { ...noProblems, ...tooOld(github), ...installationProblems(control) },
     groups: groupsOf(github),
   };
 }
@@ -205,6 +216,7 @@ function enterpriseLevel(github: Github, control: Control): LevelWorld {
     demote: async () => void (await control('/enterprises/big-enterprise/owners', { owners: ['jesssullivan'] })),
     problems: {
       ...noProblems,
+      ...tooOld(github),
       TokenEnded: async (at) => ({ ...at, credential: by(tokens.ended()) }),
       TokenScopeMissing: async (at) => ({ ...at, credential: by(tokens.lacking().token) }),
       async ScopeGone(at) {
