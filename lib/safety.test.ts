@@ -475,6 +475,7 @@ const unsafeUsers: Record<string, string> = {
   'lib/enrollment/plan.ts': 'names are reserved, and locks taken, over all tenants',
   'lib/enrollment/reconcile.ts': 'a worker acts for all tenants',
   'lib/enrollment/registration.ts': 'a worker acts for all tenants',
+  'lib/enrollment/rotation.ts': 'a worker acts for all tenants',
   'lib/enrollment/withdraw-phases.ts': 'a worker acts for all tenants',
   'lib/enrollment/rows.ts': 'a worker acts for all tenants',
   'lib/enrollment/view.ts': 'installations and cache servers belong to no tenant',
