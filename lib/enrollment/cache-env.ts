@@ -1,5 +1,8 @@
 import { namespacesOf } from '#lib/model/index.ts';
-import type { BazelAccess } from './credentials.ts';
+
+export type BazelLogin = { user: string; password: string };
+/** What runners are given, and what the cache takes beside it while one login follows another. */
+export type BazelAccess = BazelLogin & { also: BazelLogin[] };
 
 /** What an enrollment needs to know of its secrets before its objects can be built. */
 export type Secrets = {
@@ -7,6 +10,8 @@ export type Secrets = {
   bazel?: BazelAccess | undefined;
 };
 
+/** Of the first login; each that follows has a user of its own. */
+export const firstBazelUser = 'runner';
 const bazelHttpPort = 8080;
 
 /** The environment by which runners find the caches. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { open, seal, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { firstBazelUser, type BazelAccess, type BazelLogin } from './cache-env.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /*
@@ -114,10 +115,6 @@ export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
   });
 }
 
-export type BazelLogin = { user: string; password: string };
-/** What runners are given, and what the cache takes beside it while one login follows another. */
-export type BazelAccess = BazelLogin & { also: BazelLogin[] };
-
 /** Within this a Secret that has changed is with the cache's server, whose kubelet looks about once a minute. */
 export const bazelKnownMs = 2 * 60_000;
 /** As long as a runner that is replaced may wait for its job, which goes on with what it was given. */
@@ -144,8 +141,6 @@ export async function keptBazelAccess(row: Owned): Promise<BazelAccess | null> {
   const { present, next, former } = await keptBazel(row);
   return present && { ...loginOf(present), also: [next, former].flatMap((each) => (each ? [loginOf(each)] : [])) };
 }
-
-export const firstBazelUser = 'runner';
 
 function loginOf({ externalId, value }: KeptCredential): BazelLogin {
   return { user: externalId ?? firstBazelUser, password: value };

@@ -26,8 +26,7 @@ import {
   type Pool,
   type TenantDocument,
 } from '#lib/model/index.ts';
-import { cacheEnv } from './cache-env.ts';
-import { firstBazelUser } from './credentials.ts';
+import { cacheEnv, firstBazelUser } from './cache-env.ts';
 
 const pools: ReadonlyMap<string, Pool> = new Map(defaultPools.map((pool) => [pool.name, pool]));
 

@@ -103,6 +103,16 @@ function limit(message: string, headers: Record<string, string>) {
 
 // ------------------------------------------------------------------------------------------------ the three levels
 
+/** The last one that had no runner scale sets. */
+function tooOld(github: Github): Pick<LevelWorld['problems'], 'ServerTooOld'> {
+  return {
+    async ServerTooOld(at) {
+      github.state.serverVersion = '3.8.17';
+      return at;
+    },
+  };
+}
+
 /** What can happen to an installation, whatever it was enrolled for. */
 function installationProblems(control: Control): Partial<LevelWorld['problems']> {
   return {
@@ -156,6 +166,7 @@ function repositoryLevel(github: Github, control: Control): LevelWorld {
     demote: async () => void (await control('/orgs/tinyland-inc/members/ada-tinyland', { role: 'member' }, 'PUT')),
     problems: {
       ...noProblems,
+      ...tooOld(github),
       ...installationProblems(control),
       async ScopeGone(at) {
         delete github.state.repos[ids.repos.lab];
@@ -185,7 +196,7 @@ function organizationLevel(github: Github, control: Control): LevelWorld {
     },
     takeName: async (login) => String(github.addOrg({ login, admins: ['mallory'] }).id),
     demote: async () => void (await control('/orgs/tinyland-inc/members/ada-tinyland', { role: 'member' }, 'PUT')),
-    problems: { ...noProblems, ...installationProblems(control) },
+    problems: { ...noProblems, ...tooOld(github), ...installationProblems(control) },
     groups: groupsOf(github),
   };
 }
@@ -226,6 +237,7 @@ function enterpriseLevel(github: Github, control: Control): LevelWorld {
     demote: async () => void (await control('/enterprises/big-enterprise/owners', { owners: ['jesssullivan'] })),
     problems: {
       ...noProblems,
+      ...tooOld(github),
       TokenEnded: async (at) => ({ ...at, credential: by(tokens.ended()) }),
       TokenScopeMissing: async (at) => ({ ...at, credential: by(tokens.lacking().token) }),
       async ScopeGone(at) {

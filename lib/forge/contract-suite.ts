@@ -572,6 +572,16 @@ function problems(kind: ForgeKind, at: Level): void {
       expect((await forge.observeScope(scope)).problem?.reason).toBe(reason);
     });
 
+    test('a server that is too old is found out before anybody is asked to enrol there', async () => {
+      const cause = at.level.problems.ServerTooOld;
+      if (!cause || kind !== 'github') return void expect(kind).not.toBe('github');
+      await cause(enrolled(at));
+      await expect(find(at, 'owner')).rejects.toMatchObject({
+        code: 'forbidden',
+        screen: { happened: expect.stringContaining('3.9') },
+      });
+    });
+
     test.each(['TokenEnded', 'AppSuspended', 'PermissionMissing', 'TokenScopeMissing', 'RoleMissing'] as const)(
       'where it is %s, what needs the scope is refused and not asked for a sign-in',
       async (reason) => {

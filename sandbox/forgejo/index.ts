@@ -5,7 +5,7 @@
  * may see and do what by teams and ownership, renamings that redirect, runners registered by the API or by themselves, the
  * queue and the protocol from Declare to a job's end, hooks that are signed and kept. Refusals are worded as Forgejo's and
  * Gitea's are, since their words are read. State is a file, so that a restart forgets nothing. It fails when asked to
- * (`/_sandbox/faults`); `version` and `runnerApi` make it an older server.
+ * (`/_sandbox/faults`); `version` makes it an older server.
  *
  * It does not do: git, issues, packages, passwords, workflows (a job is queued by hand), the binary form of the runners'
  * protocol, private accounts. `/_sandbox` is where it is moved.
@@ -28,7 +28,7 @@ import { type JobRequest, Jobs } from './jobs.ts';
 import type { Job, OAuthApp, Org, Repo, State, User } from './model.ts';
 import { oauthRoutes, oauthToken, personalToken } from './oauth.ts';
 import { accountRoutes } from './rest-accounts.ts';
-import { type RunnerApi, scopedRoutes } from './rest-scoped.ts';
+import { scopedRoutes } from './rest-scoped.ts';
 import { runnerServiceRoutes } from './runner-service.ts';
 import { demoSeed, freshState, type Seed } from './seed.ts';
 import { settingsRoutes } from './settings-page.ts';
@@ -50,8 +50,6 @@ export interface ForgejoOptions {
   redirectUris?: string[];
   /** As `/api/v1/version` says it. */
   version?: string;
-  /** What a server of that version has, unless said otherwise. */
-  runnerApi?: RunnerApi;
 }
 
 export interface Forgejo {
@@ -89,7 +87,7 @@ export async function startForgejo(options: ForgejoOptions): Promise<Forgejo> {
   const api = new Routes();
   api.on('GET', '/version', () => ({ status: 200, body: { version } }));
   accountRoutes(api, world);
-  scopedRoutes(api, world, jobs, options.runnerApi ?? (Number.parseInt(version, 10) >= 15 ? 'register' : 'none'));
+  scopedRoutes(api, world, jobs, Number.parseInt(version, 10) >= 15);
   const web = new Routes();
   oauthRoutes(web, world);
   settingsRoutes(web, world);

@@ -22,9 +22,6 @@ import * as render from './render.ts';
 import { hookEvents } from './webhooks.ts';
 import type { World } from './world.ts';
 
-/** Which of a scope's runner routes there are: `none` and `list` before 15, when a runner registered itself. */
-export type RunnerApi = 'register' | 'list' | 'none';
-
 interface Place {
   base: string;
   category: Category;
@@ -33,7 +30,7 @@ interface Place {
 }
 
 /** What an organization, a repository and an account have alike: runners, their queue, and hooks. */
-export function scopedRoutes(api: Routes, world: World, jobs: Jobs, runnerApi: RunnerApi): void {
+export function scopedRoutes(api: Routes, world: World, jobs: Jobs, hasRunnerApi: boolean): void {
   for (const place of placesOf(world)) {
     const on = (method: string, path: string, what: 'runners' | 'hooks', handle: (scope: string, ask: Ask) => Answer) =>
       api.on(method, `${place.base}${path}`, (ask) => {
@@ -41,7 +38,7 @@ export function scopedRoutes(api: Routes, world: World, jobs: Jobs, runnerApi: R
         needScopes(who, method, [place.category]);
         return handle(place.scopeFor(what, who, ask), ask);
       });
-    runnerRoutes(on, world, jobs, runnerApi);
+    runnerRoutes(on, world, jobs, hasRunnerApi);
     hookRoutes(on, world);
   }
 }
@@ -85,7 +82,7 @@ const NewRunner = z.object({
   ephemeral: z.boolean().default(false),
 });
 
-function runnerRoutes(on: On, world: World, jobs: Jobs, runnerApi: RunnerApi): void {
+function runnerRoutes(on: On, world: World, jobs: Jobs, hasRunnerApi: boolean): void {
   const path = '/actions/runners';
   on('GET', `${path}/registration-token`, 'runners', (scope) => {
     world.state.registrationTokens[scope] ??= world.token();
@@ -98,7 +95,7 @@ function runnerRoutes(on: On, world: World, jobs: Jobs, runnerApi: RunnerApi): v
     const fitting = waiting.filter((job) => !labels || job.runsOn.every((label) => labels.includes(label)));
     return { status: 200, body: fitting.length > 0 ? fitting.map((job) => render.job(world, job)) : null };
   });
-  if (runnerApi === 'none') return;
+  if (!hasRunnerApi) return;
   on('GET', path, 'runners', (scope, ask) => {
     const runners = Object.values(world.state.runners).filter((runner) => runner.scope === scope);
     return paged(world, ask, runners, (runner) => render.runner(world, runner));
@@ -111,7 +108,6 @@ function runnerRoutes(on: On, world: World, jobs: Jobs, runnerApi: RunnerApi): v
     jobs.removeRunner(needRunner(world, scope, ask));
     return { status: 204 };
   });
-  if (runnerApi !== 'register') return;
   on('POST', path, 'runners', (scope, ask) => {
     const given = NewRunner.safeParse(ask.body ?? {});
     if (!given.success) return fail(422, '[Name]: Required');

@@ -108,7 +108,7 @@ export async function startGithub(options: GithubOptions): Promise<Github> {
   accountRoutes(api, world);
   api.on('GET', '/meta', () => ({
     status: 200,
-    body: { verifiable_password_authentication: false, installed_version: '3.19.0' },
+    body: { verifiable_password_authentication: false, installed_version: world.state.serverVersion ?? '3.19.0' },
   }));
   api.on('GET', '/rate_limit', async (ask) => ({
     status: 200,

@@ -214,6 +214,8 @@ export interface Delivery {
 export interface State {
   version: 1;
   nextId: number;
+  /** What `GET /meta` says; tests make it old. */
+  serverVersion?: string;
   serviceKey: string;
   users: Record<string, User>;
   orgs: Record<string, Org>;

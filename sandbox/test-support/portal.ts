@@ -146,7 +146,8 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
 async function webhookDoor(): Promise<{ url: string; close: () => void }> {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const rawBody = await buffer(request);
-    const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(request.url ?? '') ?? [];
+    const { pathname } = new URL(request.url ?? '/', 'http://portal');
+    const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(pathname) ?? [];
     const given = { connectionId, headers: new Headers(request.headers as Record<string, string>), rawBody };
     const accepted = ownerId === undefined ? acceptDelivery(given) : acceptDirectedDelivery({ ...given, ownerId });
     const status = await accepted.then(

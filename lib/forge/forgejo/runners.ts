@@ -95,9 +95,10 @@ async function registerAlone(client: Client, place: Place, name: string, labels:
 }
 
 /**
- * Forgejo from 15 on gives a runner and its secret at once, and forgets it with its first job: a job can read what its
- * runner proves itself with, and that is then worth nothing. Elsewhere there is only a token to register with, and the portal
- * registers as the runner would (runner.v1 RunnerService, Register), so that what comes of it is the same.
+ * Forgejo gives a runner and its secret at once, and forgets it with its first job: a job can read what its runner proves itself
+ * with, and that is then worth nothing. Gitea has only a token to register with, and the portal registers as the runner would
+ * (runner.v1 RunnerService, Register), so that what comes of it is the same. A Forgejo before 15 has no list of runners either
+ * and was refused when it was asked for one.
  */
 async function register(
   client: Client,
@@ -107,16 +108,14 @@ async function register(
 ): Promise<RegisteredRunner & { ephemeral: boolean }> {
   const { base, ask } = place;
   const server = await client.server({ ...ask, params: {} });
-  if (server.software === 'forgejo' && server.major >= 15) {
+  if (server.software === 'forgejo') {
     const body = { name, ephemeral: true };
     return {
       ephemeral: true,
       ...(await client.call(`POST ${base}/actions/runners`, RegisteredRunner, { ...ask, body })),
     };
   }
-  // Gitea makes such a token by POST (1.26, routers/api/v1/api.go); Forgejo 14 and older show it to GET.
-  const method = server.software === 'gitea' ? 'POST' : 'GET';
-  const { token } = await client.call(`${method} ${base}/actions/runners/registration-token`, RegistrationToken, ask);
+  const { token } = await client.call(`POST ${base}/actions/runners/registration-token`, RegistrationToken, ask);
   const { signal, about } = ask;
   const { runner } = await client.rpc('Register', RegisterAnswer, { signal, about, body: { token, name, labels } });
   return { ephemeral: false, ...runner };

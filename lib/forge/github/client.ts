@@ -31,6 +31,8 @@ export type Ask = {
 
 export type Client = {
   hasApp: boolean;
+  /** An Enterprise Server, whose version is its operator's choice. */
+  isServer: boolean;
   /** The checked answer; throws `not_found` where GitHub says 404. */
   call<T extends z.ZodType>(route: string, schema: T, ask: Ask): Promise<z.output<T>>;
   /** The checked answer, or null where it is absent. */
@@ -69,8 +71,12 @@ function ignore(): void {
 /** `https://api.github.com`, `https://api.<name>.ghe.com`, or an Enterprise Server's `/api/v3`. */
 export function apiBaseUrl(baseUrl: string): string {
   const url = new URL(baseUrl);
-  const hosted = url.hostname === 'github.com' || url.hostname.endsWith('.ghe.com');
-  return hosted ? `${url.protocol}//api.${url.host}` : `${url.origin}/api/v3`;
+  return isHosted(baseUrl) ? `${url.protocol}//api.${url.host}` : `${url.origin}/api/v3`;
+}
+
+function isHosted(baseUrl: string): boolean {
+  const { hostname } = new URL(baseUrl);
+  return hostname === 'github.com' || hostname.endsWith('.ghe.com');
 }
 
 /** Beside REST and not under it: https://docs.github.com/en/graphql/guides/forming-calls-with-graphql, "The GraphQL endpoint" */
@@ -199,7 +205,7 @@ export function githubClient(connection: ForgeConnectionValue): Client {
     throw nonsenseError(connection.baseUrl, route, 'pages without end');
   }
 
-  return { hasApp: app !== undefined, call, find, look, graphql, all };
+  return { hasApp: app !== undefined, isServer: !isHosted(connection.baseUrl), call, find, look, graphql, all };
 }
 
 function isNotFound(refusal: Refusal): boolean {

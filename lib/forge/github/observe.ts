@@ -14,6 +14,7 @@ import {
 import { missingPermissions } from './choice.ts';
 import { findInstallation } from './scopes.ts';
 import { findEnterprise, mayManageRunners, missingScopes, tokenSaid } from './token.ts';
+import { versionProblem } from './version.ts';
 import { Installation, Repository, RunnerGroup as GroupSchema, RunnerGroupPage } from './schema.ts';
 
 /** What the reconciler asks and does, by the App's own credentials; at an enterprise by a token. */
@@ -34,6 +35,12 @@ export function githubObserver(client: Client) {
         ownerId,
         covered: true,
       });
+    }
+    const ask = { as: { installation: installation.id }, signal: input.signal, about: input.path };
+    const old = await versionProblem(client, ask);
+    if (old) {
+      const seen = { exists: true, path: pathOf(installation, input), covered: true };
+      return { ...observation(input, installation, seen), problem: old };
     }
     if (input.level === 'organization') return observeOrganization(input, installation);
     return observeRepository(input, installation);
@@ -230,6 +237,8 @@ async function observeEnterprise(client: Client, input: AtScope): Promise<ScopeO
     return seen({ reason: 'ScopeGone', message });
   }
   const { slug } = enterprise;
+  const old = await versionProblem(client, { as: { user: token }, signal, about: path });
+  if (old) return seen(old, slug, true);
   if (await mayManageRunners(client, { token, slug, signal })) return seen(null, slug, true);
   const message = `${said.user.login}, whose token serves ${slug}, may not manage its runners. Enter a token of an owner.`;
   return seen({ reason: 'RoleMissing', message }, slug, true);

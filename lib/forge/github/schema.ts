@@ -8,6 +8,9 @@ const Text = z.string().transform((text) => text.replaceAll('\0', ''));
 const Instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 const Selection = z.enum(['all', 'selected']);
 
+/** The version of an Enterprise Server; github.com tells none. */
+export const Meta = z.object({ installed_version: z.string().nullish() });
+
 export const Account = z.object({ id: Id, login: Text, type: Text.catch('User') });
 export type Account = z.infer<typeof Account>;
 

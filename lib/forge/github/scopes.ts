@@ -7,6 +7,7 @@ import { type Client, pageSize } from './client.ts';
 import { levelError, notFoundError, type Refusal } from './errors.ts';
 import { teamScopes } from './people.ts';
 import { findEnterpriseScope } from './token.ts';
+import { assertVersion } from './version.ts';
 import {
   Installation,
   InstallationPage,
@@ -34,7 +35,9 @@ export function githubScopes(client: Client, connection: ForgeConnectionValue, i
       return listScopes(client, await installUrl(input), input);
     },
     async find(input: AsUser & { level: ScopeLevel; path: string }): Promise<Found> {
-      const { level } = input;
+      const { level, path } = input;
+      if (level === 'enterprise' || level === 'organization' || level === 'repository')
+        await assertVersion(client, askAs(input, path));
       if (level === 'enterprise') return findEnterpriseScope(client, connection, input);
       if (level !== 'organization' && level !== 'repository') throw levelError(level);
       const find = level === 'organization' ? findOrganization : findRepository;
