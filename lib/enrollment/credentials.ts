@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { open, seal, unsafeDb } from '#lib/db/index.ts';
+import { open, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { EnrollmentSpec } from '#lib/model/index.ts';
+import { wake } from '#lib/work/index.ts';
+import { lockLine } from './allocation.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /*
@@ -81,11 +84,53 @@ export async function noteUse(row: Owned, kind: CredentialKind, at: Date, seenEx
   });
 }
 
-/** 256 random bits, kept until a person asks for others. */
+/** The tenant has one cache and that one password: it is kept with the enrollment that needed it first. */
+async function bazelHolder(row: Owned): Promise<Owned> {
+  const held = await unsafeDb().credential.findFirst({
+    where: { tenantId: row.tenantId, kind: 'bazel-password' },
+    select: { enrollmentId: true },
+  });
+  return held ? { tenantId: row.tenantId, id: held.enrollmentId } : row;
+}
+
+export async function keptBazelPassword(row: Owned): Promise<KeptCredential | null> {
+  return keptCredential(await bazelHolder(row), 'bazel-password');
+}
+
+/** 256 random bits, kept until a person asks for others. A new one is told to all enrollments of the tenant that have the cache. */
 export async function bazelPassword(row: Owned): Promise<string> {
-  const kept = await keptCredential(row, 'bazel-password');
+  const kept = await keptBazelPassword(row);
   if (kept && kept.expiresAt === null) return kept.value;
-  const password = randomBytes(32).toString('base64url');
-  await keepCredential(row, 'bazel-password', password);
-  return password;
+  return unsafeTransaction(async (tx) => {
+    // Of two passes at once the second finds what the first has made.
+    await lockLine(tx, row.tenantId);
+    const now = await keptBazelPassword(row);
+    if (now && now.expiresAt === null) return now.value;
+    const password = randomBytes(32).toString('base64url');
+    await keepCredential(await bazelHolder(row), 'bazel-password', password, {}, tx);
+    await wake(
+      tx,
+      'enrollment',
+      (await othersWithBazel(tx, row)).map(({ id }) => id),
+    );
+    return password;
+  });
+}
+
+async function othersWithBazel(tx: UnsafeTx, { tenantId, id }: Owned): Promise<Owned[]> {
+  const others = await tx.enrollment.findMany({
+    where: { tenantId, id: { not: id }, state: 'active' },
+    orderBy: { createdAt: 'asc' },
+  });
+  return others.filter(({ spec }) => EnrollmentSpec.parse(spec).planes.bazel);
+}
+
+/** It outlives the enrollment that it is kept with as long as another one has the cache, and goes with the last. Call under `lockLine`. */
+export async function leaveBazelPassword(tx: UnsafeTx, row: Owned): Promise<void> {
+  const kind = 'bazel-password';
+  const [heir] = await othersWithBazel(tx, row);
+  const kept = heir ? await keptCredential(row, kind) : null;
+  const own = heir ? { enrollmentId: row.id } : { tenantId: row.tenantId };
+  await tx.credential.deleteMany({ where: { ...own, kind } });
+  if (heir && kept) await keepCredential(heir, kind, kept.value, { expiresAt: kept.expiresAt }, tx);
 }

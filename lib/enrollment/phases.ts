@@ -1,8 +1,8 @@
 import { ensureAtticView, signAtticToken } from '#lib/cache/index.ts';
 import {
+  bazelClaim,
   bazelObjects,
   ensureObjects,
-  poolLabel,
   poolObjects,
   secretObjects,
   tenantObjects,
@@ -19,8 +19,9 @@ import { webhookUrl } from './at-scope.ts';
 import { bazelUser, type Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
 import { bazelPassword, keepCredential, keptCredential, noteUse } from './credentials.ts';
-import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
+import { atticServerOf, diskGibOf, enrollmentInput, poolInputs } from './desired.ts';
 import { clusterKnown, isFresh, markSeen, ok, own, wait, type PassScope, type Phase } from './pass.ts';
+import { leavePlanes } from './planes.ts';
 import { dropRunners, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
 import type { EnrollmentRow } from './rows.ts';
@@ -119,7 +120,8 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
   const server = await atticServerOf(row);
   if (!server) return wait('NoCacheServer', 'The operator has entered no Attic server for this cluster.', 'operator');
   const name = atticViewName(row.tenant.slug);
-  const isPublic = spec.planes.attic.public;
+  // Another of the tenant's enrollments may want it private.
+  const isPublic = (await scope.shared()).attic?.isPublic ?? false;
   const where = { serverId_name: { serverId: server.id, name } };
   let kept = await unsafeDb().cacheView.findUnique({ where });
   if (!kept?.publicKey || kept.isPublic !== isPublic || !isFresh(scope, 'attic')) {
@@ -141,7 +143,8 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
     substituterUrl: kept.substituterUrl ?? '',
     publicKey: kept.publicKey ?? '',
   };
-  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}.`);
+  const why = spec.planes.attic.public && !isPublic ? ', as another enrollment of the tenant asks' : '';
+  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}${why}.`);
 }
 
 /** Kept and renewed in the last third of its life: a new one each pass would be a change each pass. */
@@ -166,7 +169,14 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
     attic: scope.attic,
     bazel: spec.planes.bazel ? { user: bazelUser, password: await bazelPassword(row) } : undefined,
   };
-  return enrollmentInput(row, spec, { pools: scope.pools, registration, secrets, shared: await scope.shared() });
+  const diskGib = diskGibOf(scope.view.get(bazelClaim(row.tenant.slug)));
+  return enrollmentInput(row, spec, {
+    pools: scope.pools,
+    registration,
+    secrets,
+    shared: await scope.shared(),
+    diskGib,
+  });
 }
 
 async function poolsReady(scope: PassScope): Promise<PhaseResult> {
@@ -194,12 +204,13 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   const { row, spec } = scope;
   const keyOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.name}`;
   const wanted = new Set(objects.map(keyOf));
-  const isLeftOver = (object: Observed) => poolLabel in (object.metadata.labels ?? {}) && !wanted.has(keyOf(object));
+  const isLeftOver = (object: Observed) => !wanted.has(keyOf(object));
   const waiting = await removePools(scope, isLeftOver);
   if (waiting) return waiting;
-  // A forge that has an authority of its own no longer takes the ConfigMap with it, which is of no pool.
-  const isUnread = (object: Observed) => object.kind === 'ConfigMap' && !wanted.has(keyOf(object));
-  await removeKept(scope, (object) => isLeftOver(object) || isUnread(object));
+  // Also what is of no pool: what reached a cache, and the authority of a forge that has none of its own any more.
+  await removeKept(scope, isLeftOver);
+  const shared = await leavePlanes(scope);
+  if (shared) return shared;
   if (row.connection.kind !== 'github')
     await dropRunners(scope, new Set(wantedRunners(row, spec, scope.pools).map(({ name }) => name)));
   const names = spec.pools.map((choice) => choice.pool);
