@@ -125,8 +125,14 @@ describe('a draft that is discarded', () => {
       ({ ctx }) =>
         unsafeDb().githubApp.create({
           data: {
-            ...{ tenantId: ctx.tenant.id, connectionId: 'github', accountId: '1', accountLogin: 'held', appId: '77' },
-            ...{ slug: 'held', sealedPrivateKey: 'sealed', sealedWebhookSecret: 'sealed' },
+            tenantId: ctx.tenant.id,
+            connectionId: 'github',
+            accountId: '1',
+            accountLogin: 'held',
+            appId: '77',
+            slug: 'held',
+            sealedPrivateKey: 'sealed',
+            sealedWebhookSecret: 'sealed',
           },
         }),
     ],

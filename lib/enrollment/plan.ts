@@ -643,8 +643,13 @@ export async function discardDraft(ctx: Ctx, enrollmentId: string): Promise<void
 async function forgetTenant(tx: UnsafeTx, ctx: Ctx, tenantId: string): Promise<void> {
   const none = { none: {} };
   const unheld = {
-    ...{ enrollments: none, plans: none, views: none, children: none },
-    ...{ githubApps: none, requests: none, invitations: none },
+    enrollments: none,
+    plans: none,
+    views: none,
+    children: none,
+    githubApps: none,
+    requests: none,
+    invitations: none,
   } satisfies Prisma.TenantWhereInput;
   const tenant = await tx.tenant.findFirst({ where: { id: tenantId, state: 'draft', parentId: null, ...unheld } });
   if (!tenant || (await tx.webhookEndpoint.count({ where: { tenantId } })) > 0) return;
