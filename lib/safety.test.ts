@@ -482,6 +482,7 @@ const unsafeUsers: Record<string, string> = {
   'lib/enrollment/github-app.ts': 'an App is made before its tenant is known; secrets are for the system alone',
   'lib/enrollment/new-forge.ts': 'forge connections belong to no tenant',
   'lib/enrollment/phases.ts': 'a worker acts for all tenants',
+  'lib/enrollment/planes.ts': 'a worker acts for all tenants',
   'lib/enrollment/plan.ts': 'names are reserved, and locks taken, over all tenants',
   'lib/enrollment/reconcile.ts': 'a worker acts for all tenants',
   'lib/enrollment/registration.ts': 'a worker acts for all tenants',

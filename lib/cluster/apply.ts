@@ -12,7 +12,8 @@ const writesAtOnce = 8;
 
 export type Ensured = { applied: number; unchanged: number };
 
-function owned(object: KubernetesObject, tenant: string): boolean {
+/** Whether we made it, for this tenant. */
+export function isOwned(object: KubernetesObject, tenant: string): boolean {
   const labels = object.metadata.labels ?? {};
   return labels['app.kubernetes.io/managed-by'] === managedBy && labels[tenantLabel] === tenant;
 }
@@ -83,7 +84,7 @@ async function createNamespace(client: ClusterClient, object: KubernetesObject):
     if (!(error instanceof ClusterRefused) || error.refusal.reason !== 'AlreadyExists') throw error;
   }
   const existing = await readObject(client, object);
-  if (existing && !owned(existing, tenantOf(object))) throw foreignNamespace(name);
+  if (existing && !isOwned(existing, tenantOf(object))) throw foreignNamespace(name);
   if (existing?.metadata.deletionTimestamp !== undefined) throw terminating(name);
   return applyObject(client, object);
 }
@@ -135,6 +136,8 @@ export async function applyObject(client: ClusterClient, object: KubernetesObjec
       const managers = conflictingManagers(error);
       if (managers.length > 0 && managers.every((manager) => manager === fieldManager)) return send(true);
       if (managers.length > 0) throw fieldConflict(error, what);
+      // Moved on between its own read and write: what is applied says nothing of a version, so it is sent once more.
+      if (error.code === 'stale') return send(false);
     }
     throw error;
   }
@@ -189,7 +192,7 @@ export async function deleteObject(
   tenant: string,
   graceSeconds?: number,
 ): Promise<'gone' | 'going'> {
-  if (!owned(object, tenant)) return 'gone';
+  if (!isOwned(object, tenant)) return 'gone';
   try {
     const answer = await client.call<Observed | { kind: 'Status' }>(
       {
@@ -241,7 +244,7 @@ export async function dryRunObjects(
   for (const object of objects.filter((each) => each.kind === 'Namespace')) {
     const existing = await readObject(client, object);
     if (!existing) absent.add(object.metadata.name);
-    else if (!owned(existing, tenantOf(object))) throw foreignNamespace(object.metadata.name);
+    else if (!isOwned(existing, tenantOf(object))) throw foreignNamespace(object.metadata.name);
     await ensurePlanNamespace(client, object);
   }
   const changes: ObjectChange[] = [];

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { namespacesOf } from '#lib/model/index.ts';
-import { enrollmentLabel, labels, type EnrollmentInput, type KubernetesObject } from './objects.ts';
+import { labels, type EnrollmentInput, type KubernetesObject } from './objects.ts';
 import { bazelPorts, defaultDeny, namespace, networkPolicy, objectQuota } from './tenant-objects.ts';
 
 const bazelRemoteImage = 'buchgr/bazel-remote-cache:v2.6.2';
@@ -12,14 +12,20 @@ function htpasswd(logins: readonly { user: string; password: string }[]): string
   return logins.map(({ user, password }) => `${user}:{SHA}${hashOf(password)}\n`).join('');
 }
 
+const name = 'bazel-remote';
+
+/** Where the claim of a tenant's cache is. */
+export function bazelClaim(slug: string): Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'> {
+  return { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name, namespace: namespacesOf(slug).bazel } };
+}
+
 /** One bazel-remote for the tenant in a namespace of its own: its content store knows no tenants (bazel-remote 2.6.2). */
 export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
   if (!input.bazel) return [];
   const { slug } = input.tenant;
   const ns = namespacesOf(slug);
-  const name = 'bazel-remote';
   const selector = { 'app.kubernetes.io/name': name };
-  const metadata = { name, namespace: ns.bazel, labels: labels(slug, { ...selector, [enrollmentLabel]: input.name }) };
+  const metadata = { name, namespace: ns.bazel, labels: labels(slug, selector) };
   const storage = `${input.bazel.sizeGib}Gi`;
   return [
     namespace(ns.bazel, slug),

@@ -21,21 +21,36 @@ export type Refusal = {
   reason: string;
   message: string;
   causes: { field?: string; message?: string; reason?: string }[];
+  /** The beginning of the answer, for the log. */
+  raw: string;
 };
+
+const changed = 'Other objects of this enrollment may have been changed.';
+const byItself = 'Nothing needs doing: the portal tries again by itself.';
+
+/** What a person reads of it. The server's own words only where it answers what was asked, never for what passes by itself. */
+function said(code: ErrorCode, status: number, what: string, message: string): { happened: string; todo?: string } {
+  if (status === 429) return { happened: `The cluster is busy and asked to wait before ${what}.`, todo: byItself };
+  if (code === 'stale') return { happened: `Somebody else changed ${what} at the same moment.`, todo: byItself };
+  if (code === 'unavailable' && status >= 500)
+    return { happened: `The cluster failed at ${what} (it answered ${status}).`, todo: byItself };
+  if (code === 'unavailable') return { happened: `The cluster does not know ${what} yet.`, todo: byItself };
+  return { happened: `The cluster refused ${what}: ${message === '' ? `it answered ${status}` : message}` };
+}
 
 export class ClusterRefused extends AppError {
   override name = 'ClusterRefused';
   readonly refusal: Refusal;
+  /** What was asked for, such as `Secret runners-cmux/cmux-github`. */
+  readonly what: string;
   constructor(code: ErrorCode, refusal: Refusal, what: string, retryAfterMs?: number) {
     super(code, {
-      log: `${what}: ${refusal.status} ${refusal.reason} ${refusal.message}`,
-      screen: {
-        happened: `The cluster refused ${what}: ${refusal.message}`,
-        changed: 'Other objects of this enrollment may have been changed.',
-      },
+      log: `${what}: ${refusal.status} ${refusal.reason} ${refusal.message === '' ? refusal.raw : refusal.message}`,
+      screen: { ...said(code, refusal.status, what, refusal.message), changed },
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
     this.refusal = refusal;
+    this.what = what;
   }
 }
 
@@ -170,7 +185,16 @@ export class ClusterClient {
     const isUnknownKind = refusal.status === 404 && refusal.reason === '';
     // Server-side apply answers 500 to a field that the schema lacks; no retry heals that.
     const isUnknownField = refusal.status === 500 && refusal.message.includes('field not declared in schema');
-    const code = isUnknownKind ? 'unavailable' : isUnknownField ? 'invalid' : (codeOf[refusal.status] ?? 'unavailable');
+    // The object moved on between a read and a write; no field of it is another manager's, and nothing has that name.
+    const isTaken = refusal.reason === 'AlreadyExists' || refusal.causes.length > 0;
+    const isMoved = refusal.status === 409 && !isTaken;
+    const code = isUnknownKind
+      ? 'unavailable'
+      : isUnknownField
+        ? 'invalid'
+        : isMoved
+          ? 'stale'
+          : (codeOf[refusal.status] ?? 'unavailable');
     return new ClusterRefused(code, refusal, what, retryAfterMs);
   }
 }
@@ -182,16 +206,19 @@ function refuseForeignCode(kubeConfig: KubeConfig): void {
 }
 
 function refusalOf(status: number, text: string): Refusal {
+  const raw = text.slice(0, 500);
   try {
     const body = JSON.parse(text) as { reason?: string; message?: string; details?: { causes?: Refusal['causes'] } };
     return {
       status,
       reason: body.reason ?? '',
-      message: body.message ?? text.slice(0, 500),
+      message: body.message ?? '',
       causes: body.details?.causes ?? [],
+      raw,
     };
   } catch {
-    return { status, reason: '', message: text.slice(0, 500), causes: [] };
+    // Not the API server's own: a proxy's page says nothing to a person.
+    return { status, reason: '', message: '', causes: [], raw };
   }
 }
 

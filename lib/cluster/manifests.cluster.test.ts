@@ -55,13 +55,14 @@ function flywheel(args: string[], input: string): string {
   return execFileSync(process.execPath, ['lib/cli.ts', ...args], { cwd: root, input, encoding: 'utf8' });
 }
 
-/** What was rendered, with a value in place of each that is not shown: the mark is no base64. */
+/** What was rendered, with the Secrets as the portal itself applies them, so that what is there can be compared. */
 function unsealed(text: string): KubernetesObject[] {
   return parseAllDocuments(text).map((document) => {
     const object = document.toJS() as KubernetesObject;
     if (object.kind !== 'Secret') return object;
-    const keys = Object.keys(object['data'] as object);
-    return { ...object, data: Object.fromEntries(keys.map((key) => [key, Buffer.from(key).toString('base64')])) };
+    const { stringData, ...rest } = object;
+    const keys = Object.keys(stringData as object);
+    return { ...rest, data: Object.fromEntries(keys.map((key) => [key, Buffer.from(key).toString('base64')])) };
   });
 }
 

@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { open, seal, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { open, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { EnrollmentSpec } from '#lib/model/index.ts';
+import { wake } from '#lib/work/index.ts';
+import { lockLine } from './allocation.ts';
 import { firstBazelUser, type BazelAccess, type BazelLogin } from './cache-env.ts';
 import type { EnrollmentRow } from './rows.ts';
 
@@ -119,26 +122,73 @@ export async function noteAppUse(githubAppId: string, at: Date): Promise<void> {
 export const bazelKnownMs = 2 * 60_000;
 /** As long as a runner that is replaced may wait for its job, which goes on with what it was given. */
 const bazelFormerMs = 3600_000;
+const bazelKinds = ['bazel-password', 'bazel-password.next', 'bazel-password.former'] as const;
+
+/** The tenant has one cache and one login at a time: it is kept with the enrollment that needed it first. */
+async function bazelHolder(row: Owned): Promise<Owned> {
+  const held = await unsafeDb().credential.findFirst({
+    where: { tenantId: row.tenantId, kind: 'bazel-password' },
+    select: { enrollmentId: true },
+  });
+  return held ? { tenantId: row.tenantId, id: held.enrollmentId } : row;
+}
+
+type KeptBazel = Record<'present' | 'next' | 'former', KeptCredential | null>;
+
+async function keptBazel(holder: Owned): Promise<KeptBazel> {
+  return {
+    present: await keptCredential(holder, 'bazel-password'),
+    next: await keptCredential(holder, 'bazel-password.next'),
+    former: await keptCredential(holder, 'bazel-password.former'),
+  };
+}
+
+/** What comes next in the life of a login; null while there is nothing to do. */
+function bazelStep({ present, next, former }: KeptBazel, now: Date): 'first' | 'begin' | 'follow' | 'forget' | null {
+  if (!present) return 'first';
+  if (next) return now.getTime() - next.since.getTime() >= bazelKnownMs ? 'follow' : null;
+  if (present.expiresAt !== null) return 'begin';
+  return former?.expiresAt && former.expiresAt <= now ? 'forget' : null;
+}
 
 /**
  * The login of runners at the tenant's Bazel cache: 256 random bits, kept until a person asks for others. Then another is made,
  * first known to the cache beside it, and given to runners when the cache has surely read it; the former one is taken for an
  * hour more. Each has a user of its own, since a password file has one password a user. `now` may be hours after the last call.
+ * All enrollments of the tenant that have the cache are told of a change.
  */
 export async function bazelAccess(row: Owned, now: Date): Promise<BazelAccess> {
-  const kept = await keptBazel(row);
-  if (!kept.present) return { ...(await makeBazelLogin(row, 'bazel-password', firstBazelUser)), also: [] };
-  if (kept.former?.expiresAt && kept.former.expiresAt <= now) await dropCredential(row, 'bazel-password.former');
-  if (!kept.next && kept.present.expiresAt !== null)
-    await makeBazelLogin(row, 'bazel-password.next', `${firstBazelUser}-${randomBytes(4).toString('hex')}`);
-  if (kept.next && now.getTime() - kept.next.since.getTime() >= bazelKnownMs)
-    await followBazelLogin(row, kept.present, kept.next, new Date(now.getTime() + bazelFormerMs));
+  const kept = await keptBazel(await bazelHolder(row));
+  if (bazelStep(kept, now) !== null) {
+    await unsafeTransaction(async (tx) => {
+      // Of two passes at once the second finds what the first has made.
+      await lockLine(tx, row.tenantId);
+      await moveBazel(tx, await bazelHolder(row), now);
+      const others = await othersWithBazel(tx, row);
+      await wake(
+        tx,
+        'enrollment',
+        others.map(({ id }) => id),
+      );
+    });
+  }
   return (await keptBazelAccess(row)) ?? bazelAccess(row, now);
+}
+
+async function moveBazel(tx: UnsafeTx, holder: Owned, now: Date): Promise<void> {
+  const kept = await keptBazel(holder);
+  const step = bazelStep(kept, now);
+  if (step === 'first') await makeBazelLogin(tx, holder, 'bazel-password', firstBazelUser);
+  if (step === 'begin')
+    await makeBazelLogin(tx, holder, 'bazel-password.next', `${firstBazelUser}-${randomBytes(4).toString('hex')}`);
+  if (step === 'forget') await dropCredential(holder, 'bazel-password.former', tx);
+  if (step === 'follow' && kept.present && kept.next)
+    await followBazelLogin(tx, holder, [loginOf(kept.present), loginOf(kept.next)], now);
 }
 
 /** As it is kept, for whoever changes nothing; null before there is one. */
 export async function keptBazelAccess(row: Owned): Promise<BazelAccess | null> {
-  const { present, next, former } = await keptBazel(row);
+  const { present, next, former } = await keptBazel(await bazelHolder(row));
   return present && { ...loginOf(present), also: [next, former].flatMap((each) => (each ? [loginOf(each)] : [])) };
 }
 
@@ -146,25 +196,40 @@ function loginOf({ externalId, value }: KeptCredential): BazelLogin {
   return { user: externalId ?? firstBazelUser, password: value };
 }
 
-async function keptBazel(row: Owned) {
-  return {
-    present: await keptCredential(row, 'bazel-password'),
-    next: await keptCredential(row, 'bazel-password.next'),
-    former: await keptCredential(row, 'bazel-password.former'),
-  };
+async function makeBazelLogin(tx: UnsafeTx, holder: Owned, kind: CredentialKind, user: string): Promise<void> {
+  await keepCredential(holder, kind, randomBytes(32).toString('base64url'), { externalId: user }, tx);
 }
 
-async function makeBazelLogin(row: Owned, kind: CredentialKind, user: string): Promise<BazelLogin> {
-  const password = randomBytes(32).toString('base64url');
-  await keepCredential(row, kind, password, { externalId: user });
-  return { user, password };
+async function followBazelLogin(
+  tx: UnsafeTx,
+  holder: Owned,
+  [was, is]: readonly [BazelLogin, BazelLogin],
+  now: Date,
+): Promise<void> {
+  const until = new Date(now.getTime() + bazelFormerMs);
+  await keepCredential(holder, 'bazel-password.former', was.password, { externalId: was.user, expiresAt: until }, tx);
+  await keepCredential(holder, 'bazel-password', is.password, { externalId: is.user }, tx);
+  await dropCredential(holder, 'bazel-password.next', tx);
 }
 
-async function followBazelLogin(row: Owned, present: KeptCredential, next: KeptCredential, until: Date): Promise<void> {
-  const [was, is] = [loginOf(present), loginOf(next)];
-  await unsafeTransaction(async (tx) => {
-    await keepCredential(row, 'bazel-password.former', was.password, { externalId: was.user, expiresAt: until }, tx);
-    await keepCredential(row, 'bazel-password', is.password, { externalId: is.user }, tx);
-    await dropCredential(row, 'bazel-password.next', tx);
+async function othersWithBazel(tx: UnsafeTx, { tenantId, id }: Owned): Promise<Owned[]> {
+  const others = await tx.enrollment.findMany({
+    where: { tenantId, id: { not: id }, state: 'active' },
+    orderBy: { createdAt: 'asc' },
   });
+  return others.filter(({ spec }) => EnrollmentSpec.parse(spec).planes.bazel);
+}
+
+/** It outlives the enrollment that it is kept with as long as another one has the cache, and goes with the last. Call under `lockLine`. */
+export async function leaveBazelPassword(tx: UnsafeTx, row: Owned): Promise<void> {
+  const [heir] = await othersWithBazel(tx, row);
+  for (const kind of bazelKinds) {
+    const kept = heir ? await keptCredential(row, kind) : null;
+    const own = heir ? { enrollmentId: row.id } : { tenantId: row.tenantId };
+    await tx.credential.deleteMany({ where: { ...own, kind } });
+    if (heir && kept) {
+      const { externalId, expiresAt, value } = kept;
+      await keepCredential(heir, kind, value, { externalId, expiresAt }, tx);
+    }
+  }
 }

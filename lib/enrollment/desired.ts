@@ -2,6 +2,7 @@ import {
   managersOf,
   type EnrollmentInput,
   type GithubCredentials,
+  type KubernetesObject,
   type PoolInput,
   type Registration,
 } from '#lib/cluster/index.ts';
@@ -15,6 +16,7 @@ import {
   isReady,
   labelOf,
   leftOf,
+  memoryBytes,
   noAmounts,
   quotaOfAmounts,
   type Pool,
@@ -53,6 +55,8 @@ export function enrollmentInput(
     registration: Registration;
     secrets: Secrets;
     shared: SharedByTenant;
+    /** What the claim of the tenant's Bazel cache has already; a disk does not shrink. */
+    diskGib: number;
   },
 ): EnrollmentInput {
   const { registration, secrets, shared } = known;
@@ -65,7 +69,7 @@ export function enrollmentInput(
     forgeEndpoint: forgeEndpointOf(row.connection),
     caBundle: row.connection.caBundle ?? undefined,
     cacheEnv: cacheEnv(row.tenant.slug, secrets),
-    bazel: spec.planes.bazel && secrets.bazel ? { sizeGib: spec.planes.bazel.sizeGib, ...secrets.bazel } : undefined,
+    bazel: secrets.bazel ? { sizeGib: Math.max(shared.bazelGib, known.diskGib), ...secrets.bazel } : undefined,
   };
 }
 
@@ -73,7 +77,13 @@ export type SharedByTenant = {
   /** Of the runners' namespace: what the tenant was given, less what tenants below it and its Bazel cache have of it. */
   quota: Quota;
   hasBazel: boolean;
+  /** The largest that any of them asks for: the cache is one. */
+  bazelGib: number;
+  /** The tenant's one view; private as long as any of them asks so. Null where none asks for one. */
+  attic: { isPublic: boolean } | null;
   managers: number;
+  /** Whether no other enrollment of the tenant is active. */
+  isLast: boolean;
   /** Whether the tenant, or one above it, is suspended. */
   isStopped: boolean;
 };
@@ -84,8 +94,8 @@ function stopped(choice: PoolInput): PoolInput {
 }
 
 /**
- * What the tenant's namespace must hold for all of its live enrollments together: whether any has the Bazel plane, so that
- * runners are let through to it, and how many managers stand beside the runners.
+ * What the tenant's live enrollments want together: which planes, in whose namespaces and views they all are, and how many
+ * managers stand beside the runners. With no spec, what the others of them want.
  */
 export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | null): Promise<SharedByTenant> {
   const others = await unsafeDb().enrollment.findMany({
@@ -98,13 +108,24 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
   ];
   const { own } = await presentAllocation(row.tenantId, await poolsByName());
   const bazelGib = Math.max(0, ...all.map((each) => each.spec.planes.bazel?.sizeGib ?? 0));
+  const views = all.flatMap((each) => each.spec.planes.attic ?? []);
   const disk = { ...noAmounts, storage: BigInt(bazelGib) * 1024n ** 3n };
   return {
     quota: quotaOfAmounts(leftOf(amountsOf(own), disk)),
+    isLast: others.length === 0,
     isStopped: await isStopped(row.tenantId),
     hasBazel: bazelGib > 0,
+    bazelGib,
+    attic: views.length === 0 ? null : { isPublic: views.every((each) => each.public) },
     managers: all.reduce((sum, each) => sum + managersOf(each.kind, each.spec.pools), 0),
   };
+}
+
+/** How large the claim of the tenant's Bazel cache is, in GiB; 0 where there is none. */
+export function diskGibOf(claim: KubernetesObject | undefined): number {
+  const spec = claim?.['spec'] as { resources?: { requests?: { storage?: string } } } | undefined;
+  const storage = spec?.resources?.requests?.storage;
+  return storage === undefined ? 0 : Number(memoryBytes(storage) / 1024n ** 3n);
 }
 
 /** How many other enrollments still have something in the tenant's namespace. */

@@ -52,7 +52,7 @@ describe('documents become objects', () => {
     const secrets = documentObjects([cluster({ controller }), tenant, github, gitlab, forgejo]).filter(
       ({ kind }) => kind === 'Secret',
     );
-    const values = secrets.flatMap((secret) => Object.values(secret['data'] as Record<string, string>));
+    const values = secrets.flatMap((secret) => Object.values(secret['stringData'] as Record<string, string>));
     expect(values.length).toBe(7);
     expect(new Set(values)).toEqual(new Set(['<sealed>']));
   });
@@ -69,7 +69,7 @@ describe('documents become objects', () => {
       pools: [{ pool: 'docker', maxRunners: 2 }],
     });
     const secret = documentObjects([cluster({ controller }), tenant, byToken]).find(({ kind }) => kind === 'Secret');
-    expect(secret).toMatchObject({ metadata: { name: 'big-github' }, data: { github_token: '<sealed>' } });
+    expect(secret).toMatchObject({ metadata: { name: 'big-github' }, stringData: { github_token: '<sealed>' } });
   });
 
   test.each([

@@ -123,7 +123,7 @@ function objectsOf(
   enrollment: EnrollmentDocument,
   tenant: TenantDocument,
   cluster: ClusterDocument,
-  shared: TenantInput,
+  shared: TenantInput & { bazelGib: number },
 ): KubernetesObject[] {
   const { spec, metadata } = enrollment;
   const { slug } = shared;
@@ -144,8 +144,16 @@ function objectsOf(
     registration: registrationOf(enrollment, chosen, cluster),
     pools: chosen,
     cacheEnv: cacheEnv(slug, { attic, bazel }),
-    bazel: spec.planes.bazel && bazel ? { sizeGib: spec.planes.bazel.sizeGib, ...bazel } : undefined,
+    // The tenant has one cache, as large as the largest that is asked for.
+    bazel: bazel ? { sizeGib: shared.bazelGib, ...bazel } : undefined,
   });
+}
+
+/** A mark is no base64, which `data` must be: the API server takes it as `stringData`. */
+function printed(object: KubernetesObject): KubernetesObject {
+  if (object.kind !== 'Secret') return object;
+  const { data, ...rest } = redacted(object);
+  return { ...rest, stringData: data };
 }
 
 /** Every Kubernetes object that these documents stand for, secret values as `<sealed>`. No cluster, no database. */
@@ -159,8 +167,10 @@ export function documentObjects(values: readonly unknown[]): KubernetesObject[] 
     const cluster = named<ClusterDocument>(documents, 'Cluster', tenant.spec.cluster);
     checked(enrollment, tenant);
     const shared = tenantInputOf(tenant, enrollments);
-    for (const object of objectsOf(enrollment, tenant, cluster, shared)) {
-      byPath.set([object.kind, object.metadata.namespace ?? '', object.metadata.name].join('/'), redacted(object));
+    const own = enrollments.filter(({ metadata }) => metadata.tenant === tenant.metadata.name);
+    const bazelGib = Math.max(0, ...own.map(({ spec }) => spec.planes.bazel?.sizeGib ?? 0));
+    for (const object of objectsOf(enrollment, tenant, cluster, { ...shared, bazelGib })) {
+      byPath.set([object.kind, object.metadata.namespace ?? '', object.metadata.name].join('/'), printed(object));
     }
   }
   return [...byPath.values()];

@@ -32,8 +32,9 @@ import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/in
 import { allocationOf, type Allocation } from './allocation.ts';
 import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
 import { actAs, identityAt, openConnectionFor, openForge, type ActsBy } from './connections.ts';
+import { sharedByTenant } from './desired.ts';
 import { keepForgeToken, provenToken } from './forge-token.ts';
-import { liveStates, quotaColumns, scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { liveStates, quotaColumns, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 import type { Scope } from '#lib/model/index.ts';
 
 /** What a tenant gets that nobody decided otherwise for. */
@@ -474,5 +475,16 @@ export const PlanesInput = z.strictObject({ enrollmentId: z.uuid(), planes: Plan
 
 /** Step four: the cache planes. */
 export async function savePlanes(ctx: Ctx, input: z.infer<typeof PlanesInput>): Promise<void> {
-  await saveDraft(ctx, await ownRow(ctx, input.enrollmentId), { planes: input.planes });
+  const row = await ownRow(ctx, input.enrollmentId);
+  if (input.planes.bazel) await refuseSmaller(row, input.planes.bazel.sizeGib);
+  await saveDraft(ctx, row, { planes: input.planes });
+}
+
+/** The tenant has one Bazel cache, and its disk does not shrink. A larger one is for the cluster to allow: see the plan. */
+async function refuseSmaller(row: EnrollmentRow, sizeGib: number): Promise<void> {
+  const { bazelGib } = await sharedByTenant(row, specOf(row));
+  if (sizeGib >= bazelGib) return;
+  throw invalidFields({
+    bazelSizeGib: `is less than the ${bazelGib} GiB that the tenant’s one Bazel cache has; a disk does not shrink`,
+  });
 }

@@ -1,8 +1,8 @@
 import { ensureAtticView, signAtticToken } from '#lib/cache/index.ts';
 import {
+  bazelClaim,
   bazelObjects,
   ensureObjects,
-  poolLabel,
   poolObjects,
   secretObjects,
   tenantObjects,
@@ -19,9 +19,10 @@ import { webhookUrl } from './at-scope.ts';
 import type { Secrets } from './cache-env.ts';
 import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
-import { atticServerOf, enrollmentInput, poolInputs } from './desired.ts';
+import { atticServerOf, diskGibOf, enrollmentInput, poolInputs } from './desired.ts';
 import { podsUnheld } from './held.ts';
 import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
+import { leavePlanes } from './planes.ts';
 import { dropRunners, keptRegistration, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
 import { hasMoved, type EnrollmentRow } from './rows.ts';
@@ -144,7 +145,8 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
   const server = await atticServerOf(row);
   if (!server) return wait('NoCacheServer', 'The operator has entered no Attic server for this cluster.', 'operator');
   const name = atticViewName(row.tenant.slug);
-  const isPublic = spec.planes.attic.public;
+  // Another of the tenant's enrollments may want it private.
+  const isPublic = (await scope.shared()).attic?.isPublic ?? false;
   const where = { serverId_name: { serverId: server.id, name } };
   let kept = await unsafeDb().cacheView.findUnique({ where });
   if (!kept?.publicKey || kept.isPublic !== isPublic || !isFresh(scope, 'attic')) {
@@ -166,7 +168,8 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
     substituterUrl: kept.substituterUrl ?? '',
     publicKey: kept.publicKey ?? '',
   };
-  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}.`);
+  const why = spec.planes.attic.public && !isPublic ? ', as another enrollment of the tenant asks' : '';
+  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}${why}.`);
 }
 
 /** What was last known of the view, while its server is away; null where that is not enough to be served by. */
@@ -206,7 +209,14 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
   };
   // One login follows another in time, and nothing tells of it.
   if (secrets.bazel && secrets.bazel.also.length > 0) scope.lookAgain(bazelKnownMs);
-  return enrollmentInput(row, spec, { pools: scope.pools, registration, secrets, shared: await scope.shared() });
+  const diskGib = diskGibOf(scope.view.get(bazelClaim(row.tenant.slug)));
+  return enrollmentInput(row, spec, {
+    pools: scope.pools,
+    registration,
+    secrets,
+    shared: await scope.shared(),
+    diskGib,
+  });
 }
 
 async function poolsReady(scope: PassScope): Promise<PhaseResult> {
@@ -238,12 +248,13 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   const { row, spec } = scope;
   const keyOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.name}`;
   const wanted = new Set(objects.map(keyOf));
-  const isLeftOver = (object: Observed) => poolLabel in (object.metadata.labels ?? {}) && !wanted.has(keyOf(object));
+  const isLeftOver = (object: Observed) => !wanted.has(keyOf(object));
   const waiting = await removePools(scope, isLeftOver);
   if (waiting) return waiting;
-  // A forge that has an authority of its own no longer takes the ConfigMap with it, which is of no pool.
-  const isUnread = (object: Observed) => object.kind === 'ConfigMap' && !wanted.has(keyOf(object));
-  await removeKept(scope, (object) => isLeftOver(object) || isUnread(object));
+  // Also what is of no pool: what reached a cache, and the authority of a forge that has none of its own any more.
+  await removeKept(scope, isLeftOver);
+  const shared = await leavePlanes(scope);
+  if (shared) return shared;
   // While the forge is away nothing leaves it; of a generation that was ready once, all has left.
   if (scope.found.get('ForgeReady')?.status !== 'True') return null;
   if (row.connection.kind !== 'github')

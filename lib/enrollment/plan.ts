@@ -2,16 +2,21 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { stringify } from 'yaml';
 import {
-  appliedHash,
+  bazelClaim,
   ClusterClient,
+  ClusterRefused,
   clusterConnection,
   dryRunObjects,
   enrollmentLabel,
   enrollmentObjects,
   fieldChanges,
   findController,
+  isOwned,
   listObjects,
+  readObject,
   redacted,
+  tenantLabel,
+  tenantObjects,
   uncheckedChanges,
   type ControllerInput,
   type EnrollmentInput,
@@ -21,7 +26,7 @@ import {
   type Registration,
 } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
-import { AppError, notFound } from '#lib/errors.ts';
+import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { runnerGroupPrefix, type ScopeChoice, type ScopeObservation } from '#lib/forge/index.ts';
 import {
   atticViewName,
@@ -41,8 +46,9 @@ import { hasNoWebhook } from './conditions.ts';
 import { keptBazelAccess, keptCredential } from './credentials.ts';
 import { firstBazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
-import { atticServerOf, enrollmentInput, githubCredentials, otherLiveEnrollments, sharedByTenant } from './desired.ts';
+import { atticServerOf, diskGibOf, enrollmentInput, githubCredentials, sharedByTenant } from './desired.ts';
 import { checkPools, provenScope, refuseEnrolled, refusePath } from './draft.ts';
+import { unwanted } from './planes.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
 import { enrollmentRow, hasMoved, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
@@ -186,8 +192,9 @@ async function changedObjects(
   return unlessAway(
     async () => {
       const controller = await findController(client);
-      const input = await plannedInput(row, spec, controller);
-      const wanted = await dryRunObjects(client, enrollmentObjects(input));
+      const claim = await readObject(client, bazelClaim(row.tenant.slug));
+      const input = await plannedInput(row, spec, controller, diskGibOf(claim));
+      const wanted = await dryRunObjects(client, enrollmentObjects(input)).catch(diskRefused);
       const removed = await noLongerWanted(row, input, client);
       return [...wanted, ...removed];
     },
@@ -195,11 +202,21 @@ async function changedObjects(
   );
 }
 
+/** Only some storage classes let a claim grow, and the API server says so at length. */
+function diskRefused(error: unknown): never {
+  const isDisk = error instanceof ClusterRefused && error.what.startsWith('PersistentVolumeClaim');
+  if (!isDisk || !['invalid', 'forbidden'].includes(error.code)) throw error;
+  const field =
+    'cannot be more than the cache has: its disk does not grow in this cluster. Turn the cache off, apply that, and turn it on again to begin anew with another size';
+  throw invalidFields({ bazelSizeGib: field }, 'The Bazel cache cannot be made larger.');
+}
+
 /** The input with secrets that may not exist yet: their values are never shown, only that there will be some. */
 async function plannedInput(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
   controller: ControllerInput | null,
+  diskGib = 0,
 ): Promise<EnrollmentInput> {
   const { cluster } = await unsafeDb().tenant.findUniqueOrThrow({
     where: { id: row.tenantId },
@@ -233,7 +250,7 @@ async function plannedInput(
     row.connection.kind === 'github'
       ? await plannedGithub(row, controller ?? fallback)
       : await plannedRegistration(row, wantedRunners(row, spec, pools), planned);
-  return enrollmentInput(row, spec, { pools, registration, secrets, shared });
+  return enrollmentInput(row, spec, { pools, registration, secrets, shared, diskGib });
 }
 
 const planned = 'made when applied';
@@ -268,27 +285,35 @@ export function groupName(row: EnrollmentRow): string {
   return `${runnerGroupPrefix}${row.tenant.slug}`;
 }
 
+/** What enrollments apply, in the order in which it is taken away. */
 const removable = [
   { kind: 'AutoscalingRunnerSet', apiVersion: 'actions.github.com/v1alpha1' },
   { kind: 'Deployment', apiVersion: 'apps/v1' },
+  { kind: 'Service', apiVersion: 'v1' },
   { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1' },
   { kind: 'RoleBinding', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'ServiceAccount', apiVersion: 'v1' },
   { kind: 'Secret', apiVersion: 'v1' },
   { kind: 'ConfigMap', apiVersion: 'v1' },
+  { kind: 'PersistentVolumeClaim', apiVersion: 'v1' },
+  { kind: 'LimitRange', apiVersion: 'v1' },
+  { kind: 'ResourceQuota', apiVersion: 'v1' },
 ] as const;
 
-async function ofThisEnrollment(row: EnrollmentRow, client: ClusterClient) {
-  const selector = `${enrollmentLabel}=${row.name}`;
-  const { runners } = namespacesOf(row.tenant.slug);
-  const lists = await Promise.all(
-    removable.map(({ kind, apiVersion }) => listObjects(client, kind, apiVersion, runners, selector)),
+/** All that is labelled as the tenant's in those of its namespaces that are ours; the namespaces come last. */
+async function presentObjects({ tenant: { slug } }: EnrollmentRow, client: ClusterClient): Promise<Observed[]> {
+  const { runners, bazel } = namespacesOf(slug);
+  const asked = [runners, bazel].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+  const found = await Promise.all(asked.map((namespace) => readObject(client, namespace)));
+  const ours = found.flatMap((namespace) => (namespace && isOwned(namespace, slug) ? [namespace] : []));
+  const lists = ours.flatMap(({ metadata }) =>
+    removable.map(({ kind, apiVersion }) =>
+      listObjects(client, kind, apiVersion, metadata.name, `${tenantLabel}=${slug}`),
+    ),
   );
-  return lists.flat().filter((object) => appliedHash(object) !== undefined);
+  return [...(await Promise.all(lists)).flat(), ...ours];
 }
-
-const key = (object: { kind: string; metadata: { name: string } }): string => `${object.kind}/${object.metadata.name}`;
 
 function removal(object: Parameters<typeof redacted>[0]): ObjectChange {
   const { name, namespace } = object.metadata;
@@ -302,17 +327,14 @@ function removal(object: Parameters<typeof redacted>[0]): ObjectChange {
   };
 }
 
-/** Objects of pools that the new spec leaves out. */
+/** Objects of pools and planes that the new spec leaves out, and of planes that then no enrollment of the tenant has. */
 async function noLongerWanted(
   row: EnrollmentRow,
   input: EnrollmentInput,
   client: ClusterClient,
 ): Promise<ObjectChange[]> {
   if (row.state === 'draft') return [];
-  const wanted = new Set(enrollmentObjects(input).map(key));
-  const present = await ofThisEnrollment(row, client);
-  return present
-    .filter((object) => !wanted.has(key(object)))
+  return unwanted(row, await presentObjects(row, client), enrollmentObjects(input), input.tenant)
     .map(still)
     .map(removal);
 }
@@ -330,19 +352,24 @@ function still(object: Observed): KubernetesObject {
   return { ...rest, metadata: kept };
 }
 
+/** The last that is active takes all of the tenant's with it; else what the others want stays, and is fitted to them. */
 async function removedObjects(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
   client: ClusterClient,
 ): Promise<ClusterChanges> {
-  const last = (await otherLiveEnrollments(row)) === 0;
-  const expected = async () => enrollmentObjects(await plannedInput(row, spec, null));
-  const namespaces = async () => (last ? (await expected()).filter((object) => object.kind === 'Namespace') : []);
+  const { isLast, ...shared } = await sharedByTenant(row, null);
+  const staying = isLast ? [] : tenantObjects({ slug: row.tenant.slug, ...shared });
   return unlessAway(
-    async () => [...(await ofThisEnrollment(row, client)).map(still), ...(await namespaces())].map(removal),
+    async () => {
+      const present = await presentObjects(row, client);
+      const removed = unwanted(row, present, staying, shared).map(still).map(removal);
+      const isThere = present.some(({ kind }) => kind === 'Namespace');
+      return [...removed, ...(isThere ? await dryRunObjects(client, staying) : [])];
+    },
     async () =>
-      (await expected())
-        .filter((object) => last || object.metadata.labels?.[enrollmentLabel] === row.name)
+      enrollmentObjects(await plannedInput(row, spec, null))
+        .filter((object) => isLast || object.metadata.labels?.[enrollmentLabel] === row.name)
         .map(removal),
   );
 }
@@ -419,15 +446,11 @@ async function cacheChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
   const change = (op: PlanChange['op'], fields: PlanChange['fields']): PlanChange[] => [
     { where: 'cache', op, kind: 'AtticView', name, fields },
   ];
-  const isPublic = spec.planes.attic?.public ?? false;
-  if (kind === 'withdraw')
-    return view && (await otherLiveEnrollments(row)) === 0
-      ? change('-', [{ path: 'public', before: String(view.isPublic) }])
-      : [];
-  if (spec.planes.attic && !view) return change('+', [{ path: 'public', after: String(isPublic) }]);
-  if (spec.planes.attic && view && view.isPublic !== isPublic)
-    return change('~', [{ path: 'public', before: String(view.isPublic), after: String(isPublic) }]);
-  return [];
+  const { attic } = await sharedByTenant(row, kind === 'withdraw' ? null : spec);
+  if (!attic) return view ? change('-', [{ path: 'public', before: String(view.isPublic) }]) : [];
+  if (!view) return kind === 'withdraw' ? [] : change('+', [{ path: 'public', after: String(attic.isPublic) }]);
+  if (view.isPublic === attic.isPublic) return [];
+  return change('~', [{ path: 'public', before: String(view.isPublic), after: String(attic.isPublic) }]);
 }
 
 // ------------------------------------------------------------------------------------------------ approval

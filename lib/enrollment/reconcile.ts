@@ -1,6 +1,6 @@
 import type { Clock } from '#lib/clock.ts';
-import type { ClusterView } from '#lib/cluster/index.ts';
-import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { ClusterRefused, type ClusterView } from '#lib/cluster/index.ts';
+import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Condition } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
@@ -10,6 +10,7 @@ import { lockLine } from './allocation.ts';
 import { poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
+import { leaveBazelPassword } from './credentials.ts';
 import { otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { notReached, once, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
@@ -50,7 +51,8 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     found: new Map(),
     lookAgain: (ms) => (soonMs = Math.min(soonMs, ms)),
     at: () => atScope(row, lease.signal),
-    shared: once(() => sharedByTenant(row, spec)),
+    // What is withdrawn wants nothing any more; what the others want stays.
+    shared: once(() => sharedByTenant(row, row.state === 'withdrawing' ? null : spec)),
     isLast: once(async () => (await otherLiveEnrollments(row)) === 0),
   };
   const { found, error } = await runPhases(phases, scope);
@@ -124,9 +126,11 @@ const sideOf: Record<string, PhaseResult['waitingFor']> = {
 /** An error as a condition: what heals by itself waits for the other side, what does not waits for a person. */
 function resultOf(phase: Phase, error: AppError): PhaseResult {
   const message = [error.screen.happened, error.screen.todo].filter(Boolean).join(' ');
+  const isAnswered = error instanceof ClusterRefused;
   const reason =
     {
-      unavailable: 'Away',
+      unavailable: isAnswered ? 'ServerFailed' : 'Away',
+      stale: 'ChangedMeanwhile',
       rate_limited: 'RateLimited',
       conflict: 'Conflict',
       forbidden: 'Refused',
@@ -186,6 +190,7 @@ async function finishWithdrawal(
     await lockLine(tx, row.tenantId);
     await lease.fence(tx);
     if (!wasLast && (await otherLiveEnrollments(row, tx)) === 0) return false;
+    await leaveBazelPassword(tx, row);
     await tx.enrollmentPool.deleteMany({ where: { enrollmentId: row.id } });
     await tx.credential.deleteMany({ where: { enrollmentId: row.id } });
     await tx.enrollment.update({
@@ -198,6 +203,8 @@ async function finishWithdrawal(
         runnerGroup: null,
       },
     });
+    // What the namespace gives and lets through is for those that stay.
+    await wakeOthers(tx, row);
     // A tenant that leaves waits for the last of its enrollments.
     if (row.tenant.state === 'leaving') await wake(tx, 'tenant', row.tenantId);
     await appendSystemAudit(tx, row.tenantId, {
@@ -210,6 +217,18 @@ async function finishWithdrawal(
   if (!isFinished) return false;
   for (const key of deps.seen.keys()) if (key.startsWith(`${row.id}/`)) deps.seen.delete(key);
   return true;
+}
+
+async function wakeOthers(tx: UnsafeTx, { tenantId, id }: EnrollmentRow): Promise<void> {
+  const others = await tx.enrollment.findMany({
+    where: { tenantId, id: { not: id }, state: 'active' },
+    select: { id: true },
+  });
+  await wake(
+    tx,
+    'enrollment',
+    others.map((other) => other.id),
+  );
 }
 
 /** For the worker: the enrollments that something in a cluster belongs to. */

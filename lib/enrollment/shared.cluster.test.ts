@@ -1,16 +1,29 @@
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#lib/clock.ts';
-import { ClusterClient, clusterConnection, ClusterView, readObject } from '#lib/cluster/index.ts';
+import {
+  appliedHash,
+  ClusterClient,
+  clusterConnection,
+  ClusterView,
+  listObjects,
+  readObject,
+  viewKinds,
+} from '#lib/cluster/index.ts';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
-import type { Planes } from '#lib/model/index.ts';
+import { AppError } from '#lib/errors.ts';
+import { namespacesOf, type Planes } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
+import { clusterClient } from '#sandbox/test-support/cluster.ts';
+import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
 import {
   approvePlan,
   makePlan,
+  planView,
   reconcileEnrollment,
+  rotateCredential,
   savePlanes,
   savePools,
   startEnrollment,
@@ -121,3 +134,166 @@ test('two that are withdrawn at once leave neither namespace nor view (I2)', asy
   expect(await unsafeDb().cacheView.count({ where: { tenantId: a.ctx.tenant.id } })).toBe(0);
   expect(Object.keys(portal.attic.state.caches)).not.toContain(`${slug}+main`);
 }, 120_000);
+
+/** All that is applied for a tenant, as plans write it. */
+async function world(slug: string): Promise<string[]> {
+  const found: string[] = Object.keys(portal.attic.state.caches).flatMap((name) =>
+    name === `${slug}+main` ? [`AtticView /${name}`] : [],
+  );
+  for (const namespace of [namespacesOf(slug).runners, namespacesOf(slug).bazel]) {
+    if (!(await namespaceOf(namespace))) continue;
+    found.push(`Namespace /${namespace}`);
+    for (const { kind, apiVersion } of viewKinds.filter((each) => each.kind !== 'Namespace' && each.kind !== 'Pod')) {
+      const all = await listObjects(view.client, kind, apiVersion, namespace, `flywheel.dev/tenant=${slug}`);
+      for (const each of all)
+        if (appliedHash(each) !== undefined) found.push(`${kind} ${namespace}/${each.metadata.name}`);
+    }
+  }
+  return found.toSorted();
+}
+
+async function planned({ ctx, enrollmentId }: Started, kind: 'change' | 'withdraw') {
+  const plan = await planView(ctx, await makePlan(ctx, { enrollmentId, kind }));
+  const changes = plan.groups.filter(({ where }) => where !== 'forge').flatMap((group) => group.changes);
+  const of = (wanted: string) =>
+    changes.flatMap(({ op, kind: what, name, namespace }) =>
+      op === wanted ? [`${what} ${namespace ?? ''}/${name}`] : [],
+    );
+  return { id: plan.id, removed: of('-').toSorted(), added: of('+'), changed: of('~') };
+}
+
+/** Applies what was read, and holds what then is gone against it. */
+async function agrees(started: Started, kind: 'change' | 'withdraw', others: string[] = []) {
+  const before = await world(started.slug);
+  const plan = await planned(started, kind);
+  await approvePlan(started.ctx, plan.id);
+  await settle(started.enrollmentId, ...others);
+  const after = await world(started.slug);
+  expect(before.filter((each) => !after.includes(each))).toEqual(plan.removed);
+  expect(after.filter((each) => !before.includes(each))).toEqual(plan.added);
+  return plan;
+}
+
+const planesOf = ({ ctx, enrollmentId }: Started, planes: Planes) => savePlanes(ctx, { enrollmentId, planes });
+const kindsKept = async ({ ctx }: Started) =>
+  (await unsafeDb().credential.findMany({ where: { tenantId: ctx.tenant.id } })).map(({ kind }) => kind).toSorted();
+
+describe('what no enrollment wants any more', () => {
+  test('goes as the plan says when a plane is turned off, and the next plan is empty', async () => {
+    const slug = 'planes-off';
+    const started = await enrolled(slug, 'docker', { attic: { public: false }, bazel: { sizeGib: 20 } });
+    expect(await kindsKept(started)).toEqual(['attic-token', 'bazel-password']);
+    await planesOf(started, {});
+    const { removed, changed } = await agrees(started, 'change');
+    expect(removed).toEqual([
+      `AtticView /${slug}+main`,
+      `Deployment bazel-${slug}/bazel-remote`,
+      `Namespace /bazel-${slug}`,
+      `NetworkPolicy bazel-${slug}/allow-runners`,
+      `NetworkPolicy bazel-${slug}/default-deny`,
+      `NetworkPolicy runners-${slug}/allow-bazel`,
+      `PersistentVolumeClaim bazel-${slug}/bazel-remote`,
+      `ResourceQuota bazel-${slug}/flywheel`,
+      `Secret bazel-${slug}/bazel-remote-htpasswd`,
+      `Secret runners-${slug}/${slug}-docker-cache`,
+      `Service bazel-${slug}/bazel-remote`,
+    ]);
+    expect(changed).toContain(`ResourceQuota runners-${slug}/flywheel`);
+    expect(await kindsKept(started)).toEqual([]);
+    expect(await planned(started, 'change')).toMatchObject({ removed: [], added: [], changed: [] });
+  }, 120_000);
+
+  test('stays for the other, and goes with the last that wanted it', async () => {
+    const slug = 'planes-two';
+    const a = await enrolled(slug, 'docker', { attic: { public: false }, bazel: { sizeGib: 20 } });
+    const b = await enrolled(slug, 'nix', { bazel: { sizeGib: 20 } });
+    const password = await bazelOf(b);
+    await planesOf(a, {});
+    const first = await agrees(a, 'change', [b.enrollmentId]);
+    expect(first.removed).toEqual([`AtticView /${slug}+main`, `Secret runners-${slug}/${slug}-docker-cache`]);
+    expect(await bazelOf(b)).toEqual(password);
+    const second = await agrees(b, 'withdraw', [a.enrollmentId]);
+    expect(second.removed).toContain(`NetworkPolicy runners-${slug}/allow-bazel`);
+    expect(second.removed).toContain(`PersistentVolumeClaim bazel-${slug}/bazel-remote`);
+    expect(second.removed).not.toContain(`Namespace /runners-${slug}`);
+    expect(second.changed).toEqual([`ResourceQuota runners-${slug}/flywheel`]);
+    expect(await kindsKept(a)).toEqual([]);
+    expect(await planned(a, 'change')).toMatchObject({ removed: [], added: [], changed: [] });
+    const last = await agrees(a, 'withdraw');
+    expect(last.removed).toContain(`Namespace /runners-${slug}`);
+    expect(await world(slug)).toEqual([]);
+  }, 180_000);
+
+  test('is nobody else’s: a namespace of that name that we did not make is not in the plan', async () => {
+    const slug = 'planes-foreign';
+    const started = await draft(slug, 'docker', {});
+    const admin = clusterClient((await testCluster()).kubeconfigPath);
+    const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `runners-${slug}` } };
+    await admin.call({ method: 'POST', path: '/api/v1/namespaces', body }, 'a namespace');
+    const spec = { pools: [{ pool: 'docker', minRunners: 0, maxRunners: 1 }], planes: {} };
+    await unsafeDb().enrollment.update({
+      where: { id: started.enrollmentId },
+      data: { state: 'active', generation: 1, spec },
+    });
+    expect(await planned(started, 'withdraw')).toMatchObject({ removed: [], added: [], changed: [] });
+    expect((await namespaceOf(`runners-${slug}`))?.metadata.deletionTimestamp).toBeUndefined();
+  }, 60_000);
+});
+
+/** The Bazel cache's address with its password as the runners get it, and what the cache itself lets in. */
+async function bazelOf({ slug, enrollmentId }: Started): Promise<{ runners: string; cache: string }> {
+  const { name } = await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: enrollmentId } });
+  const secret = async (of: string, namespace: string) =>
+    (await readObject(view.client, { apiVersion: 'v1', kind: 'Secret', metadata: { name: of, namespace } }))?.['data'];
+  const { runners, bazel } = namespacesOf(slug);
+  const env = (await secret(`${name}-cache`, runners)) as Record<string, string> | undefined;
+  const cache = (await secret('bazel-remote-htpasswd', bazel)) as Record<string, string> | undefined;
+  return { runners: env?.['BAZEL_REMOTE_CACHE'] ?? '', cache: cache?.['htpasswd'] ?? '' };
+}
+
+async function fieldsRefused(doing: Promise<unknown>): Promise<Record<string, string>> {
+  const error = await doing.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof AppError) return error.screen.fields ?? {};
+  throw new Error(`not refused: ${String(error)}`);
+}
+
+describe('two enrollments of one tenant', () => {
+  test('have one cache with one password, and one view that is private as long as one asks so (I1, I13)', async () => {
+    const slug = 'one-cache';
+    const a = await enrolled(slug, 'docker', { attic: { public: false }, bazel: { sizeGib: 20 } });
+    const b = await enrolled(slug, 'nix', { attic: { public: true }, bazel: { sizeGib: 20 } });
+    const isPublic = () => portal.attic.state.caches[`${slug}+main`]?.isPublic;
+    await settle(a.enrollmentId, b.enrollmentId);
+    const at = await bazelOf(a);
+    expect(await bazelOf(b)).toEqual(at);
+    expect(isPublic()).toBe(false);
+    const before = { ...view.client.sent };
+    for (const { enrollmentId } of [a, b, a, b]) await pass(enrollmentId);
+    expect({ ...view.client.sent, GET: 0 }).toEqual({ ...before, GET: 0 });
+    expect(await bazelOf(a)).toEqual(at);
+    expect(isPublic()).toBe(false);
+
+    await rotateCredential(a.ctx, { enrollmentId: a.enrollmentId, kind: 'bazel-password' });
+    await Promise.all([pass(a.enrollmentId), pass(b.enrollmentId)]);
+    await settle(a.enrollmentId, b.enrollmentId);
+    const renewed = await bazelOf(a);
+    expect(renewed.runners).not.toBe(at.runners);
+    expect(renewed.cache).not.toBe(at.cache);
+    expect(await bazelOf(b)).toEqual(renewed);
+
+    expect(await fieldsRefused(planesOf(b, { bazel: { sizeGib: 10 } }))).toHaveProperty('bazelSizeGib');
+    await planesOf(b, { attic: { public: true }, bazel: { sizeGib: 30 } });
+    expect(await fieldsRefused(makePlan(b.ctx, { enrollmentId: b.enrollmentId, kind: 'change' }))).toEqual({
+      bazelSizeGib: expect.stringContaining('does not grow') as string,
+    });
+
+    // The password is kept with the first; it stays the tenant's when that one goes, and the view is what the other asks for.
+    await approve(a, 'withdraw');
+    await settle(a.enrollmentId, b.enrollmentId);
+    expect(await bazelOf(b)).toEqual(renewed);
+    expect(isPublic()).toBe(true);
+  }, 180_000);
+});

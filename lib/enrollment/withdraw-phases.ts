@@ -1,13 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { removeAtticView } from '#lib/cache/index.ts';
-import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { AtScope, Forge, ScopeObservation, ScopeProblem } from '#lib/forge/index.ts';
-import { atticViewName, namespacesOf } from '#lib/model/index.ts';
+import { namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
-import { atticServerOf } from './desired.ts';
 import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
+import { removeShared, removeView, untilGone } from './planes.ts';
 import { dropAllRunners, leaveRunners } from './registration.ts';
 import { remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
 
@@ -121,29 +118,19 @@ async function registrationsUnseen(scope: PassScope): Promise<PhaseResult> {
 }
 
 async function cacheGone(scope: PassScope): Promise<PhaseResult> {
-  const { row, lease } = scope;
-  if (!(await scope.isLast())) return ok('The tenant’s view stays for its other enrollments.');
-  const server = await atticServerOf(row);
-  const name = atticViewName(row.tenant.slug);
-  const kept =
-    server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
-  if (!server || !kept) return ok('No view is left.');
-  await lease.check();
-  await removeAtticView({ server, name, signal: lease.signal });
-  await unsafeDb().cacheView.delete({ where: { id: kept.id } });
-  return ok(`The view ${name} is gone.`);
+  const { attic } = await scope.shared();
+  return ok(attic ? 'The tenant’s view stays for its other enrollments.' : await removeView(scope));
 }
 
 async function namespaceGone(scope: PassScope): Promise<PhaseResult> {
   const { row, view } = scope;
-  if (!(await scope.isLast())) return ok('The namespace stays for the tenant’s other enrollments.');
+  if (!(await scope.isLast()))
+    return (await removeShared(scope)) ?? ok('The namespace stays for the tenant’s other enrollments.');
   const { runners, bazel } = namespacesOf(row.tenant.slug);
   const present = () =>
     [runners, bazel].flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? []);
   for (const namespace of present()) await remove(scope, namespace);
-  // Most namespaces are gone within a second or two; asking once more saves a round.
-  for (let round = 0; round < 10 && present().length > 0; round += 1)
-    await sleep(100, undefined, { signal: scope.lease.signal });
+  await untilGone(scope, present);
   const left = present()[0];
   return left ? stuck('Namespace', left) : ok('The namespaces are gone.');
 }

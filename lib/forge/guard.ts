@@ -53,6 +53,8 @@ function makeGuard(options: GuardOptions): GuardedFetch {
   const limits = { ...defaults, ...options };
   const privateHosts = new Set(options.privateHosts ?? []);
   const dispatcher = new Agent({
+    // undici 8.12: over HTTP/2 a request that is cancelled as it begins makes a later idle time-out throw where nobody can catch it.
+    allowH2: false,
     connect: {
       timeout: limits.connectTimeoutMs,
       lookup: pinnedLookup(limits, privateHosts),

@@ -32,6 +32,9 @@ export type Fault =
 
 export interface FaultyProxy extends AsyncDisposable {
   client: ClusterClient;
+  url: string;
+  /** Of whoever the kubeconfig names. */
+  token: string;
   /** All that was asked, as `PATCH /api/v1/…`. */
   requests: string[];
   /** Decides on each request; undefined lets it through. */
@@ -90,8 +93,12 @@ export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyPr
     await new Promise((resolve) => listener.close(resolve));
     agent.destroy();
   };
+  const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  const token = config.getCurrentUser()?.token ?? '';
   const proxy: FaultyProxy = {
-    client: plainClient(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`, config.getCurrentUser()?.token),
+    client: plainClient(url, token),
+    url,
+    token,
     requests,
     fault: undefined,
     cutWatches: () => {

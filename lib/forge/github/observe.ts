@@ -26,9 +26,9 @@ export function githubObserver(client: Client) {
     // A name may be another account's by now; an id never is.
     if (!installation || isOfAnother(installation, input)) return nothingSeen(input.path);
     // A suspended installation mints no token: what lies behind it stays unseen, and is not therefore gone.
+    // Whose a repository is stays unseen where nothing is asked of it.
+    const ownerId = input.level === 'organization' ? installation.account.id : null;
     if (installation.suspended_at) {
-      // Whose a repository is stays unseen, too.
-      const ownerId = input.level === 'organization' ? installation.account.id : null;
       return observation(input, installation, {
         exists: true,
         path: pathOf(installation, input),
@@ -39,7 +39,7 @@ export function githubObserver(client: Client) {
     const ask = { as: { installation: installation.id }, signal: input.signal, about: input.path };
     const old = await versionProblem(client, ask);
     if (old) {
-      const seen = { exists: true, path: pathOf(installation, input), covered: true };
+      const seen = { exists: true, path: pathOf(installation, input), ownerId, covered: true };
       return { ...observation(input, installation, seen), problem: old };
     }
     if (input.level === 'organization') return observeOrganization(input, installation);

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeAtticView } from '#lib/cache/index.ts';
+import {
+  appliedHash,
+  enrollmentLabel,
+  tenantObjects,
+  type KubernetesObject,
+  type Observed,
+} from '#lib/cluster/index.ts';
+import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { atticViewName, namespacesOf } from '#lib/model/index.ts';
+import { lockLine } from './allocation.ts';
+import type { PhaseResult } from './conditions.ts';
+import { dropCredential, leaveBazelPassword } from './credentials.ts';
+import { atticServerOf, type SharedByTenant } from './desired.ts';
+import type { PassScope } from './pass.ts';
+import { remove, stuck } from './removal.ts';
+import type { EnrollmentRow } from './rows.ts';
+
+/*
+ * What the tenant's live enrollments ask for no more: an enrollment's own objects, and what all of them share. A plan says what
+ * is not wanted and a pass takes it away by the same function, so that the one is what the other does.
+ */
+
+const keyOf = ({ kind, metadata }: KubernetesObject) => [kind, metadata.namespace ?? '', metadata.name].join('/');
+
+/** Of what is there, what we applied for this enrollment or for the whole tenant and that nobody wants. */
+export function unwanted(
+  row: EnrollmentRow,
+  present: readonly Observed[],
+  wanted: readonly KubernetesObject[],
+  { hasBazel }: Pick<SharedByTenant, 'hasBazel'>,
+): Observed[] {
+  const keys = new Set(wanted.map(keyOf));
+  const { bazel } = namespacesOf(row.tenant.slug);
+  return present.filter((object) => {
+    const { name, namespace, labels = {} } = object.metadata;
+    if (appliedHash(object) === undefined) return false;
+    // The cache is the tenant's, whichever of its enrollments asked for it.
+    if ((namespace ?? name) === bazel) return !hasBazel;
+    const of = labels[enrollmentLabel];
+    return (of === undefined || of === row.name) && !keys.has(keyOf(object));
+  });
+}
+
+/** The tenant's view goes when no live enrollment asks for one. */
+export async function removeView({ row, lease }: PassScope): Promise<string> {
+  const name = atticViewName(row.tenant.slug);
+  const kept = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic', name } });
+  const server = kept && (await atticServerOf(row));
+  if (!server || !kept) return 'No view is left.';
+  await lease.check();
+  await removeAtticView({ server, name, signal: lease.signal });
+  await unsafeDb().cacheView.delete({ where: { id: kept.id } });
+  return `The view ${name} is gone.`;
+}
+
+/** Ways and namespaces in the cluster that the tenant's live enrollments want no more. Null when none is left. */
+export async function removeShared(scope: PassScope): Promise<PhaseResult | null> {
+  const { row, view } = scope;
+  const shared = await scope.shared();
+  const { runners, bazel } = namespacesOf(row.tenant.slug);
+  const wanted = tenantObjects({ slug: row.tenant.slug, ...shared });
+  const present = () => {
+    const cache = view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: bazel } });
+    const ways = [...view.allIn(runners, 'NetworkPolicy')].filter(
+      ({ metadata }) => !metadata.labels?.[enrollmentLabel],
+    );
+    return unwanted(row, cache ? [...ways, cache] : ways, wanted, shared);
+  };
+  for (const object of present()) await remove(scope, object);
+  await untilGone(scope, present);
+  const [left] = present();
+  return left ? stuck(left.kind, left) : null;
+}
+
+/** Most namespaces are gone within a second or two; asking once more saves a round. */
+export async function untilGone({ lease }: PassScope, present: () => readonly Observed[]): Promise<void> {
+  for (let round = 0; round < 10 && present().length > 0; round += 1)
+    await sleep(100, undefined, { signal: lease.signal });
+}
+
+/** What this enrollment's spec wants no planes' secrets for, and the view where no other has it either. */
+export async function leavePlanes(scope: PassScope): Promise<PhaseResult | null> {
+  const { row, spec } = scope;
+  const left = await removeShared(scope);
+  // What was ready once of this generation left what it does not want.
+  if (left || row.observedGeneration === row.generation) return left;
+  if (!spec.planes.attic) await dropCredential(row, 'attic-token');
+  if (!(await scope.shared()).attic) await removeView(scope);
+  if (!spec.planes.bazel)
+    await unsafeTransaction(async (tx) => {
+      await lockLine(tx, row.tenantId);
+      await leaveBazelPassword(tx, row);
+    });
+  return null;
+}
