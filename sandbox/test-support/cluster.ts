@@ -15,10 +15,22 @@ export function clusterClient(kubeconfigPath: string): ClusterClient {
   return new ClusterClient({ id: 'test', kubeConfig: () => kubeConfigOf(kubeconfigPath) });
 }
 
-/** A client of whatever listens there, without TLS. */
-export function plainClient(server: string, token = 'token'): ClusterClient {
+/** Of the text of a kubeconfig. */
+export function kubeConfigFrom(text: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromString(text);
+  return config;
+}
+
+function plainConfig(server: string, token = 'token'): KubeConfig {
   const config = new KubeConfig();
   config.loadFromClusterAndUser({ name: 'test', server, skipTLSVerify: true }, { name: 'test', token });
+  return config;
+}
+
+/** A client of whatever listens there, without TLS. */
+export function plainClient(server: string, token?: string): ClusterClient {
+  const config = plainConfig(server, token);
   return new ClusterClient({ id: 'test', kubeConfig: () => config });
 }
 
@@ -32,6 +44,8 @@ export type Fault =
 
 export interface FaultyProxy extends AsyncDisposable {
   client: ClusterClient;
+  /** For a process of its own: the text of a kubeconfig that leads here, with the rights of the one that was given. */
+  kubeconfig: string;
   /** All that was asked, as `PATCH /api/v1/…`. */
   requests: string[];
   /** Decides on each request; undefined lets it through. */
@@ -90,8 +104,11 @@ export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyPr
     await new Promise((resolve) => listener.close(resolve));
     agent.destroy();
   };
+  const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  const token = config.getCurrentUser()?.token;
   const proxy: FaultyProxy = {
-    client: plainClient(`http://127.0.0.1:${(listener.address() as AddressInfo).port}`, config.getCurrentUser()?.token),
+    client: plainClient(url, token),
+    kubeconfig: plainConfig(url, token).exportConfig(),
     requests,
     fault: undefined,
     cutWatches: () => {
