@@ -1,10 +1,18 @@
 import clsx from 'clsx';
 import type { ComponentProps, ReactNode } from 'react';
 
-/** Scrolls sideways within itself, so that a wide table never moves the page. */
+/**
+ * Scrolls sideways within itself, so that a wide table never moves the page: positioned, or what is there for the ear alone would
+ * stand outside of it and widen the page.
+ */
 export function Table({ label, children }: { label: string; children: ReactNode }) {
   return (
-    <div className="overflow-x-auto rounded-lg border bg-surface" role="region" aria-label={label} tabIndex={0}>
+    <div
+      className="relative overflow-x-auto rounded-lg border bg-surface"
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+    >
       <table className="w-full border-collapse text-left">{children}</table>
     </div>
   );
