@@ -48,15 +48,17 @@ async function untilAll(enrolled: readonly Enrolled[], condition: string): Promi
   await until(`all to be ${condition}`, 120_000 + 2000 * enrolled.length, ask, 500);
 }
 
-/** What ARC's controller says of a runner set that it registered and whose listener runs. */
-async function registerSets(world: World): Promise<void> {
-  const path = '/apis/actions.github.com/v1alpha1/autoscalingrunnersets';
+/** Says what ARC's controller says of a runner set that it registered and whose listener runs; answers of how many. */
+export async function registerSets(world: World, namespace?: string): Promise<number> {
+  const within = namespace === undefined ? '' : `namespaces/${namespace}/`;
+  const path = `/apis/actions.github.com/v1alpha1/${within}autoscalingrunnersets`;
   const { items } = await world.admin.call<{ items: Obj[] }>({ method: 'GET', path });
   await inParallel([...items.entries()], async ([index, item]) => {
     const set = { ...item, kind: 'AutoscalingRunnerSet' };
     await world.admin.patch(set, { metadata: { annotations: { 'runner-scale-set-id': String(index + 1) } } });
     await world.admin.patch(set, { status: { phase: 'Running' } }, 'status');
   });
+  return items.length;
 }
 
 /** Whether nobody has anything to look at for a while. */

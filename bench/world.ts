@@ -4,13 +4,14 @@
  * ARC's controller is not run: what it does after us is not ours to measure.
  */
 import { KubeConfig } from '@kubernetes/client-node';
-import { fork, type ChildProcess } from 'node:child_process';
+import { execFile, fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { closeDb } from '#lib/db/index.ts';
 import { install } from '#sandbox/arc/install.ts';
 import { Kube } from '#sandbox/arc/kube.ts';
@@ -30,10 +31,13 @@ export type World = {
   binary: string;
   admin: Kube;
   forgeRequests: () => Promise<number>;
+  /** What workers have asked the API server for so far, by its own count: see `apiRequestsOf`. */
+  apiRequests: () => Promise<number>;
   /** Processor time so far: of this process and what it ran, and of the servers. */
   cpuMs: () => { own: number; servers: number };
 };
 
+const run = promisify(execFile);
 const controllerVersion = '0.14.2';
 const worlds = new Set<() => Promise<void>>();
 
@@ -70,7 +74,18 @@ export async function startWorld({ organizations }: { organizations: number }): 
   await install(admin, 'arc-systems', controllerVersion);
   const leaders = [postgres.child, ...Object.values(cluster.children)].map((child) => child.pid);
   const cpuMs = () => ({ own: ownMs(), servers: groupsMs(leaders) });
-  return { folder, postgres, cluster, binary, admin, forgeRequests: forge.requests, cpuMs };
+  const apiRequests = () => apiRequestsOf(binary, cluster.kubeconfigPath);
+  return { folder, postgres, cluster, binary, admin, forgeRequests: forge.requests, apiRequests, cpuMs };
+}
+
+const workerVerbs =
+  /^apiserver_request_total\{(?=.*verb="(?:LIST|APPLY)"|.*resource="namespaces".*verb="POST").*\} (\d+)$/gm;
+
+/** Lists, applies and new namespaces, whoever asked: nobody else in this world does so at rest, and watches count when they end. */
+async function apiRequestsOf(binary: string, kubeconfig: string): Promise<number> {
+  const args = ['kubectl', '--kubeconfig', kubeconfig, 'get', '--raw', '/metrics'];
+  const { stdout } = await run(binary, args, { maxBuffer: 2 ** 28 });
+  return [...stdout.matchAll(workerVerbs)].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 function configure(postgres: Postgres, cluster: ControlPlane): void {

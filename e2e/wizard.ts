@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import type { Page } from '@playwright/test';
 import { expect, expectAccessible, sandbox } from './fixtures.ts';
+import { folders, pathOf } from './pages.ts';
 import { builtControlPlane } from '#sandbox/control-plane.ts';
 
 /** The steps of an enrollment as a person takes them, whatever the forge; each page on the way is held to axe. */
@@ -110,31 +111,18 @@ export async function withdraw(page: Page, tenant: string, enrollment: string): 
   expectNamespace(tenant, false);
 }
 
-/** Every page of a tenant, asked for by somebody who has no part in it. */
-export async function expectNoPart(page: Page, tenant: string, enrollment?: string): Promise<void> {
-  const pages = [
-    '',
-    '/enrollments',
-    '/pools',
-    '/caches',
-    '/cluster',
-    '/usage',
-    '/billing',
-    '/members',
-    '/audit',
-    '/settings',
-    '/settings/apps',
-    '/settings/leave',
-    '/settings/webhooks',
-    '/credentials',
-    '/quota',
-    '/requests',
-    '/notices',
-  ];
-  const own = enrollment === undefined ? [] : [`/enrollments/${enrollment}`, `/enroll/${enrollment}/plan`];
-  for (const below of [...pages, ...own]) {
-    expect((await page.goto(`/t/${tenant}${below}`))?.status(), `${tenant}${below}`).toBe(404);
+/** Every page of a tenant, asked for by somebody who has no part in it; those of an enrollment too, where one is named. */
+export async function expectNoPart(
+  page: Page,
+  tenant: string,
+  of?: { enrollment: string; plan: string; request?: string },
+): Promise<void> {
+  const { enrollment = 'none', plan = 'none', request = 'none' } = of ?? {};
+  for (const folder of folders.filter((each) => each.startsWith('t/[tenant]'))) {
+    const query = folder.endsWith('/plan') ? `?plan=${plan}` : '';
+    const path = pathOf(folder, { tenant, enrollment, request }) + query;
+    expect((await page.goto(path))?.status(), path).toBe(404);
   }
-  for (const view of ['overview', 'cluster'])
-    expect((await page.request.get(`/api/views/${view}/${tenant}`)).status(), view).toBe(404);
+  for (const view of [`overview/${tenant}`, `enrollments/${tenant}/${enrollment}`])
+    expect((await page.request.get(`/api/views/${view}`)).status(), view).toBe(404);
 }

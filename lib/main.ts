@@ -12,10 +12,9 @@ import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
 import { deliverDue, sweepNotices, webhookFetch, webhookTask } from './notice/index.ts';
 import { anchorChains } from './tenant/index.ts';
-import { keepPoolCounts, sampleRunners } from './usage/index.ts';
+import { measureRunners } from './usage/index.ts';
 import { loop, wake, type Outcome, type Tasks } from './work/index.ts';
 
-const sampleMs = 15_000;
 /** What is cut off the end of the audit within this time, and its head mended, nobody can show. */
 const anchorMs = 60_000;
 const expiryMs = 6 * 3600_000;
@@ -38,14 +37,11 @@ function viewOf(clusterId: string): ClusterView {
   if (known) return known;
   const view = new ClusterView(new ClusterClient(clusterConnection(clusterId)));
   view.onChange(wakeOfChange(warn('a change of the cluster could not be passed on')));
-  keepPoolCounts(view, systemClock, warn('a count of runners could not be kept'));
+  const onError = warn('a count or a reading of runners could not be kept');
+  measureRunners(view, { clock: systemClock, signal: stop.signal, onError });
   view.start(stop.signal, (message, detail) => log().warn(detail, message));
   views.set(clusterId, view);
   return view;
-}
-
-async function sampleAll(): Promise<void> {
-  for (const view of views.values()) await sampleRunners([...view.all('Pod')], systemClock.now());
 }
 
 async function sweep(): Promise<void> {
@@ -83,10 +79,7 @@ function run(tasks: Tasks, concurrency: number): Promise<void> {
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   for (const { id } of await unsafeDb().cluster.findMany({ select: { id: true } })) viewOf(id);
-  const timers = [
-    setInterval(() => void sampleAll().catch(warn('readings could not be taken')), sampleMs),
-    setInterval(() => void sweep().catch(warn('the sweep failed')), sweepMs),
-  ];
+  const timer = setInterval(() => void sweep().catch(warn('the sweep failed')), sweepMs);
   await sweep();
   for (const kind of Object.keys(rounds)) await wake(unsafeDb(), kind, 'all');
   const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
@@ -101,7 +94,7 @@ async function main(): Promise<void> {
     run(tasks, env().FLYWHEEL_WORKER_CONCURRENCY),
     run({ [webhookTask]: (lease) => deliverDue(webhooks, lease) }, webhookConcurrency),
   ]);
-  timers.forEach(clearInterval);
+  clearInterval(timer);
   await Promise.all([...views.values()].map((view) => view.stopped()));
   await closeDb();
 }

@@ -47,17 +47,21 @@ export function Frame({ area, banner, children, bell, places = [], ...rail }: Fr
           isOperator && 'border-t-4 border-t-operator',
         )}
       >
-        <details className="group md:hidden">
-          <summary className="flex list-none items-center justify-between p-4">
+        <div className="relative md:hidden">
+          <div className="p-4">
             <Brand isOperator={isOperator} />
-            {/* Within the summary a link would be a control within a control: it stands over this gap. */}
-            <span className="mr-12 ml-auto" />
-            <Menu size={20} aria-label="Menu" />
-          </summary>
-          <div className="grid gap-4 px-4 pb-4">
-            <Rail {...rail} />
           </div>
-        </details>
+          <details>
+            {/* Beside the brand and not around it: a link within what opens and closes is told to nobody who cannot see. */}
+            <summary className="absolute top-2.5 right-2.5 list-none rounded-md p-2">
+              <Menu size={20} aria-hidden />
+              <span className="sr-only">Menu</span>
+            </summary>
+            <div className="grid gap-4 px-4 pb-4">
+              <Rail {...rail} />
+            </div>
+          </details>
+        </div>
         <div className={clsx('absolute top-2 right-12 md:top-2.5', isOperator ? 'md:right-1' : 'md:right-3')}>
           <Bell {...bell} />
         </div>

@@ -9,6 +9,7 @@ import {
   enrollmentLabel,
   hasCache,
   labels,
+  placed,
   plainPod,
   poolLabel,
   registered,
@@ -97,6 +98,7 @@ function runnerPod(
     },
     spec: {
       ...plainPod,
+      ...placed(pool),
       serviceAccountName: accountName(scaleSetName),
       hostUsers: false,
       terminationGracePeriodSeconds: jobEndSeconds,

@@ -8,6 +8,7 @@ import {
   enrollmentLabel,
   hasCache,
   labels,
+  placed,
   poolLabel,
   restrictedContainer,
   restrictedPod,
@@ -119,7 +120,7 @@ function runnerPod(
       hostUsers: false,
       restartPolicy: 'Never',
       activeDeadlineSeconds: runnerSecondsMost,
-      nodeSelector: { 'kubernetes.io/os': 'linux' },
+      ...placed(pool),
       securityContext: restrictedPod(runnerUid),
       containers: [
         {

@@ -6,6 +6,7 @@ import {
   enrollmentLabel,
   hasCache,
   labels,
+  placed,
   plainPod,
   poolLabel,
   registered,
@@ -115,8 +116,10 @@ const nothingOverwritten: TomlTable = {
 };
 
 /** What config.toml has no word for, as a patch of the job's pod. */
-function podPatch(input: EnrollmentInput): Record<string, unknown> {
+function podPatch(input: EnrollmentInput, pool: RenderedPool): Record<string, unknown> {
+  const { nodeSelector: _, ...where } = placed(pool);
   return {
+    ...where,
     hostUsers: false,
     enableServiceLinks: false,
     securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
@@ -149,7 +152,7 @@ function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): 
     poll_timeout: 600,
     retry_backoff_max: 10_000,
     retry_limits: { 'exceeded quota': 30 },
-    node_selector: { 'kubernetes.io/os': 'linux' },
+    node_selector: placed(pool).nodeSelector,
     pod_labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, [poolLabel]: pool.name }),
     pod_security_context: {
       run_as_non_root: true,
@@ -157,7 +160,7 @@ function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): 
       run_as_group: runnerUid,
       fs_group: runnerUid,
     },
-    pod_spec: [{ name: 'flywheel', patch_type: 'strategic', patch: JSON.stringify(podPatch(input)) }],
+    pod_spec: [{ name: 'flywheel', patch_type: 'strategic', patch: JSON.stringify(podPatch(input, pool)) }],
   };
 }
 

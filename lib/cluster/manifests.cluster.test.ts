@@ -22,6 +22,7 @@ import {
   tenantObjects,
   type ClusterClient,
   type KubernetesObject,
+  type PoolInput,
   type Registration,
 } from './index.ts';
 
@@ -169,6 +170,22 @@ const docker = {
 
 const caBundle = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
 
+/** The pods in which jobs of such a pool run. */
+function placedSpecs(kind: 'gitlab' | 'forgejo', pool: PoolInput['pool'], slug: string): Pod[] {
+  const choice = { pool, scaleSetName: `${slug}-docker`, minRunners: 0, maxRunners: 2 };
+  const tenant = { slug, quota: { cpu: '16', memory: '32Gi', runners: 8 }, hasBazel: false };
+  const registration = registrations[kind](slug);
+  const objects = enrollmentObjects({ tenant, name: slug, registration, pools: [choice], cacheEnv: {} });
+  if (kind === 'forgejo')
+    return objects.flatMap((each) =>
+      each.kind === 'Deployment' ? [(each['spec'] as { template: Pod }).template] : [],
+    );
+  const secret = objects.find(({ metadata }) => metadata.name === `${slug}-docker-gitlab`) as KubernetesObject;
+  const config = Buffer.from((secret['data'] as Record<string, string>)['config.toml'] ?? '', 'base64').toString();
+  const job = { id: 1, projectId: 2, image: null, services: [], timeoutSeconds: 3600 };
+  return [jobPod(gitlabConfig(config).runners[0], job) as unknown as Pod];
+}
+
 describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a network of one’s own', (kind) => {
   const slug = `at-${kind}`;
   const objects = enrollmentObjects({
@@ -213,6 +230,31 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
     );
     expect(pods.length).toBe(kind === 'gitlab' ? 1 : 2);
     for (const pod of pods) await expect(tried(client, `runners-${slug}`, pod)).resolves.toMatchObject({ kind: 'Pod' });
+  });
+
+  test('makes pods that the namespace admits where the catalog places them, too', async () => {
+    const gvisor = { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name: `${slug}-gvisor` } };
+    const path = '/apis/node.k8s.io/v1/runtimeclasses';
+    const admin = clusterClient((await testCluster()).kubeconfigPath);
+    await admin.call({ method: 'POST', path, body: { ...gvisor, handler: 'runsc' } }, 'the RuntimeClass');
+    const placement = {
+      runtimeClass: gvisor.metadata.name,
+      nodeSelector: { 'flywheel.dev/class': 'restricted' },
+      tolerations: [{ key: 'flywheel.dev/class', value: 'restricted' }, { key: 'dedicated' }],
+    };
+    for (const spec of placedSpecs(kind, { ...docker, placement }, slug)) {
+      const pod = await tried(client, `runners-${slug}`, spec);
+      expect(pod).toMatchObject({
+        spec: {
+          runtimeClassName: gvisor.metadata.name,
+          nodeSelector: { 'flywheel.dev/class': 'restricted', 'kubernetes.io/os': 'linux' },
+          tolerations: expect.arrayContaining([
+            { key: 'flywheel.dev/class', operator: 'Equal', value: 'restricted' },
+            { key: 'dedicated', operator: 'Exists' },
+          ]) as object[],
+        },
+      });
+    }
   });
 
   test('a field that a Deployment does not know is refused, not dropped', async () => {

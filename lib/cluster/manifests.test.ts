@@ -33,6 +33,11 @@ const pool = (name: string): Whole<PoolInput['pool']> => ({
   storage: '19Gi',
   image: `registry.example/${name}:sentinel`,
   securityClass: 'restricted',
+  placement: {
+    runtimeClass: 'sentinel-runtime',
+    nodeSelector: { 'sentinel.example/node': 'sentinel-node' },
+    tolerations: [{ key: 'sentinel.example/taint', value: 'sentinel-taint', effect: 'NoExecute' }],
+  },
 });
 
 type Kind = Registration['kind'];
@@ -201,8 +206,9 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
 
 // ------------------------------------------------------------------------------------------------ one enrollment, to be read
 
+const { placement, ...plain } = pool('nix');
 const nix = {
-  ...pool('nix'),
+  ...plain,
   cpu: '4',
   memory: '8Gi',
   storage: '20Gi',
@@ -514,6 +520,24 @@ describe('the hardening profile', () => {
       expect(['emptyDir', 'secret', 'persistentVolumeClaim']).toContain(kind);
       expect(kind === 'emptyDir' ? volume['emptyDir'] : { sizeLimit: '' }).toHaveProperty('sizeLimit');
     }
+  });
+
+  test.each(['github', 'forgejo'] as const)('%s: a pool’s runners run where its catalog says, on Linux', (kind) => {
+    const input = cmuxAt(kind);
+    const anyTaint = { key: 'dedicated' };
+    const there = { ...placement, tolerations: [...placement.tolerations, anyTaint] };
+    const pools = input.pools.map((choice) => ({ ...choice, pool: { ...choice.pool, placement: there } }));
+    const runners = podSpecs(enrollmentObjects({ ...input, pools })).filter(([name]) => !name.includes('bazel'));
+    expect(runners.length).toBe(kind === 'github' ? 2 : 6);
+    for (const [, spec] of runners)
+      expect(spec).toMatchObject({
+        runtimeClassName: 'sentinel-runtime',
+        nodeSelector: { 'sentinel.example/node': 'sentinel-node', 'kubernetes.io/os': 'linux' },
+        tolerations: [
+          { key: 'sentinel.example/taint', operator: 'Equal', value: 'sentinel-taint', effect: 'NoExecute' },
+          { ...anyTaint, operator: 'Exists' },
+        ],
+      });
   });
 
   test.each(allPods.filter(([name]) => name.endsWith('-forgejo')))(

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ReadyPool } from '#lib/model/index.ts';
+import type { ReadyPool, Toleration } from '#lib/model/index.ts';
 import { namespacesOf } from '#lib/model/index.ts';
 
 /* What goes into an enrollment's objects, and what all of them have in common. */
@@ -132,6 +132,25 @@ export const plainPod = {
   enableServiceLinks: false,
   nodeSelector: { 'kubernetes.io/os': 'linux' },
 };
+
+/** A pod's own words for where a pool's runners run; `plainPod`'s system is kept. */
+export function placed({ placement = {} }: Pick<RenderedPool, 'placement'>): {
+  runtimeClassName?: string;
+  nodeSelector: Record<string, string>;
+  tolerations?: object[];
+} {
+  const { runtimeClass, nodeSelector, tolerations = [] } = placement;
+  return {
+    ...(runtimeClass === undefined ? {} : { runtimeClassName: runtimeClass }),
+    nodeSelector: { ...nodeSelector, ...plainPod.nodeSelector },
+    ...(tolerations.length === 0 ? {} : { tolerations: tolerations.map(tolerated) }),
+  };
+}
+
+function tolerated({ key, value, effect }: Toleration): Record<string, unknown> {
+  const taint = value === undefined ? { key, operator: 'Exists' } : { key, operator: 'Equal', value };
+  return effect === undefined ? taint : { ...taint, effect };
+}
 
 /** Pod Security Standards "restricted", for a pod whose processes are of one user. */
 export function restrictedPod(uid: number): Record<string, unknown> {

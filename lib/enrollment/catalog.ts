@@ -16,8 +16,8 @@ export async function catalog(at = new Date()): Promise<CatalogPool[]> {
       },
     },
   });
-  return rows.map(({ rates: [rate], position: _, ...pool }) => ({
-    ...Pool.parse(pool),
+  return rows.map(({ rates: [rate], position: _, placement, ...pool }) => ({
+    ...Pool.parse({ ...pool, placement: placement ?? undefined }),
     pricePerRunnerHour: rate ? rate.pricePerRunnerSecond.mul(3600).toString() : null,
     currency: rate?.currency ?? null,
   }));

@@ -1,5 +1,6 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { monthToDate } from '#lib/billing/index.ts';
 import { ClusterClient, readObject } from '#lib/cluster/index.ts';
 import { tenantDb, unsafeDb } from '#lib/db/index.ts';
 import { AppError, type ErrorCode } from '#lib/errors.ts';
@@ -160,23 +161,45 @@ describe('plan and approval', () => {
     expect(after['spec']).toEqual(before?.['spec']);
   }, 60_000);
 
-  test('a job’s runner is seen in the pool, metered, and not kept', async () => {
+  test('a job’s runner is counted while it runs, metered and priced, and not kept', async () => {
     const { ctx, slug } = await applied(await draft('job-org'));
     portal.github.addRepo({ owner: slug, name: 'app', private: true });
-    const job = portal.github.queueJob({ repository: `${slug}/app`, labels: [`${slug}-docker`], durationSeconds: 1 });
-    await eventually(
-      'a runner in the view',
-      () => [...worker.view.all('Pod')].some((pod) => pod.metadata.namespace === `runners-${slug}`),
+    portal.github.app.webhookUrl = new URL('/api/hooks/github', process.env['PORTAL_URL']).href;
+    const job = portal.github.queueJob({ repository: `${slug}/app`, labels: [`${slug}-docker`], durationSeconds: 3 });
+    const live = async () => (await tenantOverview(ctx)).pools[0];
+    await eventually('the job to be heard of', async () => ((await live())?.queued ?? 0) > 0, 30_000);
+    const [seen, used] = await eventually(
+      'a runner in the pool',
+      async () => {
+        const { pools, quota } = await tenantOverview(ctx);
+        const [pool] = pools;
+        return pool && pool.running + pool.idle > 0 ? ([pool, quota.runners.used] as const) : null;
+      },
       30_000,
     );
+    expect(seen).toMatchObject({ pool: 'docker', label: `${slug}-docker`, failed: 0 });
+    expect(Number(used)).toBeGreaterThan(0);
+    await eventually('the job to run', async () => ((await live())?.running ?? 0) > 0, 30_000);
     await eventually('the job to complete', () => portal.github.state.jobs[job.id]?.phase === 'completed', 30_000);
     await eventually(
       'the runner to be gone',
       () => ![...worker.view.all('Pod')].some((pod) => pod.metadata.namespace === `runners-${slug}`),
       30_000,
     );
+    const cost = await eventually('a reading', async () => {
+      const found = await monthToDate(ctx);
+      return Number(found.byPool[0]?.runnerSeconds ?? 0) > 0 ? found : null;
+    });
+    expect(cost.byPool.map(({ pool }) => pool)).toEqual(['docker']);
+    expect(cost.byPool[0]?.runners).toBeGreaterThan(0);
+    expect(Number(cost.byPool[0]?.runnerSeconds)).toBeGreaterThanOrEqual(2);
+    expect(Number(cost.byPool[0]?.cost)).toBeGreaterThan(0);
+    await eventually('nothing to run any more', async () => {
+      const now = await live();
+      return now && now.queued + now.pending + now.running + now.idle === 0;
+    });
     expect((await tenantOverview(ctx)).quota.runners).toMatchObject({ used: '0', promised: '2', quota: '8' });
-  }, 90_000);
+  }, 120_000);
 });
 
 describe('a GitHub enterprise', () => {

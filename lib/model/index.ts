@@ -9,6 +9,7 @@ export * from './approval.ts';
 export * from './document.ts';
 export * from './enrollment.ts';
 export * from './label.ts';
+export * from './placement.ts';
 export * from './plane.ts';
 export * from './pool.ts';
 export * from './quantity.ts';

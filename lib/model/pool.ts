@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Placement } from './placement.ts';
 import { CpuQuantity, MemoryQuantity } from './quantity.ts';
 import type { ForgeKind } from './scope.ts';
 
@@ -22,6 +23,8 @@ export const Pool = z.strictObject({
   securityClass: z.enum(securityClasses),
   /** Scarce or powerful: whoever wants it asks an operator. */
   requiresApproval: z.boolean().default(false),
+  /** The cluster's default runtime, on any node of Linux that is kept for nothing else, where it is left out. */
+  placement: Placement.optional(),
 });
 export type Pool = z.infer<typeof Pool>;
 

@@ -9,4 +9,4 @@
 export { livePools, type LivePool } from './live.ts';
 export { poolSeconds, type PoolSeconds } from './totals.ts';
 export { secondsBetween, type Reading } from './meter.ts';
-export { keepPoolCounts, sampleRunners } from './sample.ts';
+export { keepPoolCounts, measureRunners, sampleRunners, type Measuring } from './sample.ts';

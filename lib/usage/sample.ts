@@ -125,26 +125,46 @@ async function keepPodCounts(view: ClusterView, counted: readonly CountedPool[],
   }
 }
 
-/** What the watch tells of runners goes to the pages; a pod that ends gives its last reading at once. */
+/**
+ * What the watch tells of runners goes to the pages; a pod that ends gives its last reading at once. Counts are gathered and
+ * written one after the other, or an older one could be the last.
+ */
 export function keepPoolCounts(view: ClusterView, clock: Clock, onError: (error: unknown) => void): void {
-  const changed = new Map<string, CountedPool>();
+  const pools = new Map<string, CountedPool>();
+  const sets = new Map<string, Observed>();
   let timer: NodeJS.Timeout | undefined;
-  const recount = () => {
-    timer = undefined;
-    const counted = [...changed.values()];
-    changed.clear();
-    keepPodCounts(view, counted, clock.now()).catch(onError);
+  let written: Promise<void> = Promise.resolve();
+  const write = async (counted: CountedPool[], told: Observed[]) => {
+    await keepPodCounts(view, counted, clock.now());
+    for (const set of told) await keepCounts(set, clock.now());
+  };
+  const gather = () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      const [counted, told] = [[...pools.values()], [...sets.values()]];
+      pools.clear();
+      sets.clear();
+      written = written.then(() => write(counted, told)).catch(onError);
+    }, gatherMs);
   };
   view.onChange((change: Change) => {
     const pool = change.kind === 'Pod' ? countedPool(change.object) : null;
-    if (pool) {
-      changed.set(JSON.stringify(pool), pool);
-      timer ??= setTimeout(recount, gatherMs);
-    }
-    if (change.kind === 'AutoscalingRunnerSet' && !change.deleted)
-      keepCounts(change.object, clock.now()).catch(onError);
+    if (pool) pools.set(JSON.stringify(pool), pool);
+    if (change.kind === 'AutoscalingRunnerSet' && !change.deleted) sets.set(change.name, change.object);
+    if (pools.size + sets.size > 0) gather();
     if (change.kind === 'Pod' && isOver(change)) sampleRunners([change.object], clock.now()).catch(onError);
   });
+}
+
+const sampleMs = 15_000;
+
+export type Measuring = { clock: Clock; signal: AbortSignal; onError: (error: unknown) => void };
+
+/** All that a worker measures of a cluster, until the signal aborts: the counts, and readings of what runs on and on. */
+export function measureRunners(view: ClusterView, { clock, signal, onError }: Measuring): void {
+  keepPoolCounts(view, clock, onError);
+  const timer = setInterval(() => void sampleRunners([...view.all('Pod')], clock.now()).catch(onError), sampleMs);
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
 function isOver(change: Change): boolean {

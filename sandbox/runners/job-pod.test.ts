@@ -28,8 +28,8 @@ const input: EnrollmentInput = {
   pools: [nix],
   cacheEnv: { ATTIC_TOKEN: 'token' },
 };
-const config = () => {
-  const secret = poolObjects(input, nix).find(({ kind }) => kind === 'Secret')?.['data'] as Record<string, string>;
+const config = (choice = nix) => {
+  const secret = poolObjects(input, choice).find(({ kind }) => kind === 'Secret')?.['data'] as Record<string, string>;
   return gitlabConfig(Buffer.from(secret['config.toml'] ?? '', 'base64').toString());
 };
 const job = { id: 7, projectId: 3, image: null, services: [], timeoutSeconds: 3600 };
@@ -52,6 +52,24 @@ describe('the pod of a job', () => {
       'job.runner.gitlab.com/pod': metadata.name,
       'project.runner.gitlab.com/id': '3',
     });
+  });
+
+  test('runs where its pool’s catalog says, on Linux', () => {
+    const placement = {
+      runtimeClass: 'gvisor',
+      nodeSelector: { class: 'restricted' },
+      tolerations: [{ key: 'class', value: 'restricted', effect: 'NoSchedule' as const }, { key: 'dedicated' }],
+    };
+    const { spec } = jobPod(config({ ...nix, pool: { ...nix.pool, placement } }).runners[0], job) as unknown as { spec: object };
+    expect(spec).toMatchObject({
+      runtimeClassName: 'gvisor',
+      nodeSelector: { class: 'restricted', 'kubernetes.io/os': 'linux' },
+      tolerations: [
+        { key: 'class', operator: 'Equal', value: 'restricted', effect: 'NoSchedule' },
+        { key: 'dedicated', operator: 'Exists' },
+      ],
+    });
+    expect(podOf().spec).not.toHaveProperty('tolerations');
   });
 
   test('is as large as the pool, and has the configured patch', () => {

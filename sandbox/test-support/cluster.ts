@@ -15,10 +15,22 @@ export function clusterClient(kubeconfigPath: string): ClusterClient {
   return new ClusterClient({ id: 'test', kubeConfig: () => kubeConfigOf(kubeconfigPath) });
 }
 
-/** A client of whatever listens there, without TLS. */
-export function plainClient(server: string, token = 'token'): ClusterClient {
+/** Of the text of a kubeconfig. */
+export function kubeConfigFrom(text: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromString(text);
+  return config;
+}
+
+function plainConfig(server: string, token = 'token'): KubeConfig {
   const config = new KubeConfig();
   config.loadFromClusterAndUser({ name: 'test', server, skipTLSVerify: true }, { name: 'test', token });
+  return config;
+}
+
+/** A client of whatever listens there, without TLS. */
+export function plainClient(server: string, token?: string): ClusterClient {
+  const config = plainConfig(server, token);
   return new ClusterClient({ id: 'test', kubeConfig: () => config });
 }
 
@@ -35,6 +47,8 @@ export interface FaultyProxy extends AsyncDisposable {
   url: string;
   /** Of whoever the kubeconfig names. */
   token: string;
+  /** For a process of its own: the text of a kubeconfig that leads here, with the rights of the one that was given. */
+  kubeconfig: string;
   /** All that was asked, as `PATCH /api/v1/…`. */
   requests: string[];
   /** Decides on each request; undefined lets it through. */
@@ -99,6 +113,7 @@ export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyPr
     client: plainClient(url, token),
     url,
     token,
+    kubeconfig: plainConfig(url, token).exportConfig(),
     requests,
     fault: undefined,
     cutWatches: () => {

@@ -12,6 +12,7 @@ import { followForges, reconcileEnrollment, wakeOfChange } from '#lib/enrollment
 import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { reconcileTenant } from '#lib/tenancy/index.ts';
+import { measureRunners } from '#lib/usage/index.ts';
 import { loop, type Lease } from '#lib/work/index.ts';
 import { startAttic, type Attic } from '#sandbox/attic/index.ts';
 import { startForgejo, type Forgejo } from '#sandbox/forgejo/index.ts';
@@ -166,6 +167,7 @@ function startWorker(): TestWorker {
   const view = new ClusterView(new ClusterClient(clusterConnection('main')));
   const failures: unknown[] = [];
   view.onChange(wakeOfChange((error) => failures.push(error)));
+  measureRunners(view, { clock: systemClock, signal: abort.signal, onError: (error) => failures.push(error) });
   view.start(abort.signal);
   const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };
   const tasks = {

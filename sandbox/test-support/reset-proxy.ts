@@ -1,4 +1,5 @@
-// A proxy that breaks the connection at the k-th write, before or after it took effect on the other side (F6, F15), or always.
+// A proxy that breaks the connection at the k-th write, before or after it took effect on the other side (F6, F15), or in
+// front of a process that dies of it (F1), or always.
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -8,7 +9,8 @@ export interface ResetProxy {
   url: string;
   /** Writes seen since the last `arm`. */
   writes: number;
-  arm(at: { write: number; moment: Moment } | null): void;
+  /** With `onHit`, who wrote dies there: nothing gets through from then on, until it is armed anew. */
+  arm(at: { write: number; moment: Moment } | null, onHit?: () => void): void;
   /** While true, every connection ends before anything is said. */
   away: boolean;
   stop(): Promise<void>;
@@ -22,17 +24,26 @@ export async function startResetProxy(
   counts: (method: string, path: string) => boolean = () => true,
 ): Promise<ResetProxy> {
   let armed: { write: number; moment: Moment } | null = null;
+  let dies: (() => void) | undefined;
+  let isDead = false;
   const proxy = { url: '', writes: 0, away: false, arm, stop };
+  const reset = (asked: IncomingMessage) => {
+    isDead = dies !== undefined;
+    dies?.();
+    asked.socket.destroy();
+  };
   const server = createServer((asked, answer) => {
-    if (proxy.away) return void asked.socket.destroy();
+    if (isDead || proxy.away) return void asked.socket.destroy();
     const isWrite = !reads.has(asked.method ?? 'GET') && counts(asked.method ?? 'GET', asked.url ?? '/');
     if (isWrite) proxy.writes += 1;
     const moment = isWrite && armed?.write === proxy.writes ? armed.moment : undefined;
-    if (moment === 'before') asked.socket.destroy();
-    else forward(target, asked, answer, moment === 'after');
+    if (moment === 'before') reset(asked);
+    else forward(target, asked, answer, moment === 'after' ? reset : undefined);
   });
-  function arm(at: { write: number; moment: Moment } | null): void {
+  function arm(at: { write: number; moment: Moment } | null, onHit?: () => void): void {
     armed = at;
+    dies = onHit;
+    isDead = false;
     proxy.writes = 0;
   }
   async function stop(): Promise<void> {
@@ -44,11 +55,16 @@ export async function startResetProxy(
   return proxy;
 }
 
-function forward(target: string, asked: IncomingMessage, answer: ServerResponse, thenReset: boolean): void {
+function forward(
+  target: string,
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  thenReset?: (asked: IncomingMessage) => void,
+): void {
   const { host: _, ...headers } = asked.headers;
   const onward = request(new URL(asked.url ?? '/', target), { method: asked.method, headers }, (got) => {
     if (thenReset) {
-      got.resume().on('end', () => asked.socket.destroy());
+      got.resume().on('end', () => thenReset(asked));
       return;
     }
     answer.writeHead(got.statusCode ?? 502, got.headers);

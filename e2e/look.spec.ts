@@ -1,0 +1,130 @@
+import type { Page } from '@playwright/test';
+import { expect, failOnComplaints, sandbox, test, violationsOf } from './fixtures.ts';
+import { folders, pathOf } from './pages.ts';
+import { choosePlanes, choosePools, chooseScope, expectNoPart, expectReady, newTenant, sharedApp } from './wizard.ts';
+
+/*
+ * Every page that there is, as whoever it is for, light, dark and on a phone: no violation that axe can find, no word from
+ * the browser's console, and no page wider than the screen.
+ */
+
+const tenant = 'look-corp';
+const asking = 'look-managed';
+const free = 'look-free';
+/** What the pages with a bracket are about; filled by the first test. */
+const known = { tenant, enrollment: '', plan: '', request: '', token: '' };
+
+async function ask(path: string, body: object): Promise<void> {
+  const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(answer.ok, await answer.text()).toBe(true);
+}
+
+const scope = `?connection=github&level=organization&path=${free}`;
+/** What some pages want to be asked with, and without which they show nothing or send elsewhere. */
+const queries: Record<string, () => string> = {
+  '(person)/enroll/app': () => scope,
+  '(person)/enroll/tenant': () => scope,
+  '(person)/confirm': () => '?next=/account',
+  '(person)/home': () => '?all',
+  't/[tenant]/enroll/[enrollment]/plan': () => `?plan=${known.plan}`,
+};
+
+const desktop = { width: 1280, height: 800 };
+const phone = { width: 390, height: 844 };
+const looks = [
+  ['light', 'light', desktop],
+  ['dark', 'dark', desktop],
+  ['on a phone', 'light', phone],
+  ['on a phone, dark', 'dark', phone],
+] as const;
+
+async function lookAt(page: Page, folder: string): Promise<void> {
+  // What a managed customer asks an operator for is a page of that customer's.
+  const params = folder.endsWith('requests/[request]') ? { ...known, tenant: asking } : known;
+  const path = pathOf(folder, params);
+  for (const [look, colorScheme, size] of looks) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.setViewportSize(size);
+    const answer = await page.goto(path + (queries[folder]?.() ?? ''));
+    expect.soft([answer?.status(), new URL(page.url()).pathname], `${path}, ${look}: answers`).toEqual([200, path]);
+    await expect.soft(page.getByRole('heading', { level: 1 }), `${path}, ${look}: has a title`).toBeVisible();
+    expect.soft(await violationsOf(page), `${path}, ${look}: axe`).toEqual([]);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect.soft(width, `${path}, ${look}: scrolls sideways`).toBeLessThanOrEqual(size.width);
+  }
+}
+
+const ofArea = (begin: string) => folders.filter((folder) => folder.startsWith(begin));
+const open = folders.filter((folder) => !/^(t|operator|\(person\))(\/|$)/.test(folder));
+
+test.describe.serial('every page', () => {
+  test.beforeAll(async () => {
+    for (const login of [tenant, free]) {
+      await ask('orgs', { login, admins: ['ada-tinyland'] });
+      await ask('installations', { account: login });
+    }
+  });
+
+  test('is about something: a live enrollment, a request and an invitation', async ({ as }) => {
+    test.setTimeout(300_000);
+    const ada = await as('ada-tinyland');
+    await chooseScope(ada, 'github', tenant);
+    await sharedApp(ada);
+    await newTenant(ada, tenant);
+    await choosePools(ada, [['docker', '1']]);
+    await choosePlanes(ada);
+    known.plan = new URL(ada.url()).searchParams.get('plan') ?? '';
+    await ada.getByRole('button', { name: /^apply \d+ changes$/i }).click();
+    await expectReady(ada);
+    known.enrollment = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
+
+    await ada.goto(`/t/${tenant}/members`);
+    await ada.getByLabel('Login').fill('sam-tinyland');
+    await ada.getByRole('button', { name: 'Make an invitation link' }).click();
+    const link = await ada.getByText(/\/invitation\//).textContent();
+    known.token = link?.split('/').at(-1)?.trim() ?? '';
+
+    await ada.goto('/tenants/new');
+    await ada.getByRole('radio', { name: 'A managed customer' }).check();
+    await ada.getByLabel('Name', { exact: true }).fill(asking);
+    await ada.getByLabel('Slug').fill(asking);
+    await ada.getByRole('button', { name: 'Ask an operator' }).click();
+    await ada.waitForURL(`**/t/${asking}/requests`);
+    await ada.getByRole('link', { name: 'New tenant' }).click();
+    await ada.waitForURL(`**/t/${asking}/requests/*`);
+    known.request = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
+    expect(Object.values(known).filter((value) => value === '')).toEqual([]);
+  });
+
+  test('of a live enrollment and its plan is none to a stranger', async ({ as }) => {
+    test.setTimeout(120_000);
+    await expectNoPart(await as('mallory'), tenant, known);
+  });
+
+  test('that is open to anybody', async ({ page }) => {
+    test.setTimeout(60_000 * open.length);
+    const complaints: string[] = [];
+    failOnComplaints(page, complaints);
+    for (const folder of open) await lookAt(page, folder);
+    expect(complaints, 'console errors').toEqual([]);
+    expect(open).toEqual(['(public)', '(public)/sign-in']);
+  });
+
+  for (const [area, who, least] of [
+    ['(person)', 'ada-tinyland', 7],
+    ['t/', 'ada-tinyland', 18],
+    ['operator', 'olive-operator', 7],
+  ] as const)
+    test(`of ${area}, as ${who}`, async ({ as }) => {
+      const pages = ofArea(area);
+      test.setTimeout(90_000 * pages.length);
+      expect(pages.length).toBeGreaterThanOrEqual(least);
+      const [page, sam] = [await as(who), area === '(person)' ? await as('sam-tinyland') : undefined];
+      // An invitation is for one account, and no page to any other.
+      for (const folder of pages) await lookAt(sam && folder.includes('invitation') ? sam : page, folder);
+    });
+});

@@ -1,0 +1,41 @@
+// A worker as in production: a process that runs lib/main.ts with this process's configuration.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { logTail, startChild, type Child } from '#sandbox/process.ts';
+import { ROOT } from '#sandbox/setup.mjs';
+import { eventually } from './eventually.ts';
+
+export type WorkerProcess = Child & { logFile: string };
+
+let started = 0;
+
+/** Answers when the worker says that it has started; its log is kept in the folder. */
+export async function startWorkerProcess(folder: string, more: Record<string, string> = {}): Promise<WorkerProcess> {
+  started += 1;
+  const logFile = join(folder, `worker-${started}.log`);
+  const { args, env } = workerCommand();
+  const child = startChild({
+    command: process.execPath,
+    args,
+    cwd: ROOT,
+    env: { ...process.env, ...env, LOG_LEVEL: 'info', ...more },
+    logFile,
+  });
+  const isUp = () => {
+    if (!child.isRunning()) throw new Error(`the worker ended:\n${logTail(logFile)}`);
+    return logTail(logFile, Infinity).includes('worker started');
+  };
+  await eventually('the worker', isUp, 120_000);
+  return { ...child, logFile };
+}
+
+/** What `npm run worker` gives to node: variables before it, flags and the file after it. */
+function workerCommand(): { args: string[]; env: Record<string, string> } {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { worker: string } };
+  const words = scripts.worker.split(' ');
+  const place = words.indexOf('node');
+  return {
+    args: words.slice(place + 1),
+    env: Object.fromEntries(words.slice(0, place).map((word) => word.split('=') as [string, string])),
+  };
+}
