@@ -33,20 +33,40 @@ type Who = ActingRole | 'stranger' | 'signed out';
 const everybody: Who[] = ['signed out', 'stranger', ...actingRoles];
 
 let rows: TestRows;
-let own: TenantRows;
-let other: TenantRows;
+/** A tenant's rows, and what it is told and sends. */
+type Rows = TenantRows & { noticeId: string; endpointId: string; messageId: string };
+let own: Rows;
+let other: Rows;
 const sessions = new Map<Who, string>();
 
 beforeAll(async () => {
   // Read once, when the first asks for any of it.
   Object.assign(process.env, { PORTAL_URL: 'http://portal.test', FLYWHEEL_OPERATORS: 'forge:operator' });
   rows = await startTestRows();
-  own = await addTenant('own');
-  other = await addTenant('other');
+  own = await addAll('own');
+  other = await addAll('other');
   for (const { tenantId, slug } of [own, other]) await team(tenantId, `${slug}-team`);
   for (const who of everybody) if (who !== 'signed out') sessions.set(who, await signedIn(who));
 }, 60_000);
 afterAll(() => rows?.stop());
+
+async function addAll(slug: string): Promise<Rows> {
+  const tenant = await addTenant(slug);
+  const { tenantId } = tenant;
+  const db = unsafeDb();
+  const words = { title: slug, body: slug, href: `/t/${slug}`, dedupeKey: slug };
+  const told = { tenantId, audience: 'tenant' as const, kind: 'approval-given', ...words };
+  const notice = await db.notice.create({ data: told });
+  const endpoint = { tenantId, url: 'https://hooks.example/in', kinds: ['approval-given'] };
+  const { id: endpointId } = await db.webhookEndpoint.create({
+    data: { ...endpoint, sealedSecret: 'sealed', disabledAt: new Date(), disabledBecause: 'test' },
+  });
+  const messageId = `msg_${slug}-${randomBytes(9).toString('hex')}`;
+  await db.webhookMessage.create({
+    data: { id: messageId, tenantId, endpointId, kind: 'approval-given', body: '{}', state: 'given_up' },
+  });
+  return { ...tenant, noticeId: notice.id, endpointId, messageId };
+}
 
 async function team(parentId: string, slug: string): Promise<void> {
   const { clusterId, billingAccountId } = await unsafeDb().tenant.findUniqueOrThrow({ where: { id: parentId } });
@@ -225,7 +245,7 @@ const appKey = generateKeyPairSync('rsa', { modulusLength: 2048 })
   .toString();
 
 /** What each action of a tenant that names a thing is given, with the ids of another tenant's things. */
-const namesThings: Record<string, (of: TenantRows) => object> = {
+const namesThings: Record<string, (of: Rows) => object> = {
   'enroll choosePools': (of) => ({
     enrollmentId: of.enrollmentId,
     pools: { docker: { chosen: 'on', minRunners: '0', maxRunners: '1' } },
@@ -241,6 +261,19 @@ const namesThings: Record<string, (of: TenantRows) => object> = {
   'credentials rotate': (of) => ({ enrollmentId: of.enrollmentId, kind: 'bazel-password' }),
   'members setRole': (of) => ({ userId: of.userId, role: 'member' }),
   'members revoke': (of) => ({ invitationId: of.invitationId }),
+  'notices openNotice': (of) => ({ noticeId: of.noticeId }),
+  'notices readNotice': (of) => ({ noticeId: of.noticeId }),
+  'settings/webhooks change': (of) => ({
+    endpointId: of.endpointId,
+    url: 'https://hooks.example/other',
+    kinds: ['approval-given'],
+  }),
+  'settings/webhooks rotate': (of) => ({ endpointId: of.endpointId }),
+  'settings/webhooks disable': (of) => ({ endpointId: of.endpointId }),
+  'settings/webhooks enable': (of) => ({ endpointId: of.endpointId }),
+  'settings/webhooks test': (of) => ({ endpointId: of.endpointId }),
+  'settings/webhooks replay': (of) => ({ messageId: of.messageId }),
+  'settings/webhooks remove': (of) => ({ endpointId: of.endpointId, host: 'hooks.example' }),
   'settings/apps replaceKey': (of) => ({ githubAppId: of.githubAppId, privateKey: appKey }),
   'quota setShare': (of) => ({
     team: `${of.slug}-team`,
@@ -250,6 +283,8 @@ const namesThings: Record<string, (of: TenantRows) => object> = {
 
 /** Actions that name nothing but their own tenant. */
 const namesNothing = new Set([
+  'notices readAllNotices',
+  'settings/webhooks add',
   'members invite',
   'settings follow',
   'settings rename',
@@ -277,6 +312,8 @@ async function rowsOf({ tenantId }: TenantRows): Promise<string> {
       db.membership.findMany({ where }),
       db.githubApp.findMany({ where }),
       db.cacheView.findMany({ where }),
+      db.notice.findMany({ where, include: { reads: true } }),
+      db.webhookEndpoint.findMany({ where, include: { messages: true } }),
       db.audit.findMany({ where }),
     ]),
     (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
