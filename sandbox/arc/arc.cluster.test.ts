@@ -413,7 +413,7 @@ test('jobs beyond the maximum wait, and warm runners stay', async () => {
     const { currentRunners, runningEphemeralRunners } = (await getSet(name))?.status ?? {};
     return currentRunners === 1 && runningEphemeralRunners === 1;
   });
-});
+}, 90_000);
 
 describe('what is refused', () => {
   test('a set whose version label is of another minor, or missing, is deleted', async () => {

@@ -60,7 +60,9 @@ describe('the pod of a job', () => {
       nodeSelector: { class: 'restricted' },
       tolerations: [{ key: 'class', value: 'restricted', effect: 'NoSchedule' as const }, { key: 'dedicated' }],
     };
-    const { spec } = jobPod(config({ ...nix, pool: { ...nix.pool, placement } }).runners[0], job) as unknown as { spec: object };
+    const { spec } = jobPod(config({ ...nix, pool: { ...nix.pool, placement } }).runners[0], job) as unknown as {
+      spec: object;
+    };
     expect(spec).toMatchObject({
       runtimeClassName: 'gvisor',
       nodeSelector: { class: 'restricted', 'kubernetes.io/os': 'linux' },
