@@ -1,4 +1,5 @@
 import type { AtScope, Forge, ScopeProblem } from '#lib/forge/index.ts';
+import { isOwned } from '#lib/cluster/index.ts';
 import { namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
@@ -71,7 +72,9 @@ async function namespaceGone(scope: PassScope): Promise<PhaseResult> {
     return (await removeShared(scope)) ?? ok('The namespace stays for the tenant’s other enrollments.');
   const { runners, bazel } = namespacesOf(row.tenant.slug);
   const present = () =>
-    [runners, bazel].flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? []);
+    [runners, bazel]
+      .flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? [])
+      .filter((namespace) => isOwned(namespace, row.tenant.slug));
   for (const namespace of present()) await remove(scope, namespace);
   await untilGone(scope, present);
   const left = present()[0];
