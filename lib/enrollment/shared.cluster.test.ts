@@ -228,7 +228,9 @@ describe('what no enrollment wants any more', () => {
     const slug = 'planes-foreign';
     const started = await draft(slug, 'docker', {});
     const admin = clusterClient((await testCluster()).kubeconfigPath);
-    const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `runners-${slug}` } };
+    const labels = { 'app.kubernetes.io/managed-by': 'flywheel', 'flywheel.dev/tenant': 'somebody-else' };
+    const metadata = { name: `runners-${slug}`, labels, annotations: { 'flywheel.dev/applied': 'by another portal' } };
+    const body = { apiVersion: 'v1', kind: 'Namespace', metadata };
     await admin.call({ method: 'POST', path: '/api/v1/namespaces', body }, 'a namespace');
     const spec = { pools: [{ pool: 'docker', minRunners: 0, maxRunners: 1 }], planes: {} };
     await unsafeDb().enrollment.update({
@@ -236,6 +238,9 @@ describe('what no enrollment wants any more', () => {
       data: { state: 'active', generation: 1, spec },
     });
     expect(await planned(started, 'withdraw')).toMatchObject({ removed: [], added: [], changed: [] });
+    await approve(started, 'withdraw');
+    await settle(started.enrollmentId);
+    expect(await namespaceOf(`runners-${slug}`)).toMatchObject({ metadata: { labels } });
     expect((await namespaceOf(`runners-${slug}`))?.metadata.deletionTimestamp).toBeUndefined();
   }, 60_000);
 });

@@ -1,3 +1,4 @@
+import { isOwned } from '#lib/cluster/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { AtScope, Forge, ScopeObservation, ScopeProblem } from '#lib/forge/index.ts';
 import { namespacesOf } from '#lib/model/index.ts';
@@ -128,7 +129,9 @@ async function namespaceGone(scope: PassScope): Promise<PhaseResult> {
     return (await removeShared(scope)) ?? ok('The namespace stays for the tenant’s other enrollments.');
   const { runners, bazel } = namespacesOf(row.tenant.slug);
   const present = () =>
-    [runners, bazel].flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? []);
+    [runners, bazel]
+      .flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? [])
+      .filter((namespace) => isOwned(namespace, row.tenant.slug));
   for (const namespace of present()) await remove(scope, namespace);
   await untilGone(scope, present);
   const left = present()[0];
