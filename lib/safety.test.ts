@@ -488,7 +488,6 @@ const unsafeUsers: Record<string, string> = {
   'lib/enrollment/registration.ts': 'a worker acts for all tenants',
   'lib/enrollment/tell.ts': 'a worker acts for all tenants; credentials are for the system alone',
   'lib/enrollment/rotation.ts': 'a worker acts for all tenants',
-  'lib/enrollment/withdraw-phases.ts': 'a worker acts for all tenants',
   'lib/enrollment/standings.ts': 'a person’s roles are of several tenants',
   'lib/enrollment/rows.ts': 'a worker acts for all tenants',
   'lib/enrollment/view.ts': 'installations and cache servers belong to no tenant',

@@ -21,5 +21,5 @@ export { findController } from './controller.ts';
 export { ipRange, overlap, type IpRange } from './ip-range.ts';
 export { lookAtTenant, type Look } from './look.ts';
 export * from './manifests.ts';
-export { runnerPodRules, runnerPodsObjects, runnerPodsPolicy, runtimeClassLabel } from './runner-pods.ts';
+export { runnerPodRules, runnerPodsObjects, runnerPodsPolicy } from './runner-pods.ts';
 export { ClusterView, viewKinds, type Change, type Observed } from './view.ts';

@@ -25,6 +25,7 @@ import {
   type PoolInput,
   type Registration,
 } from './index.ts';
+import { runtimeClassesAnnotation, tolerationsAnnotation } from './objects.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const allowed = () => Promise.resolve();
@@ -242,6 +243,12 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
       nodeSelector: { 'flywheel.dev/class': 'restricted' },
       tolerations: [{ key: 'flywheel.dev/class', value: 'restricted' }, { key: 'dedicated' }],
     };
+    const annotations = {
+      [runtimeClassesAnnotation]: gvisor.metadata.name,
+      [tolerationsAnnotation]: 'flywheel.dev/class,dedicated',
+    };
+    const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `runners-${slug}` } };
+    await admin.mergePatch(namespace, { metadata: { annotations } });
     for (const spec of placedSpecs(kind, { ...docker, placement }, slug)) {
       const pod = await tried(client, `runners-${slug}`, spec);
       expect(pod).toMatchObject({

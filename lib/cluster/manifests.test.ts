@@ -77,6 +77,7 @@ function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
   return {
     tenant: {
       slug: 'sentinel-slug',
+      placement: { runtimeClasses: ['sentinel-class'], tolerations: ['sentinel-taint'] },
       quota: { cpu: '101', memory: '103Gi', runners: 107, storage: '109Gi' },
       cacheEndpoint: { namespace: 'sentinel-cache-namespace', port: 48_123 },
       hasBazel: true,

@@ -26,8 +26,28 @@ export const poolLabel = 'flywheel.dev/pool';
 export const runnerSecondsMost = 5 * 24 * 3600;
 export const runnerUid = 1001;
 
+/**
+ * On a tenant's namespace: where its pods may run, for the cluster's admission policy to hold them to. Runtime classes and keys
+ * of taints, separated by commas; an empty class is none.
+ */
+export const runtimeClassesAnnotation = 'flywheel.dev/runtime-classes';
+export const tolerationsAnnotation = 'flywheel.dev/tolerations';
+
+export type PlacementInput = { runtimeClasses: readonly string[]; tolerations: readonly string[] };
+
+/** What pools of these together may ask for. */
+export function placementOf(pools: Iterable<Pick<RenderedPool, 'placement'>>): PlacementInput {
+  const all = [...pools].map(({ placement = {} }) => placement);
+  return {
+    runtimeClasses: [...new Set(all.map(({ runtimeClass = '' }) => runtimeClass))].toSorted(),
+    tolerations: [...new Set(all.flatMap(({ tolerations = [] }) => tolerations.map(({ key }) => key)))].toSorted(),
+  };
+}
+
 export type TenantInput = {
   slug: string;
+  /** Where pools of the catalog may run; left out, nowhere in particular. */
+  placement?: PlacementInput | undefined;
   /** `storage` is that of the runners' work folders; without it they are not counted. */
   quota: { cpu: string; memory: string; runners: number; storage?: string };
   /** Where runners find the caches inside the cluster; absent when the cache is reached by 443 like anything else. */

@@ -16,10 +16,10 @@ import {
   objectPath,
   runnerPodRules,
   runnerPodsObjects,
-  runtimeClassLabel,
   type ClusterClient,
   type KubernetesObject,
 } from './index.ts';
+import { runtimeClassesAnnotation, tolerationsAnnotation } from './objects.ts';
 
 /* A17 on the real API server: what its admission policy refuses, rule by rule, and that all we render passes. */
 
@@ -249,8 +249,12 @@ const bare = 'pods-unheld';
 const onlyLabel = 'flywheel.test/only';
 const only = (rule: string) => `pods-${rule}`;
 
-async function namespaceFor(name: string, labels: Record<string, string>): Promise<void> {
-  await applyObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+async function namespaceFor(
+  name: string,
+  labels: Record<string, string>,
+  annotations: Record<string, string> = {},
+): Promise<void> {
+  await applyObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, annotations } });
   for (const each of [account, manager, 'default'])
     await applyObject(admin, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: each, namespace: name } });
 }
@@ -310,7 +314,7 @@ describe('A17: each rule of the policy', () => {
   test('runtime-class: where the namespace names one, a pod without it is refused', async () => {
     const rule = 'runtime-class';
     const name = `${only(rule)}-named`;
-    await namespaceFor(name, { [onlyLabel]: rule, [runtimeClassLabel]: 'tried' });
+    await namespaceFor(name, { [onlyLabel]: rule }, { [runtimeClassesAnnotation]: 'tried' });
     const inClass = changed(whole({ runtimeClassName: 'tried' }));
     await eventually('the rule', () =>
       tried(admin, name, runner()).then(
@@ -320,6 +324,24 @@ describe('A17: each rule of the policy', () => {
     );
     await expect(tried(admin, name, runner())).rejects.toMatchObject(refusedBy(rule));
     await expect(tried(admin, name, inClass)).resolves.toMatchObject({ kind: 'Pod' });
+  });
+
+  test('tolerations: of a taint that the namespace names, and of no other', async () => {
+    const rule = 'tolerations';
+    const name = `${only(rule)}-named`;
+    await namespaceFor(name, { [onlyLabel]: rule }, { [tolerationsAnnotation]: 'flywheel.dev/class,dedicated' });
+    const tolerating = (key: string) => changed(whole({ tolerations: [{ key, operator: 'Exists' }] }));
+    await eventually('the rule', () =>
+      tried(admin, name, tolerating('other')).then(
+        () => false,
+        () => true,
+      ),
+    );
+    for (const key of ['flywheel.dev/class', 'dedicated'])
+      await expect(tried(admin, name, tolerating(key))).resolves.toMatchObject({ kind: 'Pod' });
+    const all = changed(whole({ tolerations: [{ operator: 'Exists' }] }));
+    for (const pod of [all, tolerating('class')])
+      await expect(tried(admin, name, pod)).rejects.toMatchObject(refusedBy(rule));
   });
 
   test('ephemeral-containers: none is added to a pod that runs', async () => {

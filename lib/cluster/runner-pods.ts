@@ -1,5 +1,12 @@
 import { credentialsSecretName } from './github-objects.ts';
-import { managedBy, poolLabel, tenantLabel, type KubernetesObject } from './objects.ts';
+import {
+  managedBy,
+  poolLabel,
+  runtimeClassesAnnotation,
+  tenantLabel,
+  tolerationsAnnotation,
+  type KubernetesObject,
+} from './objects.ts';
 
 /*
  * What every pod in a tenant's namespaces is held to by the API server itself, whoever makes it: ARC, gitlab-runner, a
@@ -15,8 +22,9 @@ import { managedBy, poolLabel, tenantLabel, type KubernetesObject } from './obje
  */
 
 export const runnerPodsPolicy = 'flywheel-runner-pods';
-/** On a namespace: the RuntimeClass that all of its pods run in (gvisor, kata). An operator sets it; without it pods have none. */
-export const runtimeClassLabel = 'flywheel.dev/runtime-class';
+/** What the portal says of the catalog on the namespace; an annotation that is not there is one that says nothing. */
+const said = (annotation: string) => `namespaceObject.metadata.?annotations[?'${annotation}'].orValue('').split(',')`;
+const everyPodGets = ['not-ready', 'unreachable', 'memory-pressure'].map((each) => `'node.kubernetes.io/${each}'`);
 
 type Rule = { name: string; says: string; expression: string };
 
@@ -123,9 +131,9 @@ export const runnerPodRules: readonly Rule[] = [
   },
   {
     name: 'tolerations',
-    says: 'no toleration but those that every pod gets',
-    expression:
-      "object.spec.?tolerations.orValue([]).all(t, t.?key.orValue('') in ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable', 'node.kubernetes.io/memory-pressure'])",
+    says: `no toleration but those that every pod gets, and of taints that the namespace’s annotation ${tolerationsAnnotation} names`,
+    // An empty key is every taint, and no annotation at all is a list of one empty key.
+    expression: `object.spec.?tolerations.orValue([]).all(t, t.?key.orValue('') != '' && t.key in ([${everyPodGets.join(', ')}] + ${said(tolerationsAnnotation)}))`,
   },
   {
     name: 'priority',
@@ -173,8 +181,8 @@ export const runnerPodRules: readonly Rule[] = [
   },
   {
     name: 'runtime-class',
-    says: `the runtime class is what the namespace’s label ${runtimeClassLabel} says, and none without it`,
-    expression: `object.spec.?runtimeClassName.orValue('') == namespaceObject.metadata.labels[?'${runtimeClassLabel}'].orValue('')`,
+    says: `the runtime class is one that the namespace’s annotation ${runtimeClassesAnnotation} names, and none without it`,
+    expression: `!variables.runsJobs || object.spec.?runtimeClassName.orValue('') in ${said(runtimeClassesAnnotation)}`,
   },
   {
     name: 'image-pull-policy',

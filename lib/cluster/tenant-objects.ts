@@ -3,8 +3,11 @@ import {
   enrollmentLabel,
   labels,
   poolLabel,
+  runtimeClassesAnnotation,
+  tolerationsAnnotation,
   type EnrollmentInput,
   type KubernetesObject,
+  type PlacementInput,
   type PoolInput,
   type TenantInput,
 } from './objects.ts';
@@ -14,7 +17,17 @@ import {
 /** Pinned, so that an upgrade of the cluster never changes what is admitted without a plan. */
 const podSecurityVersion = 'v1.34';
 
-export function namespace(name: string, slug: string): KubernetesObject {
+/** Nothing where no pool says where it runs. */
+function placementAnnotations(placement: PlacementInput | undefined): { annotations?: Record<string, string> } {
+  const { runtimeClasses = [], tolerations = [] } = placement ?? {};
+  const annotations = {
+    ...(runtimeClasses.some((each) => each !== '') ? { [runtimeClassesAnnotation]: runtimeClasses.join(',') } : {}),
+    ...(tolerations.length > 0 ? { [tolerationsAnnotation]: tolerations.join(',') } : {}),
+  };
+  return Object.keys(annotations).length > 0 ? { annotations } : {};
+}
+
+export function namespace(name: string, slug: string, placement?: PlacementInput): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -28,6 +41,7 @@ export function namespace(name: string, slug: string): KubernetesObject {
         'pod-security.kubernetes.io/warn': 'restricted',
         'pod-security.kubernetes.io/warn-version': podSecurityVersion,
       }),
+      ...placementAnnotations(placement),
     },
   };
 }
@@ -227,7 +241,7 @@ export const bazelPorts = [8080, 9092];
 export function tenantObjects(input: TenantInput): KubernetesObject[] {
   const ns = namespacesOf(input.slug);
   return [
-    namespace(ns.runners, input.slug),
+    namespace(ns.runners, input.slug, input.placement),
     resourceQuota(input, ns.runners),
     limitRange(input, ns.runners),
     defaultDeny(input.slug, ns.runners),

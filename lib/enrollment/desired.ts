@@ -1,5 +1,6 @@
 import {
   managersOf,
+  placementOf,
   type EnrollmentInput,
   type GithubCredentials,
   type KubernetesObject,
@@ -62,7 +63,7 @@ export function enrollmentInput(
   const { registration, secrets, shared } = known;
   const { quota, hasBazel, managers } = shared;
   return {
-    tenant: { slug: row.tenant.slug, quota, hasBazel, managers },
+    tenant: { slug: row.tenant.slug, placement: placementOf(known.pools.values()), quota, hasBazel, managers },
     name: row.name,
     registration,
     pools: poolInputs(row, spec, known.pools).map((choice) => (shared.isStopped ? stopped(choice) : choice)),

@@ -3,6 +3,7 @@ import {
   bazelClaim,
   bazelObjects,
   ensureObjects,
+  placementOf,
   poolObjects,
   secretObjects,
   tenantObjects,
@@ -117,7 +118,8 @@ async function ensureGroup(scope: PassScope, forge: Forge): Promise<void> {
 
 async function tenantInput(scope: PassScope): Promise<TenantInput> {
   const { hasBazel, managers, quota } = await scope.shared();
-  return { slug: scope.row.tenant.slug, quota, hasBazel, managers };
+  const placement = placementOf(scope.pools.values());
+  return { slug: scope.row.tenant.slug, placement, quota, hasBazel, managers };
 }
 
 async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
