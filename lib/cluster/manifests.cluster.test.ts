@@ -244,7 +244,8 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
       tolerations: [{ key: 'flywheel.dev/class', value: 'restricted' }, { key: 'dedicated' }],
     };
     const annotations = {
-      [runtimeClassesAnnotation]: gvisor.metadata.name,
+      // As beside a pool that asks for no class.
+      [runtimeClassesAnnotation]: `,${gvisor.metadata.name}`,
       [tolerationsAnnotation]: 'flywheel.dev/class,dedicated',
     };
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `runners-${slug}` } };

@@ -215,7 +215,7 @@ describe('fairness', () => {
     for (const bound of ['requests', 'limits']) {
       expect(cpuMillicores(hard[`${bound}.cpu`] ?? '')).toBe(16_400n);
       expect(memoryBytes(hard[`${bound}.memory`] ?? '')).toBe(memoryBytes('33280Mi'));
-      expect(memoryBytes(hard[`${bound}.ephemeral-storage`] ?? '')).toBe(memoryBytes('164352Mi'));
+      expect(memoryBytes(hard[`${bound}.ephemeral-storage`] ?? '')).toBe(memoryBytes('256512Mi'));
     }
     const cache = (await named('ResourceQuota', `bazel-${slug}`)).spec.hard;
     expect(cache).toMatchObject({ 'limits.cpu': '4', 'limits.memory': '4Gi', 'limits.ephemeral-storage': '2Gi' });
