@@ -163,7 +163,7 @@ describe('signing in', () => {
       subject: expect.stringMatching(/^\d+$/),
     });
     const again = await forge.signIn.refresh(tokens.refreshToken ?? '');
-    const own = { login: 'sam', role: 'admin', ownerId: expect.any(String) };
+    const own = { of: 'account', login: 'sam', role: 'admin', ownerId: expect.any(String) };
     expect(await forge.listMembershipScopes({ userToken: again.accessToken })).toContainEqual(own);
     await expect(forge.signIn.exchange(grant)).rejects.toMatchObject({ code: 'unauthenticated' });
   });
@@ -220,7 +220,7 @@ describe('A13: what a person has a say in', () => {
     );
     expect(listed.map((scopes) => scopes.map(({ path }) => path))).toEqual([['roles', 'roles/site'], [], []]);
     const memberships = await forge.listMembershipScopes({ userToken: tokens[1] ?? '' });
-    expect(memberships).toContainEqual({ ownerId: org.scopeId, login: 'roles', role: 'member' });
+    expect(memberships).toContainEqual({ of: 'account', ownerId: org.scopeId, login: 'roles', role: 'member' });
   });
 });
 
