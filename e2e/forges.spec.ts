@@ -109,7 +109,7 @@ async function expectUsage(page: Page, tenant: string): Promise<void> {
   await page.goto(`/t/${tenant}/usage`);
   await expectAccessible(page);
   await page.goto(`/t/${tenant}/audit`);
-  await expect(page.getByText('enrollment:enroll', { exact: true })).toBeVisible();
+  await expect(page.getByRole('cell', { name: 'enrollment:enroll' })).toBeVisible();
   await expectAccessible(page);
 }
 
@@ -177,7 +177,7 @@ test.describe('GitLab', () => {
     await replace.click();
     await expect(field).not.toHaveAttribute('aria-invalid', 'true');
     await page.goto(`/t/${slug}/audit`);
-    await expect(page.getByText('credential:replace', { exact: true }).first()).toBeVisible();
+    await expect(page.getByRole('cell', { name: 'credential:replace' }).first()).toBeVisible();
     expect(await page.content()).not.toContain(token);
   }
 

@@ -12,7 +12,7 @@ const tenant = 'look-corp';
 const asking = 'look-managed';
 const free = 'look-free';
 /** What the pages with a bracket are about; filled by the first test. */
-const known = { tenant, enrollment: '', plan: '', request: '', token: '' };
+const known = { tenant, enrollment: '', plan: '', request: '', endpoint: '', token: '' };
 
 async function ask(path: string, body: object): Promise<void> {
   const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {
@@ -87,6 +87,13 @@ test.describe.serial('every page', () => {
     await ada.getByRole('button', { name: 'Make an invitation link' }).click();
     const link = await ada.getByText(/\/invitation\//).textContent();
     known.token = link?.split('/').at(-1)?.trim() ?? '';
+
+    await ada.goto(`/t/${tenant}/settings/webhooks`);
+    await ada.getByLabel('Address').fill('http://127.0.0.1:9/hook');
+    await ada.getByRole('button', { name: 'Add the webhook' }).click();
+    await ada.getByRole('link', { name: '127.0.0.1:9' }).click();
+    await ada.waitForURL('**/settings/webhooks/*');
+    known.endpoint = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
     await ada.goto('/tenants/new');
     await ada.getByRole('radio', { name: 'A managed customer' }).check();

@@ -235,7 +235,7 @@ test('an enterprise of two organizations: one view over all; then one of them le
     await expectAccessible(ada);
     expectNamespace('umbrella-two', false);
     await ada.goto('/t/umbrella-two/audit');
-    await expect(ada.getByText('tenant:left')).toBeVisible();
+    await expect(ada.getByRole('cell', { name: 'tenant:left' })).toBeVisible();
   });
   await test.step('a stranger has no part, and cannot make it leave', async () => {
     await expectNoPart(await as('mallory'), 'umbrella-one');

@@ -285,7 +285,15 @@ describe('a plan', () => {
     const before = await readObject(admin, quotaOf(slug));
     const changed = (await dryRunObjects(portal, objectsOf(slug, 5))).filter(({ op }) => op !== '=');
     expect(changed.map(({ op, kind, fields }) => ({ op, kind, fields }))).toEqual([
-      { op: '~', kind: 'ResourceQuota', fields: [{ path: 'spec.hard.pods', before: '2', after: '5' }] },
+      {
+        op: '~',
+        kind: 'ResourceQuota',
+        fields: [
+          { path: 'spec.hard.pods', before: '2', after: '5' },
+          // A runner has Secrets of its own.
+          { path: 'spec.hard.secrets', before: '108', after: '120' },
+        ],
+      },
     ]);
     expect(await readObject(admin, quotaOf(slug))).toEqual(before);
   });

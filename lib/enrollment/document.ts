@@ -11,11 +11,15 @@ import {
 } from '#lib/cluster/index.ts';
 import { invalidFields } from '#lib/errors.ts';
 import {
+  amountsOf,
   atticViewName,
   defaultPools,
   FlywheelDocument,
   isReady,
   labelOf,
+  leftOf,
+  noAmounts,
+  quotaOfAmounts,
   quotaProblems,
   runnersProblems,
   scaleSetNameLengthMax,
@@ -50,7 +54,8 @@ function named<T extends FlywheelDocument>(documents: readonly FlywheelDocument[
   });
 }
 
-function checked(enrollment: EnrollmentDocument, tenant: TenantDocument): void {
+/** `own` are all enrollments of the tenant, which share its quota. */
+function checked(enrollment: EnrollmentDocument, tenant: TenantDocument, own: readonly EnrollmentDocument[]): void {
   const fields: Record<string, string> = {};
   for (const choice of enrollment.spec.pools) {
     const pool = pools.get(choice.pool);
@@ -62,7 +67,8 @@ function checked(enrollment: EnrollmentDocument, tenant: TenantDocument): void {
   }
   for (const { pool, field, message } of runnersProblems(enrollment.spec.forge, enrollment.spec.pools))
     fields[`pools.${pool}.${field}`] = message;
-  for (const { what, needed, quota } of quotaProblems(enrollment.spec.pools, pools, tenant.spec.quota))
+  const chosen = own.flatMap(({ spec }) => spec.pools);
+  for (const { what, needed, quota } of quotaProblems(chosen, pools, tenant.spec.quota, bazelGibOf(own)))
     fields[`quota.${what}`] = `${needed} needed, the quota holds ${quota}`;
   if (Object.keys(fields).length > 0)
     throw invalidFields(fields, `Enrollment ${enrollment.metadata.name} cannot be had as asked.`);
@@ -107,13 +113,19 @@ function registrationOf(
   };
 }
 
+/** The tenant has one Bazel cache, as large as the largest that is asked for; 0 where nobody asks. */
+function bazelGibOf(own: readonly EnrollmentDocument[]): number {
+  return Math.max(0, ...own.map(({ spec }) => spec.planes.bazel?.sizeGib ?? 0));
+}
+
 /** What the enrollments of a tenant have in common. */
-function tenantInputOf(tenant: TenantDocument, enrollments: readonly EnrollmentDocument[]): TenantInput {
-  const own = enrollments.filter(({ metadata }) => metadata.tenant === tenant.metadata.name);
+function tenantInputOf(tenant: TenantDocument, own: readonly EnrollmentDocument[]): TenantInput {
+  const disk = { ...noAmounts, storage: BigInt(bazelGibOf(own)) * 1024n ** 3n };
   const managers = own.map((enrollment) => managersOf(enrollment.spec.forge, poolInputsOf(enrollment, tenant)));
   return {
     slug: tenant.metadata.name,
-    quota: tenant.spec.quota,
+    // The disk of the Bazel cache stands in a namespace of its own, and is none of the runners'.
+    quota: quotaOfAmounts(leftOf(amountsOf(tenant.spec.quota), disk)),
     hasBazel: own.some(({ spec }) => spec.planes.bazel !== undefined),
     managers: managers.reduce((sum, each) => sum + each, 0),
   };
@@ -123,7 +135,8 @@ function objectsOf(
   enrollment: EnrollmentDocument,
   tenant: TenantDocument,
   cluster: ClusterDocument,
-  shared: TenantInput & { bazelGib: number },
+  shared: TenantInput,
+  bazelGib: number,
 ): KubernetesObject[] {
   const { spec, metadata } = enrollment;
   const { slug } = shared;
@@ -144,8 +157,7 @@ function objectsOf(
     registration: registrationOf(enrollment, chosen, cluster),
     pools: chosen,
     cacheEnv: cacheEnv(slug, { attic, bazel }),
-    // The tenant has one cache, as large as the largest that is asked for.
-    bazel: bazel ? { sizeGib: shared.bazelGib, ...bazel } : undefined,
+    bazel: bazel ? { sizeGib: bazelGib, ...bazel } : undefined,
   });
 }
 
@@ -165,11 +177,9 @@ export function documentObjects(values: readonly unknown[]): KubernetesObject[] 
   for (const enrollment of enrollments) {
     const tenant = named<TenantDocument>(documents, 'Tenant', enrollment.metadata.tenant);
     const cluster = named<ClusterDocument>(documents, 'Cluster', tenant.spec.cluster);
-    checked(enrollment, tenant);
-    const shared = tenantInputOf(tenant, enrollments);
     const own = enrollments.filter(({ metadata }) => metadata.tenant === tenant.metadata.name);
-    const bazelGib = Math.max(0, ...own.map(({ spec }) => spec.planes.bazel?.sizeGib ?? 0));
-    for (const object of objectsOf(enrollment, tenant, cluster, { ...shared, bazelGib })) {
+    checked(enrollment, tenant, own);
+    for (const object of objectsOf(enrollment, tenant, cluster, tenantInputOf(tenant, own), bazelGibOf(own))) {
       byPath.set([object.kind, object.metadata.namespace ?? '', object.metadata.name].join('/'), printed(object));
     }
   }
