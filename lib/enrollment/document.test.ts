@@ -57,6 +57,30 @@ describe('documents become objects', () => {
     expect(new Set(values)).toEqual(new Set(['<sealed>']));
   });
 
+  const withBazel = (name: string, maxRunners: number, sizeGib: number) =>
+    enrollment(name, {
+      forge: 'forgejo',
+      scope: { forge: 'https://forgejo.example.org', level: 'organization', path: name },
+      pools: [{ pool: 'docker', maxRunners }],
+      planes: { bazel: { sizeGib } },
+    });
+
+  test('with one Bazel cache a tenant, whose disk is none of the runners’', () => {
+    const storageOf = (values: unknown[]) => {
+      const quotas = documentObjects([cluster(), tenant, ...values]).filter(({ kind }) => kind === 'ResourceQuota');
+      const runners = quotas.find(({ metadata }) => metadata.namespace === 'runners-cmux');
+      return (runners?.['spec'] as { hard: Record<string, string> }).hard['limits.ephemeral-storage'];
+    };
+    // 250 GiB, less the larger of both.
+    expect(storageOf([withBazel('one', 1, 20), withBazel('two', 1, 50)])).toBe('200Gi');
+  });
+
+  test('of one tenant are held to its quota together', () => {
+    const all = [cluster(), tenant, withBazel('one', 5, 20), withBazel('two', 5, 20)];
+    expect(() => documentObjects(all)).toThrow(expect.objectContaining({ code: 'invalid' }));
+    expect(() => documentObjects(all.slice(0, 3))).not.toThrow();
+  });
+
   test('without a controller where nothing is at GitHub, and not where something is', () => {
     expect(named([cluster(), tenant, gitlab])).toContain('Deployment cmux-nix-gitlab');
     expect(() => documentObjects([cluster(), tenant, github])).toThrow('has no controller');
