@@ -121,6 +121,7 @@ test('a managed customer asks, is asked back, is granted; and a second one is re
   });
   await test.step('another is refused, with the reason', async () => {
     await askForTenant(ada, 'A managed customer', 'never-managed');
+    await ada.waitForURL('**/t/never-managed/requests');
     await openApproval(olive, 'never-managed');
     await olive.getByText('Refuse').first().click();
     await olive.getByLabel('The reason').fill('Not this quarter.');

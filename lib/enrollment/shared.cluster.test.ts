@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '#lib/clock.ts';
+import type { Clock } from '#lib/clock.ts';
 import {
   appliedHash,
   ClusterClient,
@@ -29,6 +29,7 @@ import {
   startEnrollment,
   withdrawAll,
 } from './index.ts';
+import { bazelKnownMs } from './credentials.ts';
 
 /* What the enrollments of one tenant share: its namespaces, its Attic view and its Bazel cache. Passes are made by hand, so that what is at once is at once. */
 
@@ -48,10 +49,13 @@ afterAll(async () => {
 });
 
 const seen = new Map<string, number>();
+/** How far the portal's clock is ahead. */
+let aheadMs = 0;
+const clock: Clock = { now: () => new Date(Date.now() + aheadMs), monotonicMs: () => performance.now() };
 
 async function pass(id: string): Promise<Outcome | null> {
   const lease: Lease = { key: id, attempts: 1, signal: stop.signal, check: async () => {}, fence: async () => {} };
-  return reconcileEnrollment({ clock: systemClock, view: () => view, seen }, lease);
+  return reconcileEnrollment({ clock, view: () => view, seen }, lease);
 }
 
 /** Passes of all of these, always at once, until none has more to do. */
@@ -282,6 +286,14 @@ describe('two enrollments of one tenant', () => {
     expect(isPublic()).toBe(false);
 
     await rotateCredential(a.ctx, { enrollmentId: a.enrollmentId, kind: 'bazel-password' });
+    await Promise.all([pass(a.enrollmentId), pass(b.enrollmentId)]);
+    await settle(a.enrollmentId, b.enrollmentId);
+    // The cache takes both logins before any runner is given the other.
+    const between = await bazelOf(a);
+    expect(between.runners).toBe(at.runners);
+    expect(between.cache).not.toBe(at.cache);
+    expect(await bazelOf(b)).toEqual(between);
+    aheadMs = bazelKnownMs + 1000;
     await Promise.all([pass(a.enrollmentId), pass(b.enrollmentId)]);
     await settle(a.enrollmentId, b.enrollmentId);
     const renewed = await bazelOf(a);
