@@ -19,7 +19,9 @@ async function ask(path: string, body: object): Promise<void> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });
-  expect(answer.ok, await answer.text()).toBe(true);
+  const text = await answer.text();
+  // A walk that failed has made them already.
+  if (!text.includes('exists')) expect(answer.ok, text).toBe(true);
 }
 
 /** Organizations of ada's, with the App installed. */
@@ -86,7 +88,7 @@ test('a managed customer asks, is asked back, is granted; and a second one is re
     await openApproval(olive, 'acme-managed');
     await expect(olive.getByText('Nightly builds.')).toBeVisible();
     await expect(olive.getByText('Cost a month')).toBeVisible();
-    await olive.getByText('Ask back').first().click();
+    await olive.locator('summary').filter({ hasText: 'Ask back' }).click();
     await olive.getByLabel('Your question').fill('How many at night?');
     await olive.getByRole('button', { name: 'Ask back' }).click();
     await olive.waitForURL('**/operator/approvals');
@@ -123,7 +125,7 @@ test('a managed customer asks, is asked back, is granted; and a second one is re
     await askForTenant(ada, 'A managed customer', 'never-managed');
     await ada.waitForURL('**/t/never-managed/requests');
     await openApproval(olive, 'never-managed');
-    await olive.getByText('Refuse').first().click();
+    await olive.locator('summary').filter({ hasText: 'Refuse' }).click();
     await olive.getByLabel('The reason').fill('Not this quarter.');
     await olive.getByRole('button', { name: 'Refuse' }).click();
     await ada.goto('/t/never-managed/requests');

@@ -1,24 +1,23 @@
 'use client';
 
-import { Field, inputClass } from '#components/ui/field.tsx';
+import { useId } from 'react';
+import { Field, fieldIds, inputClass } from '#components/ui/field.tsx';
 import type { ActionForm } from './use-action-form.ts';
 
 type Props = { form: ActionForm; name?: string; label: string; help?: string; required?: boolean };
 
-/** A few sentences. */
+/** A few sentences. Its id is its own: a page may ask for words in several places, each with its label. */
 export function NoteField({ form, name = 'note', label, help, required = false }: Props) {
-  const error = form.errorAt(name);
+  const id = useId();
+  const own = { id, name, help, error: form.errorAt(name) };
   return (
-    <Field name={name} label={label} help={help} error={error}>
+    <Field {...own} label={label}>
       <textarea
-        id={name}
-        name={name}
+        {...fieldIds(own)}
         rows={3}
         maxLength={2000}
         required={required}
         defaultValue={form.valueOf(name, '')}
-        aria-invalid={error ? true : undefined}
-        aria-describedby={error ? `${name}-error` : help ? `${name}-help` : undefined}
         className={`${inputClass} py-2`}
       />
     </Field>
