@@ -89,9 +89,9 @@ test.describe.serial('every page', () => {
     known.token = link?.split('/').at(-1)?.trim() ?? '';
 
     await ada.goto(`/t/${tenant}/settings/webhooks`);
-    await ada.getByLabel('Address').fill('http://127.0.0.1:9/hook');
+    await ada.getByLabel('Address').fill('http://127.0.0.1:40999/hook');
     await ada.getByRole('button', { name: 'Add the webhook' }).click();
-    await ada.getByRole('link', { name: '127.0.0.1:9' }).click();
+    await ada.getByRole('link', { name: '127.0.0.1:40999' }).click();
     await ada.waitForURL('**/settings/webhooks/*');
     known.endpoint = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
