@@ -150,7 +150,7 @@ test('a team within an organization has a share, and its organization’s admins
   await expect(ada.getByRole('region', { name: 'All tenants together' }).getByRole('row')).toHaveCount(3);
   // More than the organization has left.
   await ada.getByText(/Change the share of compilers people/).click();
-  await ada.getByLabel('CPU').first().fill('4000');
+  await ada.getByRole('textbox', { name: 'CPU' }).first().fill('4000');
   await ada.getByRole('button', { name: 'Set the share' }).click();
   await expect(ada.getByText(/more than the tenant above has left/i)).toBeVisible();
   await expectNoPart(await as('mallory'), 'compilers');

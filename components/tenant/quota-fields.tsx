@@ -1,5 +1,6 @@
 'use client';
 
+import { useId } from 'react';
 import type { ActionForm } from '#components/form/use-action-form.ts';
 import { FieldError, TextField } from '#components/ui/field.tsx';
 
@@ -14,6 +15,8 @@ const parts = [
 
 /** The four parts of a quota, as people write them. `first` is what stands there to begin with. */
 export function QuotaFields({ form, first, note }: { form: ActionForm; first: QuotaText; note?: string }) {
+  // A page may hold several quotas: each label leads to its own field.
+  const id = useId();
   const whole = form.errorAt('quota');
   return (
     <fieldset className="grid gap-3">
@@ -25,6 +28,7 @@ export function QuotaFields({ form, first, note }: { form: ActionForm; first: Qu
           <TextField
             key={part}
             name={`quota.${part}`}
+            id={`${id}-${part}`}
             label={label}
             help={help}
             error={form.errorAt(`quota.${part}`)}
