@@ -76,7 +76,7 @@ test('an access token that has ended says so, with the date that was known, unti
       at: 'credentials',
     },
   ]);
-}, 120_000);
+}, 60_000);
 
 test('runners and keys are told to be used when they were, and what nobody tells of says so', async () => {
   const gitlab = await approvedScope(portal, {
@@ -112,7 +112,7 @@ test('runners and keys are told to be used when they were, and what nobody tells
   expect(waiting).toMatchObject({ usedAt: expect.any(String), untoldBy: null });
 }, 180_000);
 
-test('who asks for a new secret while one is being made gets another', async () => {
+test('who asks for a new secret while one is about to be made is answered by that one, and no third is made', async () => {
   const scope = await approvedScope(portal, {
     forge: 'gitlab',
     level: 'project',
@@ -123,21 +123,22 @@ test('who asks for a new secret while one is being made gets another', async () 
   const kind = 'runner:flywheel-asked-twice-docker' as const;
   const kept = async () => unsafeDb().credential.findFirst({ where: { enrollmentId: scope.id, kind } });
   await passes.until('a registration', scope.id, async () => (await kept()) !== null);
+  // Another stands beside the one that serves, under a name of its own.
   const token = () =>
-    Object.values(portal.gitlab.state.runners).find(({ description }) => description === 'flywheel-asked-twice-docker')
-      ?.token;
+    Object.values(portal.gitlab.state.runners).findLast(({ description }) =>
+      description.startsWith('flywheel-asked-twice-docker'),
+    )?.token;
   const first = token();
   const ask = () => rotateCredential(scope.ctx, { enrollmentId: scope.id, kind });
   await ask();
   await passes.pass(scope.id, once(ask));
   const second = token();
   expect(second).not.toBe(first);
-  // Which of the two was meant is not known, so that nothing is taken for done: the next pass makes another.
+  // It was made after both had asked. What was asked for stays so until the second serves.
   expect((await kept())?.expiresAt).not.toBeNull();
-  await passes.pass(scope.id);
-  expect(token()).not.toBe(second);
-  expect((await kept())?.expiresAt).toBeNull();
-}, 60_000);
+  for (let more = 0; more < 3; more += 1) await passes.pass(scope.id);
+  expect(token()).toBe(second);
+}, 120_000);
 
 /** At the first of its lease's checks that comes when a secret is about to be made. */
 function once(run: () => Promise<void>): () => Promise<void> {
