@@ -69,7 +69,7 @@ describe('documents become objects', () => {
     const storageOf = (values: unknown[]) => {
       const quotas = documentObjects([cluster(), tenant, ...values]).filter(({ kind }) => kind === 'ResourceQuota');
       const runners = quotas.find(({ metadata }) => metadata.namespace === 'runners-cmux');
-      return (runners?.['spec'] as { hard: Record<string, string> }).hard['limits.ephemeral-storage'];
+      return (runners?.['spec'] as { hard: Record<string, string> } | undefined)?.hard['limits.ephemeral-storage'];
     };
     // 250 GiB, less the larger of both.
     expect(storageOf([withBazel('one', 1, 20), withBazel('two', 1, 50)])).toBe('200Gi');
