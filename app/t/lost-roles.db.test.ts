@@ -15,11 +15,14 @@ import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
 import { seed } from '../../prisma/seed.ts';
 import { GET as access } from '../api/views/access/[tenant]/route.ts';
+import { change } from '../operator/forges/actions.ts';
 import { disable } from '../operator/people/actions.ts';
 import { replaceToken, rotate } from './[tenant]/credentials/actions.ts';
 import { approve } from './[tenant]/enroll/actions.ts';
 import { invite, setRole } from './[tenant]/members/actions.ts';
 import { replaceKey } from './[tenant]/settings/apps/actions.ts';
+import { leave } from './[tenant]/settings/leave/actions.ts';
+import { remove as removeEndpoint, rotate as rotateEndpoint } from './[tenant]/settings/webhooks/actions.ts';
 
 /*
  * The doors with a browser before them and the forges' stand-ins behind: a role that is lost on a forge is lost here (A14), and
@@ -421,6 +424,9 @@ describe('ASVS 7.5.3: a fresh sign-in', () => {
       () => replaceKey(slug, null, form({ githubAppId: randomUUID(), privateKey: pem })),
       () => approve(slug, null, form({ planId, typed: 'wrong' })),
       () => replaceToken(slug, null, form({ enrollmentId: randomUUID(), token: 'x'.repeat(20) })),
+      () => leave(slug, null, form({ typed: 'wrong' })),
+      () => rotateEndpoint(slug, null, form({ endpointId: randomUUID() })),
+      () => removeEndpoint(slug, null, form({ endpointId: randomUUID(), host: 'wrong' })),
     ];
     const right = [
       () => setRole(slug, null, form({ userId: sam.userId, role: 'none' })),
@@ -445,6 +451,11 @@ describe('ASVS 7.5.3: a fresh sign-in', () => {
     await signIn('olive-operator');
     pass(10 * minuteMs + secondMs);
     expect(await ended(disable(null, form({ userId: sam.userId })))).toBe('reauthenticate');
+    const secrets: Record<string, string>[] = [{ clientSecret: 'another' }, { newWebhookSecret: 'yes' }];
+    for (const secret of secrets)
+      expect(await ended(change(null, form({ connectionId: 'github', caBundle: '', ...secret })))).toBe(
+        'reauthenticate',
+      );
     expect(await unsafeDb().user.findUniqueOrThrow({ where: { id: sam.userId } })).toMatchObject({ disabledAt: null });
   });
 });

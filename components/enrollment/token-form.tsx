@@ -1,7 +1,7 @@
 'use client';
 
 import { useActionForm, type FormAction } from '#components/form/use-action-form.ts';
-import { Field, inputClass } from '#components/ui/field.tsx';
+import { TextField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
 
@@ -20,24 +20,19 @@ export function TokenHelpText({ createUrl, scopes, role }: TokenHelp) {
   );
 }
 
-type TokenFieldProps = { help: TokenHelp; error: string | undefined; label?: string; id?: string };
+type TokenFieldProps = { help: TokenHelp; error: string | undefined; label?: string };
 
-/** `id` where a page asks for several. */
-export function TokenField({ help, error, label = 'Access token', id = 'token' }: TokenFieldProps) {
+export function TokenField({ help, error, label = 'Access token' }: TokenFieldProps) {
   return (
-    <Field name={id} label={label} help={<TokenHelpText {...help} />} error={error}>
-      <input
-        id={id}
-        type="password"
-        name="token"
-        autoComplete="off"
-        spellCheck={false}
-        maxLength={1000}
-        aria-invalid={error ? true : undefined}
-        aria-describedby={error ? `${id}-help ${id}-error` : `${id}-help`}
-        className={`${inputClass} font-mono`}
-      />
-    </Field>
+    <TextField
+      type="password"
+      name="token"
+      label={label}
+      help={<TokenHelpText {...help} />}
+      error={error}
+      maxLength={1000}
+      className="font-mono"
+    />
   );
 }
 
@@ -58,12 +53,7 @@ export function TokenForm({ action, fields, help, label, button }: Props) {
         <input key={name} type="hidden" name={name} value={value} />
       ))}
       {form.error ? <ErrorCallout error={form.error} /> : null}
-      <TokenField
-        id={`token-${Object.values(fields).join('-')}`}
-        help={help}
-        error={form.errorAt('token')}
-        {...(label === undefined ? {} : { label })}
-      />
+      <TokenField help={help} error={form.errorAt('token')} {...(label === undefined ? {} : { label })} />
       <div>
         <SubmitButton pending={form.pending}>{button}</SubmitButton>
       </div>

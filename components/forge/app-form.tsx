@@ -15,11 +15,9 @@ type Props = {
 /** Sends the operator to GitHub, which makes the App; no key is copied by hand. */
 export function AppForm({ action, connectionId }: Props) {
   const form = useActionForm(action);
-  const of = `app-${connectionId ?? 'new'}`;
   const field = (name: string, label: string, help: string, first = '') => (
     <TextField
       name={name}
-      id={`${of}-${name}`}
       label={label}
       help={help}
       error={form.errorAt(name)}
@@ -35,7 +33,7 @@ export function AppForm({ action, connectionId }: Props) {
           {field('name', 'Name', 'What people read where they sign in.', 'GitHub')}
           {field('connectionId', 'Id', 'Stands in addresses and in the configuration, and never changes.', 'github')}
           {field('baseUrl', 'Address', 'The forge’s address alone.', 'https://github.com')}
-          <AuthorityFields form={form} of={of} />
+          <AuthorityFields form={form} />
         </>
       ) : (
         <input type="hidden" name="connectionId" value={connectionId} />

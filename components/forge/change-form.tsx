@@ -22,11 +22,10 @@ export function ChangeForm({ action, forge }: Props) {
     <form {...form.form} className="grid max-w-lg gap-4" autoComplete="off">
       {form.error ? <ErrorCallout error={form.error} /> : null}
       <input type="hidden" name="connectionId" value={id} />
-      <AuthorityFields form={form} of="change" caBundle={caBundle ?? ''} runnerEgress={runnerEgress ?? ''} />
+      <AuthorityFields form={form} caBundle={caBundle ?? ''} runnerEgress={runnerEgress ?? ''} />
       <TextField
         type="password"
         name="clientSecret"
-        id="change-clientSecret"
         label={isGithub ? 'New client secret of the App (optional)' : 'New application secret (optional)'}
         help={`Make it at ${name}, give it here, and end the old one there. It is tried before it is kept; empty keeps the one that is there.`}
         error={form.errorAt('clientSecret')}

@@ -21,7 +21,6 @@ export function ForgeForm({ action, callback }: Props) {
   const text = (name: string, label: string, help: string, first = '') => (
     <TextField
       name={name}
-      id={`forge-${name}`}
       label={label}
       help={help}
       error={form.errorAt(name)}
@@ -32,20 +31,13 @@ export function ForgeForm({ action, callback }: Props) {
   return (
     <form {...form.form} className="grid max-w-lg gap-4" autoComplete="off">
       {form.error ? <ErrorCallout error={form.error} /> : null}
-      <SelectField
-        name="kind"
-        id="forge-kind"
-        label="Kind"
-        error={form.errorAt('kind')}
-        defaultValue={form.valueOf('kind', 'gitlab')}
-      >
+      <SelectField name="kind" label="Kind" error={form.errorAt('kind')} defaultValue={form.valueOf('kind', 'gitlab')}>
         <option value="gitlab">GitLab</option>
         <option value="forgejo">Forgejo or Gitea</option>
       </SelectField>
       {text('name', 'Name', 'What people read where they sign in.')}
       <TextField
         name="connectionId"
-        id="forge-connectionId"
         label="Id"
         help="Stands in addresses and in the configuration, and never changes."
         error={form.errorAt('connectionId')}
@@ -64,13 +56,12 @@ export function ForgeForm({ action, callback }: Props) {
       <TextField
         type="password"
         name="clientSecret"
-        id="forge-clientSecret"
         label="Application secret"
         help="Sealed when it is kept, and never shown again."
         error={form.errorAt('clientSecret')}
         maxLength={300}
       />
-      <AuthorityFields form={form} of="forge" />
+      <AuthorityFields form={form} />
       <div>
         <SubmitButton pending={form.pending}>Ask it, and enter it</SubmitButton>
       </div>

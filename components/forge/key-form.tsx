@@ -2,7 +2,7 @@
 
 import { useActionState } from 'react';
 import type { FormAction } from '#components/form/use-action-form.ts';
-import { Field, inputClass } from '#components/ui/field.tsx';
+import { TextAreaField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
@@ -14,7 +14,6 @@ export function KeyForm({ action, fields, label }: Props) {
   const [state, submit] = useActionState(action, null);
   const error = state && !state.ok ? state.error : null;
   const message = error?.fields?.['privateKey'];
-  const id = `privateKey-${Object.values(fields).join('-')}`;
   return (
     <form action={submit} className="grid gap-3" autoComplete="off">
       {Object.entries(fields).map(([name, value]) => (
@@ -26,25 +25,18 @@ export function KeyForm({ action, fields, label }: Props) {
           The clusters are given it now. Delete the old key at GitHub when the enrollments are ready again.
         </Callout>
       ) : null}
-      <Field
-        name={id}
+      <TextAreaField
+        name="privateKey"
         label={label}
         help="Generate a private key in the App’s settings at GitHub and paste the whole file. The old key stays until GitHub has answered to the new one."
         error={message}
-      >
-        <textarea
-          id={id}
-          name="privateKey"
-          rows={4}
-          required
-          spellCheck={false}
-          autoComplete="off"
-          placeholder="-----BEGIN RSA PRIVATE KEY-----"
-          aria-invalid={message ? true : undefined}
-          aria-describedby={message ? `${id}-help ${id}-error` : `${id}-help`}
-          className={`${inputClass} py-2 font-mono text-sm`}
-        />
-      </Field>
+        rows={4}
+        required
+        spellCheck={false}
+        autoComplete="off"
+        placeholder="-----BEGIN RSA PRIVATE KEY-----"
+        className="font-mono text-sm"
+      />
       <div>
         <SubmitButton look="secondary">Replace the key</SubmitButton>
       </div>

@@ -26,7 +26,7 @@ export function WordsForm(props: Props) {
       {Object.entries(fields).map(([key, value]) => (
         <input key={key} type="hidden" name={key} value={value} />
       ))}
-      {form.error && !form.errorAt(name) ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <NoteField form={form} name={name} label={label} required={required} {...(help ? { help } : {})} />
       <div>
         <SubmitButton pending={form.pending} look={look}>

@@ -34,7 +34,7 @@ export function InviteForm({ action, forges, labels }: Props) {
       ) : null}
       {/* A new form for the next one: what was typed was for the last. */}
       <form {...form.form} key={made?.link ?? 'first'} className="grid items-start gap-4 sm:grid-cols-3">
-        {form.error && !form.error.fields ? (
+        {form.error ? (
           <div className="sm:col-span-3">
             <ErrorCallout error={form.error} />
           </div>

@@ -13,10 +13,10 @@ export function CapacityForm({ action, cluster, cpu, memory }: Props) {
   return (
     <form {...form.form} className="flex flex-wrap items-start gap-3">
       <input type="hidden" name="clusterId" value={cluster} />
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <TextField
         name="cpu"
-        label="CPU"
+        label={<Named what="CPU" cluster={cluster} />}
         error={form.errorAt('cpu')}
         defaultValue={form.valueOf('cpu', cpu ?? '')}
         className="w-28"
@@ -24,7 +24,7 @@ export function CapacityForm({ action, cluster, cpu, memory }: Props) {
       />
       <TextField
         name="memory"
-        label="Memory"
+        label={<Named what="Memory" cluster={cluster} />}
         error={form.errorAt('memory')}
         defaultValue={form.valueOf('memory', memory ?? '')}
         className="w-28"
@@ -32,9 +32,19 @@ export function CapacityForm({ action, cluster, cpu, memory }: Props) {
       />
       <div className="pt-6">
         <SubmitButton pending={form.pending} look="secondary">
-          Enter
+          <Named what="Enter" cluster={cluster} />
         </SubmitButton>
       </div>
     </form>
+  );
+}
+
+/** Said in full to who cannot see whose row it stands in. */
+function Named({ what, cluster }: { what: string; cluster: string }) {
+  return (
+    <>
+      {what}
+      <span className="sr-only"> of {cluster}</span>
+    </>
   );
 }

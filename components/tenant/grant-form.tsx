@@ -25,7 +25,7 @@ export function GrantForm({ action, requestId, quota, pools, fits }: Props) {
   return (
     <form {...form.form} className="grid gap-4">
       <input type="hidden" name="requestId" value={requestId} />
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       {mayChange ? (
         <label className="flex items-center gap-2">
           <input
@@ -62,7 +62,7 @@ export function GrantForm({ action, requestId, quota, pools, fits }: Props) {
           ))}
         </div>
       ) : null}
-      {fits === false ? (
+      {fits === false || form.error?.code === 'conflict' ? (
         <label className="flex items-start gap-2">
           <input type="checkbox" name="beyondCapacity" className="mt-1 size-4 accent-accent" />
           It may be more than the cluster holds.

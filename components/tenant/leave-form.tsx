@@ -10,7 +10,7 @@ export function LeaveForm({ action, slug }: { action: FormAction; slug: string }
   const form = useActionForm(action);
   return (
     <form {...form.form} className="grid gap-4">
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <TextField
         name="typed"
         label={

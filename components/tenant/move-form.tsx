@@ -18,7 +18,7 @@ export function MoveForm({ action, choices, now, mayStandAlone }: Props) {
   const form = useActionForm(action);
   return (
     <form {...form.form} className="grid max-w-md gap-4">
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <SelectField
         name="parent"
         label="Below"

@@ -44,7 +44,7 @@ export function NewTenantForm({ action, parents, first, quotas }: Props) {
   const isTeam = kind === 'team';
   return (
     <form {...form.form} className="grid gap-5">
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <fieldset className="grid gap-3">
         <legend className="mb-1 font-medium">Kind</legend>
         {kinds.map((each) => (

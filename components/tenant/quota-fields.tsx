@@ -15,20 +15,23 @@ const parts = [
 
 /** The four parts of a quota, as people write them. `first` is what stands there to begin with. */
 export function QuotaFields({ form, first, note }: { form: ActionForm; first: QuotaText; note?: string }) {
-  // A page may hold several quotas: each label leads to its own field.
   const id = useId();
   const whole = form.errorAt('quota');
   return (
-    <fieldset className="grid gap-3">
+    <fieldset
+      className="grid gap-3"
+      tabIndex={-1}
+      aria-invalid={whole ? true : undefined}
+      aria-describedby={whole ? `${id}-error` : undefined}
+    >
       <legend className="mb-1 font-medium">Quota</legend>
       {note ? <p className="text-sm text-ink-3">{note}</p> : null}
-      {whole ? <FieldError name="quota" message={whole} /> : null}
+      {whole ? <FieldError name={id} message={whole} /> : null}
       <div className="grid grid-cols-2 items-start gap-3 sm:grid-cols-4">
         {parts.map(({ part, label, help }) => (
           <TextField
             key={part}
             name={`quota.${part}`}
-            id={`${id}-${part}`}
             label={label}
             help={help}
             error={form.errorAt(`quota.${part}`)}

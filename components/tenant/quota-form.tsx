@@ -23,7 +23,7 @@ export function QuotaForm({ action, first, fields = {}, button, note, isAsked = 
       {Object.entries(fields).map(([name, value]) => (
         <input key={name} type="hidden" name={name} value={value} />
       ))}
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <QuotaFields form={form} first={first} {...(note ? { note } : {})} />
       {isAsked ? (
         <NoteField form={form} label="Why" help="Read by an operator where it is more than comes by itself." />

@@ -9,7 +9,7 @@ export function RenameForm({ action, displayName }: { action: FormAction; displa
   const form = useActionForm(action);
   return (
     <form {...form.form} className="grid max-w-md gap-4">
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <TextField
         name="displayName"
         label="Name"

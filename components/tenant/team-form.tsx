@@ -11,7 +11,7 @@ export function TeamForm({ action, now, choices }: Props) {
   const form = useActionForm(action);
   return (
     <form {...form.form} className="grid max-w-md gap-4">
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <SelectField
         name="team"
         label="Follows"

@@ -1,13 +1,13 @@
 import clsx from 'clsx';
 import { CircleAlert } from 'lucide-react';
-import type { ComponentProps, ReactNode } from 'react';
+import { useId, type ComponentProps, type ReactNode } from 'react';
 
 const control =
   'min-h-9 w-full rounded-md border border-line-strong bg-surface px-3 text-ink aria-invalid:border-bad disabled:bg-sunken disabled:text-ink-3';
 
 type FieldProps = {
   name: string;
-  /** What the label is for, where a page has several fields of one name. */
+  /** What the label is for. The fields below make one of their own, since a page may have several of one name. */
   id?: string | undefined;
   label: ReactNode;
   help?: ReactNode | undefined;
@@ -55,7 +55,8 @@ export function FieldError({ name, message }: { name: string; message: string })
 type TextProps = FieldProps & Omit<ComponentProps<'input'>, keyof FieldProps>;
 
 export function TextField({ name, id, label, help, error, className, ...rest }: TextProps) {
-  const own = { name, id, label, help, error };
+  const ownId = useId();
+  const own = { name, id: id ?? ownId, label, help, error };
   return (
     <Field {...own}>
       <input
@@ -74,7 +75,8 @@ type NumberProps = TextProps & { unit: string };
 
 /** The unit stands in the field, so that nobody has to remember it. */
 export function NumberField({ name, id, label, help, error, unit, className, ...rest }: NumberProps) {
-  const own = { name, id, label, help, error };
+  const ownId = useId();
+  const own = { name, id: id ?? ownId, label, help, error };
   return (
     <Field {...own}>
       <span className={clsx('relative block', className)}>
@@ -99,10 +101,23 @@ export function NumberField({ name, id, label, help, error, unit, className, ...
 type SelectProps = FieldProps & Omit<ComponentProps<'select'>, keyof FieldProps>;
 
 export function SelectField({ name, id, label, help, error, className, ...rest }: SelectProps) {
-  const own = { name, id, label, help, error };
+  const ownId = useId();
+  const own = { name, id: id ?? ownId, label, help, error };
   return (
     <Field {...own}>
       <select {...fieldIds(own)} className={clsx(control, className)} {...rest} />
+    </Field>
+  );
+}
+
+type AreaProps = FieldProps & Omit<ComponentProps<'textarea'>, keyof FieldProps>;
+
+export function TextAreaField({ name, id, label, help, error, className, ...rest }: AreaProps) {
+  const ownId = useId();
+  const own = { name, id: id ?? ownId, label, help, error };
+  return (
+    <Field {...own}>
+      <textarea rows={3} {...fieldIds(own)} className={clsx(control, 'py-2', className)} {...rest} />
     </Field>
   );
 }

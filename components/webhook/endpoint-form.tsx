@@ -31,7 +31,7 @@ export function EndpointForm({ action, kinds, first, full = false }: Props) {
   return (
     <form {...form.form} className="grid max-w-2xl gap-4">
       {first ? <input type="hidden" name="endpointId" value={first.endpointId} /> : null}
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       {form.isDone ? <Callout tone="good" role="status" title="Saved." /> : null}
       <TextField
         type="url"

@@ -11,7 +11,7 @@ export function RemoveForm({ action, endpointId, host }: { action: FormAction; e
   return (
     <form {...form.form} className="grid max-w-md gap-4">
       <input type="hidden" name="endpointId" value={endpointId} />
-      {form.error && !form.error.fields ? <ErrorCallout error={form.error} /> : null}
+      {form.error ? <ErrorCallout error={form.error} /> : null}
       <TextField
         name="host"
         label={

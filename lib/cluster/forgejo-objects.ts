@@ -5,6 +5,7 @@ import {
   authorityFile,
   authorityKey,
   cacheSecretName,
+  configHash,
   configHashOf,
   enrollmentLabel,
   hasCache,
@@ -41,7 +42,6 @@ const configFolder = '/flywheel/config';
 const workFolder = '/home/runner/_work';
 /** How long a runner that is replaced waits for its job. */
 const jobEndSeconds = 3600;
-const configHash = 'flywheel.dev/config-hash';
 
 function accountName(label: string): string {
   return `${label}-forgejo`;

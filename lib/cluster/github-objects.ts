@@ -15,6 +15,7 @@ import {
   runnerSecondsMost,
   runnerUid,
   sha256,
+  valuesHash,
   type EnrollmentInput,
   type GithubCredentials,
   type GithubRegistration,
@@ -190,7 +191,7 @@ function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration
         'actions.github.com/cleanup-no-permission-service-account-name': names.serviceAccount,
         // Nothing watches the Secret or the ConfigMap: only a change here makes the listener read a rotated key or another
         // authority. At most 63 characters.
-        'actions.github.com/values-hash': sha256(values).slice(0, 63),
+        [valuesHash]: sha256(values).slice(0, 63),
       },
     },
     spec: {

@@ -3,6 +3,7 @@ import {
   authorityData,
   authorityKey,
   cacheSecretName,
+  configHash,
   enrollmentLabel,
   hasCache,
   labels,
@@ -44,7 +45,6 @@ const configFile = `${configFolder}/config.toml`;
 const authorityFile = `${configFolder}/${authorityKey}`;
 /** How long a manager that is replaced waits for its jobs; then they end with it. The chart's own figure. */
 const jobsEndSeconds = 3600;
-const configHash = 'flywheel.dev/config-hash';
 
 /**
  * What the Kubernetes executor does in its namespace: list and watch of pods for its informer, attach and exec for scripts, a

@@ -21,6 +21,7 @@ export { gitlabManagerRules } from './gitlab-objects.ts';
 export {
   cacheSecretName,
   enrollmentLabel,
+  hashAnnotations,
   managedBy,
   placementOf,
   poolLabel,

@@ -219,6 +219,11 @@ export function authorityData({ caBundle }: EnrollmentInput): Record<string, str
 }
 
 /** Of what a process reads once, when it starts. */
+/** On what is made anew when a Secret or a ConfigMap that it reads has changed. The second is ARC's own. */
+export const configHash = 'flywheel.dev/config-hash';
+export const valuesHash = 'actions.github.com/values-hash';
+export const hashAnnotations = [configHash, valuesHash];
+
 export function configHashOf({ caBundle }: EnrollmentInput, configText: string): string {
   return sha256(caBundle === undefined ? configText : [configText, caBundle]);
 }

@@ -70,7 +70,7 @@ function bazelGibOf(spec: unknown): number {
 
 /**
  * Locks the tenant and all above it, the topmost first, until the transaction ends. Whoever takes, gives or moves a part of a
- * quota does so under this lock.
+ * quota does so under this lock. It holds up nobody who only refers to a tenant.
  */
 export async function lockLine(tx: Pick<UnsafeTx, '$queryRaw'>, tenantId: string): Promise<void> {
   await tx.$queryRaw`
@@ -79,7 +79,7 @@ export async function lockLine(tx: Pick<UnsafeTx, '$queryRaw'>, tenantId: string
       UNION ALL
       SELECT above.id, above.parent_id, line.height + 1 FROM tenant above JOIN line ON above.id = line.parent_id
     )
-    SELECT tenant.id FROM tenant JOIN line USING (id) ORDER BY line.height DESC FOR UPDATE OF tenant`;
+    SELECT tenant.id FROM tenant JOIN line USING (id) ORDER BY line.height DESC FOR NO KEY UPDATE OF tenant`;
 }
 
 /** Throws unless what is handed on and promised is within what the tenant was given. Call under `lockLine`. */

@@ -34,8 +34,14 @@ function place(row: Owned, kind: CredentialKind): string {
   return `tenant/${row.tenantId}/enrollment/${row.id}/${kind}`;
 }
 
-export async function keptCredential(row: Owned, kind: CredentialKind): Promise<KeptCredential | null> {
-  const kept = await unsafeDb().credential.findUnique({ where: { enrollmentId_kind: { enrollmentId: row.id, kind } } });
+type CredentialDb = Pick<ReturnType<typeof unsafeDb>, 'credential'>;
+
+export async function keptCredential(
+  row: Owned,
+  kind: CredentialKind,
+  db: CredentialDb = unsafeDb(),
+): Promise<KeptCredential | null> {
+  const kept = await db.credential.findUnique({ where: { enrollmentId_kind: { enrollmentId: row.id, kind } } });
   if (!kept) return null;
   const { owner, externalId, expiresAt, createdAt: since } = kept;
   return { value: await open(kept.sealedValue, place(row, kind)), owner, externalId, expiresAt, since };
@@ -54,7 +60,7 @@ export async function keepCredential(
   kind: CredentialKind,
   value: string,
   facts: CredentialFacts = {},
-  db: Pick<ReturnType<typeof unsafeDb>, 'credential'> = unsafeDb(),
+  db: CredentialDb = unsafeDb(),
 ): Promise<void> {
   const data = {
     sealedValue: await seal(value, place(row, kind)),
@@ -74,11 +80,7 @@ export async function keepCredential(
   await db.credential.upsert({ where, create, update: found === null ? data : dueAtOnce });
 }
 
-export async function dropCredential(
-  row: Owned,
-  kind: CredentialKind,
-  db: Pick<ReturnType<typeof unsafeDb>, 'credential'> = unsafeDb(),
-): Promise<void> {
+export async function dropCredential(row: Owned, kind: CredentialKind, db: CredentialDb = unsafeDb()): Promise<void> {
   await db.credential.deleteMany({ where: { enrollmentId: row.id, kind } });
 }
 
@@ -125,8 +127,8 @@ const bazelFormerMs = 3600_000;
 const bazelKinds = ['bazel-password', 'bazel-password.next', 'bazel-password.former'] as const;
 
 /** The tenant has one cache and one login at a time: it is kept with the enrollment that needed it first. */
-async function bazelHolder(row: Owned): Promise<Owned> {
-  const held = await unsafeDb().credential.findFirst({
+async function bazelHolder(row: Owned, db: CredentialDb): Promise<Owned> {
+  const held = await db.credential.findFirst({
     where: { tenantId: row.tenantId, kind: 'bazel-password' },
     select: { enrollmentId: true },
   });
@@ -135,11 +137,11 @@ async function bazelHolder(row: Owned): Promise<Owned> {
 
 type KeptBazel = Record<'present' | 'next' | 'former', KeptCredential | null>;
 
-async function keptBazel(holder: Owned): Promise<KeptBazel> {
+async function keptBazel(holder: Owned, db: CredentialDb): Promise<KeptBazel> {
   return {
-    present: await keptCredential(holder, 'bazel-password'),
-    next: await keptCredential(holder, 'bazel-password.next'),
-    former: await keptCredential(holder, 'bazel-password.former'),
+    present: await keptCredential(holder, 'bazel-password', db),
+    next: await keptCredential(holder, 'bazel-password.next', db),
+    former: await keptCredential(holder, 'bazel-password.former', db),
   };
 }
 
@@ -158,25 +160,25 @@ function bazelStep({ present, next, former }: KeptBazel, now: Date): 'first' | '
  * All enrollments of the tenant that have the cache are told of a change.
  */
 export async function bazelAccess(row: Owned, now: Date): Promise<BazelAccess> {
-  const kept = await keptBazel(await bazelHolder(row));
-  if (bazelStep(kept, now) !== null) {
-    await unsafeTransaction(async (tx) => {
-      // Of two passes at once the second finds what the first has made.
-      await lockLine(tx, row.tenantId);
-      await moveBazel(tx, await bazelHolder(row), now);
-      const others = await othersWithBazel(tx, row);
-      await wake(
-        tx,
-        'enrollment',
-        others.map(({ id }) => id),
-      );
-    });
-  }
+  const kept = await keptBazel(await bazelHolder(row, unsafeDb()), unsafeDb());
+  const known = accessOf(kept);
+  if (known && bazelStep(kept, now) === null) return known;
+  await unsafeTransaction(async (tx) => {
+    // Of two passes at once the second finds what the first has made.
+    await lockLine(tx, row.tenantId);
+    await moveBazel(tx, await bazelHolder(row, tx), now);
+    const others = await othersWithBazel(tx, row);
+    await wake(
+      tx,
+      'enrollment',
+      others.map(({ id }) => id),
+    );
+  });
   return (await keptBazelAccess(row)) ?? bazelAccess(row, now);
 }
 
 async function moveBazel(tx: UnsafeTx, holder: Owned, now: Date): Promise<void> {
-  const kept = await keptBazel(holder);
+  const kept = await keptBazel(holder, tx);
   const step = bazelStep(kept, now);
   if (step === 'first') await makeBazelLogin(tx, holder, 'bazel-password', firstBazelUser);
   if (step === 'begin')
@@ -188,7 +190,10 @@ async function moveBazel(tx: UnsafeTx, holder: Owned, now: Date): Promise<void> 
 
 /** As it is kept, for whoever changes nothing; null before there is one. */
 export async function keptBazelAccess(row: Owned): Promise<BazelAccess | null> {
-  const { present, next, former } = await keptBazel(await bazelHolder(row));
+  return accessOf(await keptBazel(await bazelHolder(row, unsafeDb()), unsafeDb()));
+}
+
+function accessOf({ present, next, former }: KeptBazel): BazelAccess | null {
   return present && { ...loginOf(present), also: [next, former].flatMap((each) => (each ? [loginOf(each)] : [])) };
 }
 
@@ -224,7 +229,7 @@ async function othersWithBazel(tx: UnsafeTx, { tenantId, id }: Owned): Promise<O
 export async function leaveBazelPassword(tx: UnsafeTx, row: Owned): Promise<void> {
   const [heir] = await othersWithBazel(tx, row);
   for (const kind of bazelKinds) {
-    const kept = heir ? await keptCredential(row, kind) : null;
+    const kept = heir ? await keptCredential(row, kind, tx) : null;
     const own = heir ? { enrollmentId: row.id } : { tenantId: row.tenantId };
     await tx.credential.deleteMany({ where: { ...own, kind } });
     if (heir && kept) {

@@ -6,6 +6,7 @@ import {
   type KubernetesObject,
   type PoolInput,
   type Registration,
+  type TenantInput,
 } from '#lib/cluster/index.ts';
 import { open, unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
@@ -61,9 +62,8 @@ export function enrollmentInput(
   },
 ): EnrollmentInput {
   const { registration, secrets, shared } = known;
-  const { quota, hasBazel, managers } = shared;
   return {
-    tenant: { slug: row.tenant.slug, placement: placementOf(known.pools.values()), quota, hasBazel, managers },
+    tenant: tenantInputOf(row.tenant.slug, known.pools, shared),
     name: row.name,
     registration,
     pools: poolInputs(row, spec, known.pools).map((choice) => (shared.isStopped ? stopped(choice) : choice)),
@@ -72,6 +72,12 @@ export function enrollmentInput(
     cacheEnv: cacheEnv(row.tenant.slug, secrets),
     bazel: secrets.bazel ? { sizeGib: Math.max(shared.bazelGib, known.diskGib), ...secrets.bazel } : undefined,
   };
+}
+
+/** What the objects of a tenant follow from, whoever renders them: a plan, a pass, or who looks for what is wanted no more. */
+export function tenantInputOf(slug: string, pools: ReadonlyMap<string, Pool>, shared: SharedByTenant): TenantInput {
+  const { quota, hasBazel, managers } = shared;
+  return { slug, placement: placementOf(pools.values()), quota, hasBazel, managers };
 }
 
 export type SharedByTenant = {

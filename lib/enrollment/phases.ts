@@ -3,7 +3,6 @@ import {
   bazelClaim,
   bazelObjects,
   ensureObjects,
-  placementOf,
   poolObjects,
   secretObjects,
   tenantObjects,
@@ -11,7 +10,6 @@ import {
   type KubernetesObject,
   type Observed,
   type Registration,
-  type TenantInput,
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, ScopeObservation } from '#lib/forge/index.ts';
@@ -20,7 +18,7 @@ import { webhookUrl } from './at-scope.ts';
 import type { Secrets } from './cache-env.ts';
 import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
-import { atticServerOf, diskGibOf, enrollmentInput, poolInputs } from './desired.ts';
+import { atticServerOf, diskGibOf, enrollmentInput, poolInputs, tenantInputOf } from './desired.ts';
 import { podsUnheld } from './held.ts';
 import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { leavePlanes } from './planes.ts';
@@ -116,16 +114,10 @@ async function ensureGroup(scope: PassScope, forge: Forge): Promise<void> {
   row.runnerGroup = runnerGroup;
 }
 
-async function tenantInput(scope: PassScope): Promise<TenantInput> {
-  const { hasBazel, managers, quota } = await scope.shared();
-  const placement = placementOf(scope.pools.values());
-  return { slug: scope.row.tenant.slug, placement, quota, hasBazel, managers };
-}
-
 async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
   if (away) return away;
-  const objects = tenantObjects(await tenantInput(scope));
+  const objects = tenantObjects(tenantInputOf(scope.row.tenant.slug, scope.pools, await scope.shared()));
   const leaving = objects
     .map((object) => scope.view.get(object))
     .find((object) => object?.kind === 'Namespace' && object.metadata.deletionTimestamp !== undefined);

@@ -11,6 +11,7 @@ import {
   enrollmentObjects,
   fieldChanges,
   findController,
+  hashAnnotations,
   isOwned,
   listObjects,
   readObject,
@@ -46,7 +47,14 @@ import { hasNoWebhook } from './conditions.ts';
 import { keptBazelAccess, keptCredential } from './credentials.ts';
 import { firstBazelUser, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
-import { atticServerOf, diskGibOf, enrollmentInput, githubCredentials, sharedByTenant } from './desired.ts';
+import {
+  atticServerOf,
+  diskGibOf,
+  enrollmentInput,
+  githubCredentials,
+  sharedByTenant,
+  tenantInputOf,
+} from './desired.ts';
 import { checkPools, provenScope, refuseEnrolled, refusePath } from './draft.ts';
 import { unwanted } from './planes.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
@@ -87,12 +95,10 @@ function stamp(generation: number, spec: EnrollmentSpec, changes: PlanChange[]):
  * look and an approval, and nobody is shown a value. So neither their change nor the hash that moves with it counts.
  */
 function judgedPart({ yaml: _, ...change }: PlanChange): PlanChange | null {
-  const fields = change.fields.filter(({ path }) => !path.includes(configHash));
+  const fields = change.fields.filter(({ path }) => !hashAnnotations.some((hash) => path.includes(hash)));
   const isJudged = change.op !== '~' || (change.kind !== 'Secret' && fields.length > 0);
   return isJudged ? { ...change, fields } : null;
 }
-
-const configHash = 'config-hash';
 
 async function ownRow(ctx: Ctx, id: string): Promise<EnrollmentRow> {
   const row = await ctx.db.enrollment.findFirst({ where: { id }, include: withPosition });
@@ -358,8 +364,9 @@ async function removedObjects(
   spec: EnrollmentSpec,
   client: ClusterClient,
 ): Promise<ClusterChanges> {
-  const { isLast, ...shared } = await sharedByTenant(row, null);
-  const staying = isLast ? [] : tenantObjects({ slug: row.tenant.slug, ...shared });
+  const shared = await sharedByTenant(row, null);
+  const { isLast } = shared;
+  const staying = isLast ? [] : tenantObjects(tenantInputOf(row.tenant.slug, await poolsByName(), shared));
   return unlessAway(
     async () => {
       const present = await presentObjects(row, client);

@@ -12,7 +12,7 @@ import { atticViewName, namespacesOf } from '#lib/model/index.ts';
 import { lockLine } from './allocation.ts';
 import type { PhaseResult } from './conditions.ts';
 import { dropCredential, leaveBazelPassword } from './credentials.ts';
-import { atticServerOf, type SharedByTenant } from './desired.ts';
+import { atticServerOf, tenantInputOf, type SharedByTenant } from './desired.ts';
 import type { PassScope } from './pass.ts';
 import { remove, stuck } from './removal.ts';
 import type { EnrollmentRow } from './rows.ts';
@@ -60,7 +60,7 @@ export async function removeShared(scope: PassScope): Promise<PhaseResult | null
   const { row, view } = scope;
   const shared = await scope.shared();
   const { runners, bazel } = namespacesOf(row.tenant.slug);
-  const wanted = tenantObjects({ slug: row.tenant.slug, ...shared });
+  const wanted = tenantObjects(tenantInputOf(row.tenant.slug, scope.pools, shared));
   const present = () => {
     const cache = view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: bazel } });
     const ways = [...view.allIn(runners, 'NetworkPolicy')].filter(

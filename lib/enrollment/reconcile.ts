@@ -1,6 +1,6 @@
 import type { Clock } from '#lib/clock.ts';
 import { ClusterRefused, type ClusterView } from '#lib/cluster/index.ts';
-import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Condition } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
@@ -229,13 +229,4 @@ async function wakeOthers(tx: UnsafeTx, { tenantId, id }: EnrollmentRow): Promis
     'enrollment',
     others.map((other) => other.id),
   );
-}
-
-/** For the worker: the enrollments that something in a cluster belongs to. */
-export async function enrollmentsOfTenant(slug: string, name: string | undefined): Promise<string[]> {
-  const rows = await unsafeDb().enrollment.findMany({
-    where: { tenant: { slug }, state: { in: ['active', 'withdrawing'] }, ...(name === undefined ? {} : { name }) },
-    select: { id: true },
-  });
-  return rows.map((row) => row.id);
 }

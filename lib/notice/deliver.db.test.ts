@@ -248,7 +248,7 @@ describe('what does not arrive', () => {
     expect((await only(id)).error).toMatch(/^The portal does not send requests to 127\.0\.0\.1/);
   });
 
-  test('given up after nine attempts within a day; a replay begins anew, under the same id', async () => {
+  test('given up after ten attempts within a day; a replay begins anew, under the same id', async () => {
     const there = await receiver();
     const { id } = await endpoint(there.url);
     there.answer = status(503);
@@ -260,8 +260,8 @@ describe('what does not arrive', () => {
       later(outcome.againMs);
     }
     expect(now.getTime() - began).toBeLessThan(24 * 3600_000);
-    expect(there.received.length).toBe(9);
-    expect(await only(id)).toMatchObject({ state: 'given_up', attempts: 9, responseCode: 503 });
+    expect(there.received.length).toBe(10);
+    expect(await only(id)).toMatchObject({ state: 'given_up', attempts: 10, responseCode: 503 });
     there.answer = status(200);
     await replayMessage(ctx, (await only(id)).id, now);
     await deliver(id);
@@ -274,7 +274,7 @@ describe('what does not arrive', () => {
       await tell();
       await unsafeDb().webhookMessage.updateMany({
         where: { endpointId: id, state: 'waiting' },
-        data: { attempts: 8 },
+        data: { attempts: 9 },
       });
       await deliver(id);
       later(60_000);

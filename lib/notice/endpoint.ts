@@ -66,7 +66,7 @@ export async function addEndpoint(
   const secret = newSecret();
   return unsafeTransaction(async (tx) => {
     // Two at once take turns, so that neither passes the limit by.
-    await tx.$queryRaw`select 1 from tenant where id = ${tenantId}::uuid for update`;
+    await tx.$queryRaw`select 1 from tenant where id = ${tenantId}::uuid for no key update`;
     if ((await tx.webhookEndpoint.count({ where: { tenantId } })) >= endpointsMost)
       throw invalidFields({ url: `A tenant has at most ${endpointsMost} webhooks; remove one first.` });
     const { id } = await tx.webhookEndpoint.create({

@@ -3,7 +3,7 @@ const minute = 60 * second;
 const hour = 60 * minute;
 
 /** How long after each attempt the next one comes, unless the receiver asks for longer. */
-const delaysMs = [10 * second, minute, 5 * minute, 30 * minute, hour, 2 * hour, 4 * hour, 8 * hour];
+const delaysMs = [10 * second, minute, 5 * minute, 30 * minute, hour, 2 * hour, 4 * hour, 8 * hour, 8 * hour];
 
 /** A message that was not taken by then is given up. */
 export const giveUpAfterMs = 24 * hour;

@@ -7,13 +7,11 @@ import {
   type CatalogPool,
   type PlanView,
 } from '#lib/enrollment/index.ts';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, type Prisma } from '#lib/db/index.ts';
 import {
-  amountsOf,
   EnrollmentSpec,
   formatAmounts,
   isReady,
-  leftOf,
   mostRunners,
   type PoolChoice,
   type Quota,
@@ -21,7 +19,7 @@ import {
   type TenantKind,
 } from '#lib/model/index.ts';
 import { operatorCtx, type PersonCtx } from '#lib/tenant/index.ts';
-import { clusterFit, hasRoom, type ClusterFit } from './capacity.ts';
+import { beyondHeld, clusterFit, hasRoom, type ClusterFit } from './capacity.ts';
 import { anyRequest, requestView, rowOf, type RequestRow, type RequestView } from './requests.ts';
 
 /* The operator's queue: who asks for what, whether it fits, and what it costs. */
@@ -34,22 +32,23 @@ const shownMost = 200;
 export async function approvals(): Promise<{ open: ApprovalRow[]; asked: ApprovalRow[]; decided: ApprovalRow[] }> {
   const of = async (
     states: ('open' | 'asked_back' | 'approved' | 'rejected' | 'withdrawn')[],
-    order: 'asc' | 'desc',
+    orderBy: Prisma.ApprovalRequestOrderByWithRelationInput,
+    take: number,
   ) => {
     const rows = await unsafeDb().approvalRequest.findMany({
       where: { state: { in: states } },
-      orderBy: { createdAt: order },
-      take: shownMost,
+      orderBy,
+      take,
       include: { tenant: { select: { slug: true, displayName: true, kind: true } } },
     });
     return rows.map((row) => ({ ...rowOf(row), tenant: row.tenant }));
   };
   const [open, asked, decided] = await Promise.all([
-    of(['open'], 'asc'),
-    of(['asked_back'], 'asc'),
-    of(['approved', 'rejected', 'withdrawn'], 'desc'),
+    of(['open'], { createdAt: 'asc' }, shownMost),
+    of(['asked_back'], { createdAt: 'asc' }, shownMost),
+    of(['approved', 'rejected', 'withdrawn'], { decidedAt: { sort: 'desc', nulls: 'last' } }, 20),
   ]);
-  return { open, asked, decided: decided.slice(0, 20) };
+  return { open, asked, decided };
 }
 
 export type ApprovalView = {
@@ -86,7 +85,7 @@ export async function approvalView(by: PersonCtx, id: string): Promise<ApprovalV
     request,
     tenant: { slug, displayName, kind, state, quota },
     plan,
-    cluster: clusterWords(await clusterFit(unsafeDb(), clusterId), request, quota),
+    cluster: clusterWords(await clusterFit(clusterId), request, quota),
     left: formatAmounts(left),
     cost: plan ? planCost(plan.pools, pools) : quotaCost(request.wanted.quota, pools),
   };
@@ -100,8 +99,6 @@ async function waitingPlan(planId: string, ctx: Awaited<ReturnType<typeof operat
 
 function clusterWords(fit: ClusterFit, { kind, wanted }: RequestView, has: Quota): ApprovalView['cluster'] {
   const { cpu, memory } = fit.capacity ?? {};
-  const asked = wanted.quota && amountsOf(wanted.quota);
-  const more = asked && (kind === 'quota' ? leftOf(asked, amountsOf(has)) : asked);
   const words =
     cpu === undefined || memory === undefined ? null : formatAmounts({ cpu, memory, storage: 0n, runners: 0n });
   return {
@@ -110,7 +107,7 @@ function clusterWords(fit: ClusterFit, { kind, wanted }: RequestView, has: Quota
     given: formatAmounts(fit.given),
     promised: formatAmounts(fit.promised),
     used: formatAmounts(fit.used),
-    fits: more ? hasRoom(fit, more) : true,
+    fits: wanted.quota ? hasRoom(fit, beyondHeld(kind, wanted.quota, has)) : true,
   };
 }
 

@@ -1,29 +1,33 @@
 import { z } from 'zod';
-import { allocationOf, poolsByName, quotaOf } from '#lib/enrollment/index.ts';
+import { poolsByName, presentAllocation, quotaOf } from '#lib/enrollment/index.ts';
 import { unsafeDb, unsafeTransaction, type Prisma, type UnsafeTx } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
 import {
   amountsOf,
   cpuMillicores,
   CpuQuantity,
-  isReady,
+  leftOf,
   memoryBytes,
   MemoryQuantity,
-  noAmounts,
-  runnerAmounts,
+  promisedBy,
   sumOf,
   type Amounts,
+  type Quota,
+  type RequestKind,
 } from '#lib/model/index.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 
 /* Whether what is asked for fits in the cluster. Nodes are not ours to read, so an operator says what there is. */
 
-export type ClusterFit = {
-  clusterId: string;
+export type ClusterRoom = {
   /** Null where no operator has said it: then nobody knows whether anything fits. */
   capacity: { cpu: bigint; memory: bigint } | null;
   /** What the topmost tenants were given, of which all others have their part. */
   given: Amounts;
+};
+
+export type ClusterFit = ClusterRoom & {
+  clusterId: string;
   /** What pools take when each is at its maximum. */
   promised: Amounts;
   /** What runners hold now. */
@@ -33,30 +37,44 @@ export type ClusterFit = {
 /** Tenants that were given something: a draft that waits for an operator was not. */
 const holders = { state: { in: ['active', 'suspended', 'leaving'] } } satisfies Prisma.TenantWhereInput;
 
-export async function clusterFit(tx: UnsafeTx, clusterId: string): Promise<ClusterFit> {
-  const cluster = await tx.cluster.findUniqueOrThrow({ where: { id: clusterId } });
-  const tenants = await tx.tenant.findMany({ where: { clusterId, ...holders } });
-  const pools = await poolsByName();
-  const allocations = await Promise.all(tenants.map(({ id }) => allocationOf(tx, id, pools)));
-  const live = await tx.enrollmentPool.findMany({ where: { enrollment: { tenant: { clusterId } } } });
-  const used = live.flatMap(({ poolName, currentRunners }) => {
-    const pool = pools.get(poolName);
-    return pool && isReady(pool) ? Array.from({ length: currentRunners }, () => runnerAmounts(pool)) : [];
-  });
-  const { capacityCpu: cpu, capacityMemory: memory } = cluster;
+/** All that a grant is held to: it reads this with the cluster locked. */
+export async function clusterRoom(tx: UnsafeTx, clusterId: string): Promise<ClusterRoom> {
+  const { capacityCpu: cpu, capacityMemory: memory } = await tx.cluster.findUniqueOrThrow({ where: { id: clusterId } });
+  const topmost = await tx.tenant.findMany({ where: { clusterId, parentId: null, ...holders } });
   return {
-    clusterId,
     capacity: cpu === null || memory === null ? null : { cpu: cpuMillicores(cpu), memory: memoryBytes(memory) },
-    given: sumOf(tenants.filter(({ parentId }) => parentId === null).map((tenant) => amountsOf(quotaOf(tenant)))),
-    promised: sumOf(allocations.map(({ promised }) => promised)),
-    used: sumOf(used),
+    given: sumOf(topmost.map((tenant) => amountsOf(quotaOf(tenant)))),
   };
 }
 
+/** For pages, which show what became of what was given. */
+export async function clusterFit(clusterId: string): Promise<ClusterFit> {
+  const tenants = await unsafeDb().tenant.findMany({ where: { clusterId, ...holders }, select: { id: true } });
+  const pools = await poolsByName();
+  const allocations = await Promise.all(tenants.map(({ id }) => presentAllocation(id, pools)));
+  const live = await unsafeDb().enrollmentPool.findMany({ where: { enrollment: { tenant: { clusterId } } } });
+  const running = live.map(({ poolName, currentRunners }) => ({
+    pool: poolName,
+    minRunners: 0,
+    maxRunners: currentRunners,
+  }));
+  return {
+    clusterId,
+    ...(await clusterRoom(unsafeDb(), clusterId)),
+    promised: sumOf(allocations.map(({ promised }) => promised)),
+    used: promisedBy(running, pools),
+  };
+}
+
+/** What a grant takes of the cluster: a larger quota takes what it is larger by. */
+export function beyondHeld(kind: RequestKind, quota: Quota, held: Quota): Amounts {
+  return kind === 'quota' ? leftOf(amountsOf(quota), amountsOf(held)) : amountsOf(quota);
+}
+
 /** Whether so much more can be given; null where the capacity is not known. */
-export function hasRoom({ capacity, given }: ClusterFit, more: Amounts): boolean | null {
+export function hasRoom({ capacity, given }: ClusterRoom, more: Amounts): boolean | null {
   if (!capacity) return null;
-  const all = sumOf([given, more, noAmounts]);
+  const all = sumOf([given, more]);
   return all.cpu <= capacity.cpu && all.memory <= capacity.memory;
 }
 

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { approvePlan, makePlan, quotaColumns } from '#lib/enrollment/index.ts';
+import { approvePlan, makePlan, quotaColumns, quotaOf } from '#lib/enrollment/index.ts';
 import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields } from '#lib/errors.ts';
-import { amountsOf, EnrollmentSpec, leftOf, PoolChoice, Quota, quotaWords } from '#lib/model/index.ts';
+import { EnrollmentSpec, PoolChoice, Quota, quotaWords } from '#lib/model/index.ts';
 import { appendAudit, operatorCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { setQuota } from './ask.ts';
-import { clusterFit, hasRoom } from './capacity.ts';
+import { beyondHeld, clusterRoom, hasRoom } from './capacity.ts';
 import { setParent } from './family.ts';
 import { anyRequest, freePlan, move, Note, say, Wanted } from './requests.ts';
 
@@ -15,15 +15,19 @@ import { anyRequest, freePlan, move, Note, say, Wanted } from './requests.ts';
 type Request = Awaited<ReturnType<typeof anyRequest>>;
 
 /**
- * Who asked does not decide, nor who belongs to the tenant, unless the configuration of a small place says so. It is in the
+ * Who asked does not decide, nor who belongs to the tenant to one above it or to the one that it would be below, unless the configuration of a small place says so. It is in the
  * audit either way.
  */
 async function mayDecide(by: PersonCtx, request: Request): Promise<{ isOwn: boolean }> {
   const { userId } = by.person;
-  const member = await unsafeDb().membership.findUnique({
-    where: { tenantId_userId: { tenantId: request.tenantId, userId } },
+  const tenant = { id: request.tenantId };
+  const { parent } = Wanted.parse(request.wanted);
+  // Who administers a tenant above administers this one.
+  const line = [tenant, { children: { some: tenant } }, { children: { some: { children: { some: tenant } } } }];
+  const belongs = await unsafeDb().membership.count({
+    where: { userId, role: { not: null }, tenant: { OR: [...line, ...(parent ? [{ slug: parent }] : [])] } },
   });
-  const isOwn = request.createdById === userId || member !== null;
+  const isOwn = request.createdById === userId || belongs > 0;
   if (isOwn && env().FLYWHEEL_OPERATORS_APPROVE_OWN === '0')
     throw new AppError('forbidden', {
       log: 'an operator would decide their own request',
@@ -97,15 +101,12 @@ async function begin(tx: UnsafeTx, by: PersonCtx, { tenantId, tenant }: Request,
   await appendAudit(tx, by, tenantId, { action: 'tenant:begin', target: `tenant/${tenant.slug}`, after: { quota } });
 }
 
-/** Two grants that only fit alone: the cluster's row is what they queue at. */
+/** Two grants that only fit alone: the cluster's row is what they queue at, and who only refers to it does not. */
 async function refuseBeyondCapacity(tx: UnsafeTx, { tenant, kind }: Request, quota: Quota): Promise<void> {
   if (tenant.parentId !== null) return;
-  await tx.$queryRaw`SELECT id FROM cluster WHERE id = ${tenant.clusterId} FOR UPDATE`;
-  const fit = await clusterFit(tx, tenant.clusterId);
-  const { quotaCpu: cpu, quotaMemory: memory, quotaRunners: runners, quotaStorage: storage } = tenant;
-  const has = kind === 'quota' ? [amountsOf({ cpu, memory, runners, storage })] : [];
-  const more = has.reduce((left, held) => leftOf(left, held), amountsOf(quota));
-  if (hasRoom(fit, more) !== false) return;
+  await tx.$queryRaw`SELECT id FROM cluster WHERE id = ${tenant.clusterId} FOR NO KEY UPDATE`;
+  const room = await clusterRoom(tx, tenant.clusterId);
+  if (hasRoom(room, beyondHeld(kind, quota, quotaOf(tenant))) !== false) return;
   throw new AppError('conflict', {
     log: `beyond the capacity of ${tenant.clusterId}`,
     screen: {

@@ -217,6 +217,32 @@ describe('a request', () => {
     expect(await stateOf(slug)).toBe('draft');
   });
 
+  test('of a tenant below one that an operator administers is not theirs either', async () => {
+    const [org, above] = [await organization(), await person('above', true)];
+    await askForQuota(await org.ctx(), { quota: quota('64', '128Gi', 32, '1Ti'), note: '' });
+    const [request] = await requestsOf(await org.ctx());
+    const enterprise = await unsafeDb().tenant.findUniqueOrThrow({
+      where: { slug: await askForTenant(above, wish('enterprise')) },
+    });
+    await unsafeDb().tenant.update({ where: { id: org.id }, data: { parentId: enterprise.id } });
+    const refusal = { requestId: request?.id ?? '', text: 'no' };
+    expect(await codeOf(reject(above, refusal))).toBe('forbidden');
+    // Who was put out of it belongs to it no longer.
+    const { userId } = above.person;
+    await unsafeDb().membership.updateMany({ where: { userId, tenantId: enterprise.id }, data: { role: null } });
+    expect(await codeOf(reject(above, refusal))).toBe('done');
+  });
+    const approved = { requestId: request?.id ?? '', note: '', beyondCapacity: false };
+    const below = { where: { slug }, data: { parentId: enterprise.id } };
+    await unsafeDb().tenant.update(below);
+    expect(await codeOf(approve(above, approved))).toBe('forbidden');
+    // Who was put out of it belongs to it no longer.
+    const { userId } = above.person;
+    await unsafeDb().membership.updateMany({ where: { userId, tenantId: enterprise.id }, data: { role: null } });
+    await unsafeDb().tenant.update({ where: { slug }, data: { parentId: null } });
+    expect(await codeOf(approve(above, approved))).toBe('done');
+  });
+
   test('is refused with a reason, or taken back, once', async () => {
     const [asker, operator] = [await person('asker'), await person('operator', true)];
     const first = await memberOf(asker, await askForTenant(asker, wish('enterprise')));

@@ -4,6 +4,7 @@ import { TenantSlug } from '#lib/model/index.ts';
 import { csvLine } from '#lib/csv.ts';
 import { fieldChanges, type FieldChange } from './audit-diff.ts';
 import type { Ctx } from './ctx.ts';
+import { containing } from './same-text.ts';
 
 /* The audit as people read it and take it away: filtered, in pages, as rows, as CSV and as JSON lines. */
 
@@ -48,11 +49,6 @@ export type AuditPage = {
 const pageSize = 100;
 const exportPageSize = 500;
 const actionsFrom = 500;
-
-/** `%`, `_` and `\` mean themselves: Prisma hands them on to LIKE as they are. */
-function containing(part: string): Prisma.StringFilter {
-  return { contains: part.replaceAll(/[\\%_]/g, String.raw`\$&`), mode: 'insensitive' };
-}
 
 const dayMs = 24 * 3600_000;
 

@@ -5,6 +5,7 @@ import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { Ctx, PersonCtx, PersonIdentity } from './ctx.ts';
 import { lockTenant, nameOf } from './members.ts';
+import { sameText } from './same-text.ts';
 import { forgeRolesOf, effectiveRole } from './standings.ts';
 import { isOperatorIdentity, tokenHash } from './session.ts';
 import { confirmFirst } from './step-up.ts';
@@ -73,7 +74,7 @@ async function isMember(
   login: string,
   subject: string | null,
 ): Promise<boolean> {
-  const account = subject === null ? { login: { equals: login, mode: 'insensitive' as const } } : { subject };
+  const account = subject === null ? { login: sameText(login) } : { subject };
   const found = await unsafeDb().membership.count({
     where: { tenantId, role: { not: null }, user: { identities: { some: { connectionId, ...account } } } },
   });

@@ -12,6 +12,7 @@ import { appendAudit } from './audit.ts';
 import type { Ctx } from './ctx.ts';
 import { effectiveRole, type ForgeRole, forgeRolesOf, narrows } from './standings.ts';
 import { roleLabel } from './permission.ts';
+import { sameText } from './same-text.ts';
 
 /** What one forge says of a member. `forge` is its name, for people to read. */
 export type ToldRole = { forge: string; role: ForgeRole };
@@ -111,7 +112,7 @@ async function revokeInvitationsOf(tx: UnsafeTx, tenantId: string, userId: strin
       revokedAt: null,
       OR: identities.map(({ connectionId, subject, login }) => ({
         connectionId,
-        OR: [{ subject }, { subject: null, login: { equals: login, mode: 'insensitive' } }],
+        OR: [{ subject }, { subject: null, login: sameText(login) }],
       })),
     },
     data: { revokedAt: new Date() },
@@ -120,7 +121,7 @@ async function revokeInvitationsOf(tx: UnsafeTx, tenantId: string, userId: strin
 
 /** Two admins who remove each other at the same time take turns, so that the second finds that there is one left. */
 export async function lockTenant(tx: UnsafeTx, tenantId: string): Promise<void> {
-  await tx.$queryRaw`select 1 from tenant where id = ${tenantId}::uuid for update`;
+  await tx.$queryRaw`select 1 from tenant where id = ${tenantId}::uuid for no key update`;
 }
 
 type Row = { role: Role | null; source: MembershipSource; override: RoleOverride | null; forgeRoles: unknown };

@@ -3,6 +3,7 @@ import { type Prisma, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { PersonCtx } from './ctx.ts';
+import { containing } from './same-text.ts';
 import { runnerPodsUnheld, type Condition } from '#lib/model/index.ts';
 
 export type OperatorOverview = {
@@ -105,7 +106,7 @@ const peoplePage = 100;
 
 /** Everybody who ever signed in, by name; `query` is a part of a name or of a login. */
 export async function listPeople(query = ''): Promise<{ rows: PersonRow[]; hasMore: boolean }> {
-  const part = { contains: query, mode: 'insensitive' as const };
+  const part = containing(query);
   const where: Prisma.UserWhereInput =
     query === '' ? {} : { OR: [{ name: part }, { identities: { some: { login: part } } }] };
   const found = await unsafeDb().user.findMany({

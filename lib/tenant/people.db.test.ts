@@ -241,6 +241,21 @@ describe('invitations', () => {
     await expect(acceptInvitation(quin, open.token)).rejects.toMatchObject(refused('conflict', /revoked/));
     expect(await roleOf(quin)).toBeNull();
   });
+
+  test('of a login that differs in what LIKE takes for any letter is another person’s, and stays', async () => {
+    const admin = await member('like-chief', 'admin');
+    const ctx = await within(admin);
+    const gone = await member('ada_acme', 'member');
+    await offer('adaXacme', null, 'member', admin);
+    // Nobody of that name is a member yet.
+    await offer('%', null, 'member', admin);
+    await set(ctx, gone, 'none');
+    const left = (await listInvitations(ctx)).map(({ login }) => login);
+    expect(left).toEqual(expect.arrayContaining(['adaXacme', '%']));
+    expect((await listPeople('ada_ac')).rows.map(({ name }) => name)).toEqual(['ada_acme']);
+    await person('adaXacme');
+    expect((await listPeople('ada_ac')).rows.map(({ name }) => name)).toEqual(['ada_acme']);
+  });
 });
 
 describe('sessions', () => {

@@ -60,7 +60,6 @@ function Enterprise({ connectionId }: { connectionId: string }) {
       <input type="hidden" name="level" value="enterprise" />
       <TextField
         name="path"
-        id="enterprise"
         label="A whole enterprise, as operator"
         help="Its slug, as in github.com/enterprises/its-slug. You enter an access token of it in the next step."
         className="font-mono"
@@ -82,7 +81,6 @@ function Elsewhere({ connectionId }: { connectionId: string }) {
         <input type="hidden" name="connection" value={connectionId} />
         <TextField
           name="path"
-          id="organization"
           label="An organization that is not in the list"
           help="GitHub names one here only when an App is installed on it. Its name, as in github.com/its-name."
           className="font-mono"

@@ -41,8 +41,14 @@ export const replaceKey = operatorAction(
   },
   { fresh: true },
 );
+
 /** Who vouches for it, where runners reach it, its secrets. */
-export const change = operatorAction('operator:change', ChangeForgeInput, async (by, input) => {
-  await changeForge(by, input);
-  redirect(`/operator/forges?${new URLSearchParams({ changed: input.connectionId }).toString()}`);
-});
+export const change = operatorAction(
+  'operator:change',
+  ChangeForgeInput,
+  async (by, input) => {
+    await changeForge(by, input);
+    redirect(`/operator/forges?${new URLSearchParams({ changed: input.connectionId }).toString()}`);
+  },
+  { fresh: (_, { clientSecret, newWebhookSecret }) => clientSecret !== null || newWebhookSecret },
+);

@@ -7,8 +7,7 @@ ADD COLUMN     "used_at" TIMESTAMPTZ(3);
 ALTER TABLE "enrollment" ADD COLUMN     "owner_id" TEXT;
 
 -- AlterTable
-ALTER TABLE "forge_connection" ADD COLUMN     "ca_bundle" TEXT,
-ADD COLUMN     "runner_egress" TEXT;
+ALTER TABLE "forge_connection" ADD COLUMN     "ca_bundle" TEXT;
 
 -- ------------------------------------------------------------------------------------------------ what was there before
 
@@ -17,8 +16,3 @@ UPDATE "enrollment" SET "owner_id" = "scope_id" WHERE "level" = 'organization';
 UPDATE "enrollment" e SET "owner_id" = i."account_id"
   FROM "installation" i
   WHERE e."level" = 'repository' AND i."connection_id" = e."connection_id" AND i."external_id" = e."installation_id";
-
--- ------------------------------------------------------------------------------------------------ who may read what is new
-
--- Nothing of these is secret: a tenant reads both in the objects of its own plan.
-GRANT SELECT ("ca_bundle", "runner_egress") ON "forge_connection" TO flywheel_app;

@@ -34,11 +34,16 @@ export const change = action('settings:change', ChangeEndpointInput, async (ctx,
   revalidatePath(listOf(ctx), 'layout');
 });
 
-export const rotate = action('settings:change', EndpointId, async (ctx, { endpointId }) => {
-  const rotated = await rotateSecret(ctx, endpointId, new Date());
-  revalidatePath(listOf(ctx), 'layout');
-  return rotated;
-});
+export const rotate = action(
+  'settings:change',
+  EndpointId,
+  async (ctx, { endpointId }) => {
+    const rotated = await rotateSecret(ctx, endpointId, new Date());
+    revalidatePath(listOf(ctx), 'layout');
+    return rotated;
+  },
+  { fresh: true },
+);
 
 export const disable = action('settings:change', EndpointId, async (ctx, { endpointId }) => {
   await disableEndpoint(ctx, endpointId, new Date());
@@ -62,9 +67,14 @@ export const replay = action('settings:change', MessageId, async (ctx, { message
 
 const Remove = EndpointId.extend({ host: z.string().trim().max(300) });
 
-export const remove = action('settings:change', Remove, async (ctx, { endpointId, host }) => {
-  const { url } = await endpointView(ctx, endpointId, new Date());
-  if (host !== new URL(url).host) throw invalidFields({ host: 'This is not its name.' });
-  await removeEndpoint(ctx, endpointId);
-  redirect(listOf(ctx));
-});
+export const remove = action(
+  'settings:change',
+  Remove,
+  async (ctx, { endpointId, host }) => {
+    const { url } = await endpointView(ctx, endpointId, new Date());
+    if (host !== new URL(url).host) throw invalidFields({ host: 'This is not its name.' });
+    await removeEndpoint(ctx, endpointId);
+    redirect(listOf(ctx));
+  },
+  { fresh: true },
+);
