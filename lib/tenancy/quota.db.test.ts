@@ -232,16 +232,6 @@ describe('a request', () => {
     await unsafeDb().membership.updateMany({ where: { userId, tenantId: enterprise.id }, data: { role: null } });
     expect(await codeOf(reject(above, refusal))).toBe('done');
   });
-    const approved = { requestId: request?.id ?? '', note: '', beyondCapacity: false };
-    const below = { where: { slug }, data: { parentId: enterprise.id } };
-    await unsafeDb().tenant.update(below);
-    expect(await codeOf(approve(above, approved))).toBe('forbidden');
-    // Who was put out of it belongs to it no longer.
-    const { userId } = above.person;
-    await unsafeDb().membership.updateMany({ where: { userId, tenantId: enterprise.id }, data: { role: null } });
-    await unsafeDb().tenant.update({ where: { slug }, data: { parentId: null } });
-    expect(await codeOf(approve(above, approved))).toBe('done');
-  });
 
   test('is refused with a reason, or taken back, once', async () => {
     const [asker, operator] = [await person('asker'), await person('operator', true)];
