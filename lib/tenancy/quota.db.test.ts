@@ -229,7 +229,10 @@ describe('a request', () => {
     expect(await codeOf(reject(above, refusal))).toBe('forbidden');
     // Who was put out of it belongs to it no longer.
     const { userId } = above.person;
-    await unsafeDb().membership.updateMany({ where: { userId, tenantId: enterprise.id }, data: { role: null } });
+    await unsafeDb().membership.updateMany({
+      where: { userId, tenantId: enterprise.id },
+      data: { role: null, source: 'forge' },
+    });
     expect(await codeOf(reject(above, refusal))).toBe('done');
   });
 
