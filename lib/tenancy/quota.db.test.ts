@@ -231,7 +231,7 @@ describe('a request', () => {
     const { userId } = above.person;
     await unsafeDb().membership.updateMany({
       where: { userId, tenantId: enterprise.id },
-      data: { role: null, source: 'forge' },
+      data: { role: null, override: 'none' },
     });
     expect(await codeOf(reject(above, refusal))).toBe('done');
   });
