@@ -30,7 +30,7 @@ export default async function OperatorLayout({ children }: { children: ReactNode
       theme={theme}
       signOut={signOut}
       items={items}
-      bell={{ href: '/operator/notices', unread, url: '/api/views/operator-notices' }}
+      bell={{ href: '/operator/notices', unread, url: '/api/views/operator/notices' }}
     >
       {children}
     </Frame>
