@@ -15,8 +15,8 @@ import { anyRequest, freePlan, move, Note, say, Wanted } from './requests.ts';
 type Request = Awaited<ReturnType<typeof anyRequest>>;
 
 /**
- * Who asked does not decide, nor who belongs to the tenant to one above it or to the one that it would be below, unless the configuration of a small place says so. It is in the
- * audit either way.
+ * Who asked does not decide, nor who belongs to the tenant, to one above it or to the one that it would be below, unless the
+ * configuration of a small place says so. It is in the audit either way.
  */
 async function mayDecide(by: PersonCtx, request: Request): Promise<{ isOwn: boolean }> {
   const { userId } = by.person;
@@ -151,6 +151,8 @@ async function dropStale(by: PersonCtx, request: Request): Promise<void> {
       'withdrawn',
       'What the plan was based on has changed since. Make a new plan and ask again.',
     );
+    await freePlan(tx, request.planId);
+    await appendAudit(tx, by, request.tenantId, { action: 'request:stale', target: `request/${request.id}` });
   });
 }
 

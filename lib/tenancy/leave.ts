@@ -111,6 +111,8 @@ export async function departureOf(ctx: Ctx): Promise<Departure | null> {
 export type TenantDeps = { clock: Clock; view: (clusterId: string) => ClusterView };
 
 const waitMs = 5_000;
+/** Each look asks forge and cache too: what hangs on a finalizer must not make that a habit. */
+const stillThereMs = 30_000;
 
 /** One look at a tenant that leaves: when its enrollments are withdrawn, what is left is looked for, and then it has left. */
 export async function reconcileTenant(deps: TenantDeps, lease: Lease): Promise<Outcome> {
@@ -120,7 +122,8 @@ export async function reconcileTenant(deps: TenantDeps, lease: Lease): Promise<O
   const waiting = enrollments.filter(({ state }) => state !== 'withdrawn');
   if (waiting.length > 0) return { kind: 'wait', againMs: waitMs, waitingFor: 'portal' };
   const evidence = await evidenceOf(deps, tenant, enrollments);
-  if (evidence.some(({ gone }) => !gone)) return { kind: 'wait', againMs: waitMs, waitingFor: 'cluster' };
+  const left = evidence.find(({ gone }) => !gone);
+  if (left) return { kind: 'wait', againMs: stillThereMs, waitingFor: left.where };
   await finishLeaving(deps, lease, tenant, evidence);
   return { kind: 'gone' };
 }

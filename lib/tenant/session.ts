@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { cache } from 'react';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
@@ -114,9 +114,13 @@ export async function endSession(token: string): Promise<void> {
   await unsafeDb().session.deleteMany({ where: { tokenHash: tokenHash(token) } });
 }
 
-/** Ends all of a person's sessions, as when they are disabled or ask for it. */
-export async function endAllSessions(userId: string): Promise<void> {
-  await unsafeDb().session.deleteMany({ where: { userId } });
+/** Ends all of a person's own sessions. */
+export async function endAllSessions(by: PersonCtx): Promise<void> {
+  const { userId } = by.person;
+  await unsafeTransaction(async (tx) => {
+    const { count } = await tx.session.deleteMany({ where: { userId } });
+    await appendAudit(tx, by, null, { action: 'session:end-all', target: `user/${userId}`, after: { count } });
+  });
 }
 
 export type SessionRow = {
@@ -147,20 +151,19 @@ export async function listSessions(by: PersonCtx, now = new Date()): Promise<Ses
 
 /** Ends one of the person's own sessions, wherever it is (ASVS 7.5.2). Another person's is as absent as none. */
 export async function endOwnSession(by: PersonCtx, id: string): Promise<void> {
-  const ended = await unsafeDb().session.deleteMany({ where: { id, userId: by.person.userId } });
-  if (ended.count !== 1) throw notFound('This session');
-  await appendAudit(unsafeDb(), by, null, { action: 'session:end', target: `session/${id}` });
+  await unsafeTransaction(async (tx) => {
+    const ended = await tx.session.deleteMany({ where: { id, userId: by.person.userId } });
+    if (ended.count !== 1) throw notFound('This session');
+    await appendAudit(tx, by, null, { action: 'session:end', target: `session/${id}` });
+  });
 }
 
 /** Ends every session of the person's but the one that asks. */
 export async function endOtherSessions(by: PersonCtx): Promise<void> {
-  const keep = by.session ? { not: by.session.id } : undefined;
-  const { count } = await unsafeDb().session.deleteMany({
-    where: { userId: by.person.userId, ...(keep ? { id: keep } : {}) },
-  });
-  await appendAudit(unsafeDb(), by, null, {
-    action: 'session:end-others',
-    target: `user/${by.person.userId}`,
-    after: { count },
+  const { userId } = by.person;
+  const keep = by.session ? { id: { not: by.session.id } } : {};
+  await unsafeTransaction(async (tx) => {
+    const { count } = await tx.session.deleteMany({ where: { userId, ...keep } });
+    await appendAudit(tx, by, null, { action: 'session:end-others', target: `user/${userId}`, after: { count } });
   });
 }
