@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
 import type { Condition, ForgeKind } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
@@ -153,11 +153,13 @@ export async function rotateCredential(ctx: Ctx, { enrollmentId, kind }: z.infer
   });
   // What follows or went before is of a rotation that is under way already.
   if (!row || kind === 'forge-token' || /\.(next|former)$/.test(kind)) throw notFound('This credential');
-  const due = await unsafeDb().credential.updateMany({
-    where: { tenantId: ctx.tenant.id, enrollmentId, kind },
-    data: { expiresAt: new Date() },
+  await unsafeTransaction(async (tx) => {
+    const due = await tx.credential.updateMany({
+      where: { tenantId: ctx.tenant.id, enrollmentId, kind },
+      data: { expiresAt: new Date() },
+    });
+    if (due.count !== 1) throw notFound('This credential');
+    await ctx.audit(tx, { action: 'credential:rotate', target: `enrollment/${row.name}/${kind}` });
+    await wake(tx, 'enrollment', enrollmentId);
   });
-  if (due.count !== 1) throw notFound('This credential');
-  await ctx.audit(unsafeDb(), { action: 'credential:rotate', target: `enrollment/${row.name}/${kind}` });
-  await wake(unsafeDb(), 'enrollment', enrollmentId);
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
+import { unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import type { Forge, ScopeChoice, TokenAdvice } from '#lib/forge/index.ts';
 import type { ScopeLevel } from '#lib/model/index.ts';
@@ -87,13 +87,15 @@ export async function replaceForgeToken(ctx: Ctx, input: z.infer<typeof ReplaceT
   if (!row) throw notFound('This enrollment');
   if (row.state === 'withdrawn') throw refuseToken('This enrollment is gone.', 'Look at the list.');
   const token = await tokenFor(await openForge(row.connectionId), input.token, row);
-  await keepForgeToken(row, token);
-  await ctx.audit(unsafeDb(), {
-    action: 'credential:replace',
-    target: `enrollment/${row.name}/forge-token`,
-    after: { owner: token.owner, expiresAt: token.expiresAt?.toISOString() ?? null },
+  await unsafeTransaction(async (tx) => {
+    await keepForgeToken(row, token, tx);
+    await ctx.audit(tx, {
+      action: 'credential:replace',
+      target: `enrollment/${row.name}/forge-token`,
+      after: { owner: token.owner, expiresAt: token.expiresAt?.toISOString() ?? null },
+    });
+    await wake(tx, 'enrollment', row.id);
   });
-  await wake(unsafeDb(), 'enrollment', row.id);
 }
 
 export const PersonTokenInput = z.strictObject({

@@ -168,15 +168,16 @@ async function cacheReady(scope: PassScope): Promise<PhaseResult> {
 
 /** What was last known of the view, while its server is away; null where that is not enough to be served by. */
 async function keptAttic(scope: PassScope): Promise<Secrets['attic'] | null> {
-  const { row, clock } = scope;
+  const { row } = scope;
   const server = await atticServerOf(row);
   const name = atticViewName(row.tenant.slug);
   const kept =
     server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
-  const token = await keptCredential(row, 'attic-token');
-  if (!server || !kept?.publicKey || !token?.expiresAt || token.expiresAt <= clock.now()) return null;
+  if (!server || !kept?.publicKey) return null;
   const { publicKey, substituterUrl } = kept;
-  return { server: server.url, view: name, token: token.value, substituterUrl: substituterUrl ?? '', publicKey };
+  // Signed here: a server that is away will believe it as soon as it is back.
+  const token = await atticToken(scope, server.signingSecret, name);
+  return { server: server.url, view: name, token, substituterUrl: substituterUrl ?? '', publicKey };
 }
 
 /** Kept and renewed in the last third of its life: a new one each pass would be a change each pass. */

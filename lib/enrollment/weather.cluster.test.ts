@@ -151,7 +151,8 @@ test('a cache away: a registration is renewed all the same, and the cluster gets
     const netrc = async () => JSON.stringify(await listObjects(admin, 'Secret', 'v1', 'runners-no-attic', ''));
     expect(await netrc()).toContain('attic');
     passes.later(10 * minuteMs);
-    await rotateCredential(scope.ctx, { enrollmentId: scope.id, kind: 'runner:flywheel-no-attic-docker' });
+    for (const kind of ['runner:flywheel-no-attic-docker', 'attic-token'])
+      await rotateCredential(scope.ctx, { enrollmentId: scope.id, kind });
     await passes.pass(scope.id);
     expect(await conditionOf(scope, 'CacheReady')).toMatchObject({ status: 'False', reason: 'Away' });
     expect(await conditionOf(scope, 'PoolsReady')).toMatchObject({ status: 'True' });
