@@ -126,6 +126,13 @@ async function until<T>(
   }
 }
 
+/** The uid of the runner that runs, where it is one. */
+async function runningOf(name: string): Promise<string | undefined> {
+  const runners = await list<EphemeralRunner>('EphemeralRunner', `runners-${name}`);
+  const up = runners.filter(({ status, metadata }) => status?.phase === 'Running' && !metadata.deletionTimestamp);
+  return up.length === 1 ? up[0]?.metadata.uid : undefined;
+}
+
 async function list<T extends Obj>(kind: string, namespace: string): Promise<T[]> {
   return (await kube.call<{ items: T[] }>({ method: 'GET', path: pathOf(kind, namespace) })).items;
 }
@@ -409,11 +416,35 @@ test('jobs beyond the maximum wait, and warm runners stay', async () => {
     return jobs.every((job) => jobOf(job.id)?.phase === 'completed');
   });
   expect(most).toBeLessThanOrEqual(2);
-  await until('the warm runner to be back', async () => {
-    const { currentRunners, runningEphemeralRunners } = (await getSet(name))?.status ?? {};
-    return currentRunners === 1 && runningEphemeralRunners === 1;
-  });
-}, 90_000);
+  await until(
+    'the warm runner to be back',
+    async () => {
+      const { currentRunners, runningEphemeralRunners } = (await getSet(name))?.status ?? {};
+      return currentRunners === 1 && runningEphemeralRunners === 1;
+    },
+    60,
+  );
+}, 150_000);
+
+test('a warm runner that ends after the word of its job is back with the next poll that brings nothing', async () => {
+  const name = `late-${tag}`;
+  await tenant(name, { spec: { minRunners: 1, maxRunners: 1 } });
+  await running(name);
+  const first = await until('a warm runner', () => runningOf(name));
+  const job = github.queueJob({ repository: 'tinyland-inc/lab', labels: [name], durationSeconds: 4 });
+  await until('the job to run', () => jobOf(job.id)?.phase === 'running');
+  // Completed at once, and told so; the program on the runner hears of it at its own end only.
+  await fetch(`${github.url}/_sandbox/jobs/${job.id}/cancel`, { method: 'POST' });
+  const second = await until(
+    'another warm runner',
+    async () => {
+      const now = await runningOf(name);
+      return now !== first && now;
+    },
+    60,
+  );
+  expect(second).not.toBe(first);
+}, 120_000);
 
 describe('what is refused', () => {
   test('a set whose version label is of another minor, or missing, is deleted', async () => {

@@ -5,6 +5,7 @@ import {
   type EphemeralRunner,
   type EphemeralRunnerSet,
   finalizers,
+  forceful,
   listenerAccount,
   listenerConfig,
   listenerPod,
@@ -157,6 +158,7 @@ class Process {
   readonly #forge: ScaleSets;
   #patchId = Date.now() % 1_000_000_000;
   #wanted: number | undefined;
+  #isRestored = false;
   #ready: boolean | undefined;
 
   constructor(scope: Scope, self: Kube, listener: AutoscalingListener, pod: RunningPod, forge: ScaleSets) {
@@ -194,7 +196,10 @@ class Process {
           session = await this.#forge.refreshSession(runnerScaleSetId, session.sessionId);
           return undefined;
         });
-        if (!message) continue;
+        if (!message) {
+          await this.#restore();
+          continue;
+        }
         last = message.id;
         await this.#forge.acknowledge(session, message.id);
         await this.#handle(session, message.jobs);
@@ -236,22 +241,34 @@ class Process {
 
   /** target = min(max, min + assigned). Each patch has a number of its own, so that the same count twice is heard twice. */
   async #want(statistics: Statistics, isNews: boolean): Promise<void> {
-    const {
-      minRunners,
-      maxRunners,
-      ephemeralRunnerSetName,
-      autoscalingRunnerSetNamespace: namespace,
-    } = this.#listener.spec;
+    const { minRunners, maxRunners } = this.#listener.spec;
     const replicas = Math.min(maxRunners, minRunners + statistics.totalAssignedJobs);
     if (!isNews && replicas === this.#wanted) return;
+    this.#patchId += 1;
+    await this.#patchSet(replicas, this.#patchId);
+    this.#isRestored = false;
+    this.#wanted = replicas;
+  }
+
+  async #patchSet(replicas: number, patchID: number): Promise<void> {
+    const { ephemeralRunnerSetName: name, autoscalingRunnerSetNamespace: namespace } = this.#listener.spec;
     const set = {
       apiVersion: 'actions.github.com/v1alpha1',
       kind: 'EphemeralRunnerSet',
-      metadata: { name: ephemeralRunnerSetName, namespace },
+      metadata: { name, namespace },
     };
-    this.#patchId += 1;
-    await this.#self.patch<EphemeralRunnerSet>(set, { spec: { replicas, patchID: this.#patchId } });
-    this.#wanted = replicas;
+    await this.#self.patch<EphemeralRunnerSet>(set, { spec: { replicas, patchID } });
+  }
+
+  /**
+   * A poll that brought nothing while the minimum is wanted: the word without a number is acted on whatever was counted before
+   * it (`patchID` 0 of an empty batch, cmd/ghalistener/scaler). A warm runner that ended after the word that spoke of its job
+   * comes back by it.
+   */
+  async #restore(): Promise<void> {
+    if (this.#wanted !== this.#listener.spec.minRunners || this.#isRestored) return;
+    await this.#patchSet(this.#wanted, forceful);
+    this.#isRestored = true;
   }
 
   /** A kubelet's word on the listener's container: ready while the session is held, else why not. */

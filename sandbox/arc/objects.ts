@@ -87,6 +87,9 @@ export interface AutoscalingListener extends Obj {
     template?: Pod;
   };
 }
+/** The number of a word that is acted on whatever was counted before it. */
+export const forceful = 0;
+
 export interface EphemeralRunnerSet extends Obj {
   spec: {
     replicas?: number;

@@ -3,6 +3,7 @@ import {
   type EphemeralRunner,
   type EphemeralRunnerSet,
   finalizers,
+  forceful,
   isOwnedBy,
   jitSecretOf,
   podOf,
@@ -64,7 +65,7 @@ export class RunnerSets {
       const { uid = '', deletionTimestamp } = runner.metadata;
       const isOver = phase === 'Succeeded' || (phase === 'Failed' && reason === 'TooManyPodFailures');
       if (!isOver || deletionTimestamp || spent.has(uid)) continue;
-      spent.set(uid, phase === 'Succeeded' ? set.spec.patchID : forNothing);
+      spent.set(uid, phase === 'Succeeded' && set.spec.patchID !== forceful ? set.spec.patchID : forNothing);
       await this.#scope.controller.delete(runner);
     }
     const present = new Set(runners.map((runner) => runner.metadata.uid));
