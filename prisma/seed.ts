@@ -98,7 +98,7 @@ async function seedTokenForge(id: string, kind: 'gitlab' | 'forgejo', name: stri
 async function seedCluster({ url, hs256SecretBase64 }: SeedInput['attic']): Promise<void> {
   await unsafeDb().cluster.upsert({
     where: { id: clusterId },
-    create: { id: clusterId, name: 'Main cluster', capacityCpu: '256', capacityMemory: '1Ti' },
+    create: { id: clusterId, name: 'Main cluster', capacityCpu: '1024', capacityMemory: '4Ti' },
     update: {},
   });
   const id = 'attic';
