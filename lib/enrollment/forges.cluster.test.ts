@@ -3,6 +3,7 @@ import { type ClusterClient, listObjects } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { ForgeKind, ScopeLevel } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { wake } from '#lib/work/index.ts';
 import { clusterClient } from '#sandbox/test-support/cluster.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
@@ -222,6 +223,22 @@ async function rotated(ctx: Ctx, enrollmentId: string): Promise<void> {
   await ready(ctx, enrollmentId);
 }
 
+/** GitLab is told of a suspension: the runner is paused there with a note, and goes on with the tenant. */
+async function suspendedAndBack(ctx: Ctx, enrollmentId: string): Promise<void> {
+  const runner = () => runnersAt('gitlab', 'gl-again')[0] as { paused: boolean; maintenanceNote: string };
+  const put = async (state: 'suspended' | 'active') => {
+    const suspendedAt = state === 'suspended' ? new Date() : null;
+    await unsafeDb().tenant.update({ where: { id: ctx.tenant.id }, data: { state, suspendedAt } });
+    await wake(unsafeDb(), 'enrollment', enrollmentId);
+  };
+  await put('suspended');
+  await eventually('the pause', () => Promise.resolve(runner().paused), 20_000);
+  expect(runner().maintenanceNote).toContain('Suspended by the operator');
+  await put('active');
+  await eventually('the pause to end', () => Promise.resolve(!runner().paused), 20_000);
+  await ready(ctx, enrollmentId);
+}
+
 describe('what goes wrong on the way', () => {
   const walk: Walk = {
     forge: 'gitlab',
@@ -280,6 +297,7 @@ describe('what goes wrong on the way', () => {
     await ready(ctx, enrollmentId);
     await eventually('one runner', () => Promise.resolve(runnersAt('gitlab', 'gl-again').length === 1), 20_000);
     expect(await unsafeDb().credential.count({ where: { enrollmentId, kind: { startsWith: 'runner:' } } })).toBe(1);
+    await suspendedAndBack(ctx, enrollmentId);
     // The token ends before the withdrawal: it waits for one that works, and says so.
     const kept = portal.gitlab.state.tokens;
     for (const token of Object.keys(kept)) if (token.startsWith('glpat-')) portal.gitlab.revoke(token);

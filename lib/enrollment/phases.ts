@@ -22,7 +22,14 @@ import { atticServerOf, diskGibOf, enrollmentInput, poolInputs, tenantInputOf } 
 import { podsUnheld } from './held.ts';
 import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
 import { leavePlanes } from './planes.ts';
-import { dropRunners, keptRegistration, registrationOf, runnersOffline, wantedRunners } from './registration.ts';
+import {
+  dropRunners,
+  holdRunners,
+  keptRegistration,
+  registrationOf,
+  runnersOffline,
+  wantedRunners,
+} from './registration.ts';
 import { removeKept, removePools } from './removal.ts';
 import { hasMoved, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
@@ -261,8 +268,11 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
 }
 
 async function runnersReady(scope: PassScope): Promise<PhaseResult> {
-  if ((await scope.shared()).isStopped)
+  if ((await scope.shared()).isStopped) {
+    await holdRunners(scope);
     return wait('Suspended', 'The tenant is suspended: no runner is started. What is enrolled stays.', 'operator');
+  }
+  scope.seen.delete(`${scope.row.id}/held`);
   return scope.row.connection.kind === 'github' ? setsListen(scope) : processesServe(scope);
 }
 

@@ -8,7 +8,7 @@ import {
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, ForgeRunner, RunnerSecret } from '#lib/forge/index.ts';
 import { namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
-import type { PhaseResult } from './conditions.ts';
+import { parsedConditions, type PhaseResult } from './conditions.ts';
 import {
   credentialKinds,
   dropCredential,
@@ -226,8 +226,10 @@ export async function plannedRegistration(
 
 /** Whether every wanted runner has reached the forge; null where all have. When each was last there is noted. */
 export async function runnersOffline(scope: PassScope): Promise<PhaseResult | null> {
-  if (isFresh(scope, 'online')) return null;
   const { row, spec, pools, clock } = scope;
+  // Another worker may have held them meanwhile, so what this one saw before counts no longer.
+  const before = parsedConditions(row.conditions).find(({ type }) => type === 'RunnersReady');
+  if (isFresh(scope, 'online') && before?.status === 'True') return null;
   const { runners } = await scope.forge();
   const at = await scope.at();
   if (!runners || !at) return null;
@@ -243,12 +245,37 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
     if (usedAt) await noteUse(row, runnerKind(name), usedAt);
   }
   const paused = wanted.find(({ seen }) => seen?.status === 'paused');
+  // Held while the tenant was suspended: the next look finds it back.
+  if (paused?.seen && (await hold(scope, paused.seen.id, false))) return offline(scope, paused.name);
   if (paused)
     return wait('RunnerPaused', `${paused.name} was paused at ${row.connection.name}. Resume it there.`, 'admin');
   const missing = wanted.find(({ seen }) => seen?.status !== 'online');
-  if (missing) return wait('RunnerOffline', `${missing.name} has not yet reached ${row.connection.name}.`, 'cluster');
+  if (missing) return offline(scope, missing.name);
   markSeen(scope, 'online');
   return null;
+}
+
+function offline({ row }: PassScope, name: string): PhaseResult {
+  return wait('RunnerOffline', `${name} has not yet reached ${row.connection.name}.`, 'cluster');
+}
+
+async function hold(scope: PassScope, id: string, isHeld: boolean): Promise<boolean> {
+  const { runners } = await scope.forge();
+  const at = await scope.at();
+  if (!runners?.hold || !at) return false;
+  await scope.lease.check();
+  return (await runners.hold({ ...at, id, isHeld })).change !== null;
+}
+
+/** Says at the forge, where it has a place for that, that the tenant is suspended. It is said once a suspension. */
+export async function holdRunners(scope: PassScope): Promise<void> {
+  const { runners } = await scope.forge();
+  if (!runners?.hold || isFresh(scope, 'held')) return;
+  for (const kind of await credentialKinds(scope.row, runnerKind(''))) {
+    const kept = await keptCredential(scope.row, kind);
+    if (kept?.externalId) await hold(scope, kept.externalId, true);
+  }
+  markSeen(scope, 'held');
 }
 
 /**

@@ -369,6 +369,8 @@ export type Forge = {
    * - `retire`: ends a runner and none of its jobs. One that is busy takes no more of them where the forge can say so, and is
    *   there until it is asked for again; null change where it is gone already.
    * - `remove`: null change where it is gone already; refuses a runner whose name does not begin with `flywheel-`.
+   * - `hold`: takes no more jobs, and says so where people of the forge look; it ends none. What was paused there by hand stays
+   *   so when it is let go. Null as a whole where a forge has no such place.
    * - `leave`: the registration ends itself, by its own secret and with no power over the scope; null change where the forge
    *   knows no such secret. Null as a whole where a forge lets none do so.
    */
@@ -377,6 +379,9 @@ export type Forge = {
     ensure(input: AtScope & { name: string; labels: string[]; known: string | null }): Promise<EnsuredRunner>;
     retire(input: AtScope & { id: string }): Promise<{ change: 'removed' | null } | { busy: true }>;
     remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }>;
+    hold:
+      | ((input: AtScope & { id: string; isHeld: boolean }) => Promise<{ change: 'held' | 'released' | null }>)
+      | null;
     leave: ((input: Cancel & { token: string }) => Promise<{ change: 'removed' | null }>) | null;
   } | null;
 

@@ -58,6 +58,8 @@ export function forgejoRunners(client: Client): Runners {
     },
     // runner.v1 knows how to register and not how to leave.
     leave: null,
+    // A runner of Forgejo can be neither paused nor given a note.
+    hold: null,
   };
 }
 

@@ -89,6 +89,25 @@ describe.each(levels)('runners of a %s', (level) => {
     expect(gitlab.state.runners[known]).toMatchObject({ tags: ['other'], runUntagged: false, paused: true });
   });
 
+  test('one that is held takes no job and says why; it is let go again, once each; a pause by hand stays', async () => {
+    const scope = at(level);
+    const { runner } = await runners.ensure({ ...scope, ...wanted });
+    const hold = (isHeld: boolean) => runners.hold?.({ ...scope, id: runner.id, isHeld });
+    const { maintenanceNote } = gitlab.state.runners[runner.id] ?? {};
+    expect(await hold(false)).toEqual({ change: null });
+    expect(await hold(true)).toEqual({ change: 'held' });
+    expect(await hold(true)).toEqual({ change: null });
+    expect(gitlab.state.runners[runner.id]).toMatchObject({
+      paused: true,
+      maintenanceNote: expect.stringContaining('Suspended by the operator'),
+    });
+    expect(await hold(false)).toEqual({ change: 'released' });
+    expect(gitlab.state.runners[runner.id]).toMatchObject({ paused: false, maintenanceNote });
+    Object.assign(gitlab.state.runners[runner.id] ?? {}, { paused: true });
+    expect(await hold(false)).toEqual({ change: null });
+    expect(gitlab.state.runners[runner.id]).toMatchObject({ paused: true });
+  });
+
   test('one that was deleted is made again; removal is once', async () => {
     const scope = at(level);
     const first = await runners.ensure({ ...scope, ...wanted });

@@ -18,6 +18,8 @@ import { askAt } from './observe.ts';
 import { NewRunner, ResetToken, Runner, RunnerItem } from './schema.ts';
 
 const note = 'Made and kept by the Flywheel portal: what is changed here is changed back, and the portal removes it.';
+const heldNote =
+  'Suspended by the operator of the Flywheel portal: it takes no job until the operator lets it go on, which the portal then does here too.';
 
 const runnerTypes = { project: 'project_type', group: 'group_type', instance: 'instance_type' } as const;
 
@@ -120,6 +122,18 @@ export function gitlabRunners(client: Client, fetch: GuardedFetch) {
       if (await isBusy(input, runner.id)) return { busy: true };
       await removeOne(input, runner.id);
       return { change: 'removed' };
+    },
+
+    /** The note says why it is paused, and is how the portal knows its own pause again. */
+    async hold({ isHeld, ...input }: AtScope & { id: string; isHeld: boolean }) {
+      const runner = await find(input, input.id);
+      if (!runner) return { change: null };
+      assertOwn(runner, input);
+      const isOurs = runner.paused && runner.maintenance_note === heldNote;
+      if (isHeld ? runner.paused : !isOurs) return { change: null };
+      const changes = { paused: isHeld, maintenanceNote: isHeld ? heldNote : note };
+      await client.call(Runner, askAt(input), (api) => api.runners.edit(numberOf(runner.id), changes));
+      return { change: isHeld ? ('held' as const) : ('released' as const) };
     },
 
     async remove(input: AtScope & { id: string }): Promise<{ change: 'removed' | null }> {

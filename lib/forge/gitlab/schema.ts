@@ -70,6 +70,7 @@ export const Runner = z.object({
   tag_list: z.array(Text),
   run_untagged: z.boolean(),
   locked: z.boolean().catch(false),
+  maintenance_note: z.string().nullish().catch(null),
   projects: z.array(z.object({ id: Id })).nullish(),
   groups: z.array(z.object({ id: Id })).nullish(),
 });
