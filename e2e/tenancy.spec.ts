@@ -193,6 +193,7 @@ test('an enterprise of two organizations: one view over all; then one of them le
   const [ada, olive] = await twoOrganizations(as);
   await test.step('the enterprise is asked for and granted', async () => {
     await askForTenant(ada, 'An enterprise', 'umbrella');
+    await ada.waitForURL('**/t/umbrella/requests');
     await grant(olive, 'umbrella people');
   });
   await test.step('both move below it', async () => {
