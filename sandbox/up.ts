@@ -32,7 +32,8 @@ import { freePort, startChild, waitUntil, type Child } from '#sandbox/process.ts
 import { startRunners } from '#sandbox/runners/index.ts';
 import { generateClient, ROOT } from '#sandbox/setup.mjs';
 import { Supervisor, type Running } from '#sandbox/supervisor.ts';
-import { buildWeb, isBuilt, NEXT } from '#sandbox/web-build.ts';
+import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
+import { workerCommand } from '#sandbox/worker-command.ts';
 import { migrate } from '../prisma/migrate.ts';
 import type { ForgeSeed, SeedInput } from '../prisma/seed.ts';
 
@@ -48,8 +49,6 @@ export interface UpOptions {
   gitea: boolean;
 }
 
-/** As in package.json's `worker`. */
-const SMALL_HEAP = ['--max-old-space-size=256', '--max-semi-space-size=2', '--optimize-for-size'];
 const OPERATOR = 'github:1005';
 const DEMO_ACCOUNTS = [
   ['ada-tinyland', 'owns the organization tinyland-inc'],
@@ -338,9 +337,10 @@ class Sandbox {
   }
 
   async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
+    const { args, env: small } = workerCommand();
     await this.#supervisor.add({
       name: 'The worker',
-      start: async () => this.#node('worker', [...SMALL_HEAP, 'lib/main.ts'], { ...env, MALLOC_ARENA_MAX: '2' }),
+      start: async () => this.#node('worker', args, { ...env, ...small }),
     });
   }
 
@@ -348,7 +348,7 @@ class Sandbox {
     await this.#supervisor.add({
       name: 'The portal',
       start: async () => {
-        const web = this.#node('web', [NEXT, 'start', '-p', String(port), '-H', '127.0.0.1'], env);
+        const web = this.#node('web', ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'], env);
         await waitUntil('The portal', 60_000, () => answers(`http://127.0.0.1:${port}/`), web.children['web']);
         return web;
       },

@@ -1,8 +1,8 @@
 // A worker as in production: a process that runs lib/main.ts with this process's configuration.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { logTail, startChild, type Child } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
+import { workerCommand } from '#sandbox/worker-command.ts';
 import { eventually } from './eventually.ts';
 
 export type WorkerProcess = Child & { logFile: string };
@@ -27,15 +27,4 @@ export async function startWorkerProcess(folder: string, more: Record<string, st
   };
   await eventually('the worker', isUp, 120_000);
   return { ...child, logFile };
-}
-
-/** What `npm run worker` gives to node: variables before it, flags and the file after it. */
-function workerCommand(): { args: string[]; env: Record<string, string> } {
-  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { worker: string } };
-  const words = scripts.worker.split(' ');
-  const place = words.indexOf('node');
-  return {
-    args: words.slice(place + 1),
-    env: Object.fromEntries(words.slice(0, place).map((word) => word.split('=') as [string, string])),
-  };
 }

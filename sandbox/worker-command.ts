@@ -1,0 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './setup.mjs';
+
+/** What `npm run worker` gives to node: variables before it, flags and the file after it. */
+export function workerCommand(): { args: string[]; env: Record<string, string> } {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { worker: string } };
+  const words = scripts.worker.split(' ');
+  const place = words.indexOf('node');
+  return {
+    args: words.slice(place + 1),
+    env: Object.fromEntries(words.slice(0, place).map((word) => word.split('=') as [string, string])),
+  };
+}
