@@ -1,6 +1,6 @@
 /**
  * P6: signed `workflow_job` deliveries of about 9 KB, each of them kept when its 202 comes: through the portal's own door, a
- * production `next start`, into a Postgres that syncs to disk; against a bare Node HTTP handler that reads the same bytes and
+ * production `npm run web`, into a Postgres that syncs to disk; against a bare Node HTTP handler that reads the same bytes and
  * answers 202. Beside it, as `room`: the same acceptance behind a bare HTTP server, which shows what is the framework's.
  * The sender shares the machine with all of them. Afterwards the database is asked whether all is there, once.
  */
@@ -17,7 +17,7 @@ import { labelOf } from '#lib/model/index.ts';
 import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
 import { freePort, startChild, waitUntil } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
-import { buildWeb, isBuilt, NEXT } from '#sandbox/web-build.ts';
+import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
 import { migrate } from '../prisma/migrate.ts';
 import { connectionId, seed } from '../prisma/seed.ts';
 import { organization } from './organization.ts';
@@ -181,7 +181,7 @@ async function startPortal(port: number, folder: string): Promise<Receiver> {
   const url = `http://127.0.0.1:${port}`;
   const child = startChild({
     command: process.execPath,
-    args: [NEXT, 'start', '-p', String(port), '-H', '127.0.0.1'],
+    args: ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'],
     cwd: ROOT,
     env: process.env,
     logFile: join(folder, 'web.log'),

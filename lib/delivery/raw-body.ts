@@ -7,6 +7,9 @@ export const bytesInFlightMax = 100 * 1024 * 1024;
 /** GitHub and GitLab give a delivery up after 10 s, the answer to it included. */
 export const readMsMax = 15_000;
 
+/** A request as Next has it or as Node's own server does. */
+export type Incoming = { headers: { get(name: string): string | null }; body: AsyncIterable<Uint8Array> | null };
+
 type Reading = {
   chunks: Uint8Array[];
   bytes: number;
@@ -29,7 +32,7 @@ function count(reading: Reading, bytes: number): void {
  * the end of the time; and where all together would hold too much, the one that holds most gives way: a flood of large
  * bodies, which anybody may send, keeps no delivery of the common size out. Throws `too_large`, `unavailable`.
  */
-export async function withRawBody<T>(request: Request, use: (rawBody: Uint8Array) => Promise<T>): Promise<T> {
+export async function withRawBody<T>(request: Incoming, use: (rawBody: Uint8Array) => Promise<T>): Promise<T> {
   if (Number(request.headers.get('content-length') ?? 0) > rawBodyBytesMax) throw tooLarge();
   const reading: Reading = { chunks: [], bytes: 0, stop: null };
   readings.add(reading);
@@ -41,16 +44,16 @@ export async function withRawBody<T>(request: Request, use: (rawBody: Uint8Array
   }
 }
 
-async function readWhole(body: ReadableStream<Uint8Array> | null, reading: Reading): Promise<Uint8Array> {
+async function readWhole(body: Incoming['body'], reading: Reading): Promise<Uint8Array> {
   if (!body) return new Uint8Array();
-  const reader = body.getReader();
+  const reader = body[Symbol.asyncIterator]();
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => undefined);
   reading.stop = stopped.reject;
   const timer = setTimeout(() => stopped.reject(tooSlow()), readMsMax);
   try {
     for (;;) {
-      const { done, value } = await Promise.race([stopped.promise, reader.read()]);
+      const { done, value } = await Promise.race([stopped.promise, reader.next()]);
       if (done) return Buffer.concat(reading.chunks.splice(0));
       keep(reading, value);
     }
@@ -86,8 +89,8 @@ function largestUnread(): Reading | undefined {
 const cutAfterMs = 1_000;
 
 /** To cancel the body is to cut the line, on which the answer is still to go. */
-function cutLater(reader: ReadableStreamDefaultReader<Uint8Array>): void {
-  setTimeout(() => void reader.cancel().catch(() => undefined), cutAfterMs).unref();
+function cutLater(reader: AsyncIterator<Uint8Array>): void {
+  setTimeout(() => void reader.return?.().catch(() => undefined), cutAfterMs).unref();
 }
 
 export function tooLarge(): AppError {

@@ -2,14 +2,14 @@ import { AppError } from '../errors.ts';
 import { connectionHook } from './accept.ts';
 import { directedHook } from './directed.ts';
 import type { Accepted } from './hook.ts';
-import { withRawBody } from './raw-body.ts';
+import { type Incoming, withRawBody } from './raw-body.ts';
 
 /**
  * Takes one delivery as it arrives. Anybody can send one, so the body, which is what costs, comes last: first there must be
  * such a webhook, and the headers must carry a proof. Throws as `acceptDelivery` and `withRawBody` do.
  */
 export async function receiveDelivery(
-  request: Request,
+  request: Incoming,
   { connectionId, ownerId }: { connectionId: string; ownerId?: string },
 ): Promise<Accepted> {
   const hook = await (ownerId === undefined ? connectionHook(connectionId) : directedHook(connectionId, ownerId));

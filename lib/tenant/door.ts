@@ -331,23 +331,30 @@ function json(body: unknown, status: number, extra: Record<string, string> = {})
   return Response.json(body, { status, headers: { 'cache-control': 'no-store', ...extra } });
 }
 
-function failed(error: AppError, id: string): Response {
+/** What a program is answered, whoever carries it there. */
+export type Answer = { status: number; headers: Record<string, string>; body: unknown };
+
+function failed(error: AppError, id: string): Answer {
   const retry = error.retryAfterMs;
-  const extra: Record<string, string> = {};
-  if (retry !== undefined) extra['retry-after'] = String(Math.ceil(retry / 1000));
-  return json({ error: shown(error, id) }, errorCodes[error.code], extra);
+  const headers: Record<string, string> = {};
+  if (retry !== undefined) headers['retry-after'] = String(Math.ceil(retry / 1000));
+  return { status: errorCodes[error.code], headers, body: { error: shown(error, id) } };
 }
 
-async function answered(door: string, run: () => Promise<Response>, asked?: Request): Promise<Response> {
+function sent({ status, headers, body }: Answer): Response {
+  return json(body, status, headers);
+}
+
+async function answered(door: string, run: () => Promise<Response>): Promise<Response> {
   try {
     return await run();
   } catch (error) {
     const { unstable_rethrow } = await import('next/navigation');
     unstable_rethrow(error);
     const failure = toAppError(error);
-    const id = asked ? (asked.headers.get('x-request-id') ?? randomUUID()) : await requestId();
+    const id = await requestId();
     logFailure(failure, id, door);
-    return failed(failure, id);
+    return sent(failed(failure, id));
   }
 }
 
@@ -389,23 +396,37 @@ export function operatorView<T>(
     });
 }
 
+/** What arrives at an open door, as Next hands it on or as Node's own server does. */
+export type Arrived = { headers: { get(name: string): string | null }; body: AsyncIterable<Uint8Array> | null };
+
 /**
- * A route that nobody signs in to, such as a webhook's. The permission is in what it is given (a signature, a token), and
- * checking that is the first thing that `answer` does.
+ * A door that nobody signs in to, such as a webhook's. The permission is in what it is given (a signature, a token), and
+ * checking that is the first thing that `answer` does. What is thrown is an answer too.
  */
+export async function openDoor(
+  door: string,
+  { headers }: Pick<Arrived, 'headers'>,
+  answer: () => Promise<{ status: number; body: unknown }>,
+): Promise<Answer> {
+  try {
+    return { headers: {}, ...(await answer()) };
+  } catch (error) {
+    const failure = toAppError(error);
+    const id = headers.get('x-request-id') ?? randomUUID();
+    logFailure(failure, id, door);
+    return failed(failure, id);
+  }
+}
+
+/** The same as a route of Next. */
 export function openRoute<P>(
   door: string,
-  answer: (request: Request, params: P) => Promise<{ status: number; body: unknown }>,
+  answer: (arrived: Arrived, params: P) => Promise<{ status: number; body: unknown }>,
 ): RouteHandler<P> {
-  return (request, context) =>
-    answered(
-      door,
-      async () => {
-        const { status, body } = await answer(request, await context.params);
-        return json(body, status);
-      },
-      request,
-    );
+  return async (request, context) => {
+    const params = await context.params;
+    return sent(await openDoor(door, request, () => answer(request, params)));
+  };
 }
 
 /**

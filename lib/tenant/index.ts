@@ -18,6 +18,7 @@ export type { ChainReport } from './audit-verify.ts';
 export {
   action,
   openAction,
+  openDoor,
   openRoute,
   operatorAction,
   operatorPage,
