@@ -6,7 +6,7 @@ import { systemClock } from './clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
 import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
-import { pruneDeliveries } from './delivery/index.ts';
+import { jobsTask, pruneDeliveries, takeJobs } from './delivery/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
@@ -88,6 +88,7 @@ async function main(): Promise<void> {
   const tasks: Tasks = {
     enrollment: (lease) => reconcileEnrollment(deps, lease),
     tenant: (lease) => reconcileTenant(deps, lease),
+    [jobsTask]: takeJobs,
     ...rounds,
   };
   await Promise.all([

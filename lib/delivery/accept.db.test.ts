@@ -5,6 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
 import { closeDb, seal, unsafeDb } from '../db/index.ts';
 import { acceptDelivery } from './accept.ts';
+import { jobsTask } from './rows.ts';
+import { takeJobs } from './take-jobs.ts';
 import { rawBodyBytesMax } from './raw-body.ts';
 
 const secrets = { a: 'the secret of a', b: 'the secret of b' };
@@ -127,14 +129,50 @@ function job(
   };
 }
 
+/** What there is when a worker has taken in what waits for it. */
 async function stored() {
+  for (const key of ['a', 'b']) await takeJobs({ key });
   const [deliveries, jobs, tasks] = await Promise.all([
     unsafeDb().delivery.count(),
     unsafeDb().job.findMany({ orderBy: { externalId: 'asc' } }),
-    unsafeDb().task.findMany(),
+    unsafeDb().task.findMany({ where: { kind: { not: jobsTask } } }),
   ]);
   return { deliveries, jobs, tasks };
 }
+
+describe('a job that a delivery told of', () => {
+  const kept = () => unsafeDb().delivery.findMany({ orderBy: { receivedAt: 'asc' } });
+
+  test('is kept with it and wakes the worker, which takes it into the ledger once and keeps the head alone', async () => {
+    const sent = { id: 'first', payload: job('queued') };
+    await deliver(sent);
+    expect(await kept()).toMatchObject([{ handledAt: null, payload: { action: 'queued', job: { externalId: '11' } } }]);
+    expect(await unsafeDb().job.count()).toBe(0);
+    expect(await unsafeDb().task.findMany()).toMatchObject([{ kind: jobsTask, key: 'a', wakes: 1n }]);
+    await takeJobs({ key: 'a' });
+    expect(await unsafeDb().job.findMany()).toMatchObject([{ externalId: '11', state: 'queued' }]);
+    expect((await kept()).map(({ handledAt, payload }) => [handledAt !== null, payload])).toEqual([
+      [true, { action: 'queued' }],
+    ]);
+    // A repeat is nothing to take in, and wakes nobody.
+    await deliver(sent);
+    expect(await kept()).toMatchObject([{ handledAt: expect.any(Date) }]);
+    expect(await unsafeDb().task.findMany()).toMatchObject([{ wakes: 1n }]);
+  });
+
+  test('I5: waits where it cannot be written, and holds up nothing that waits beside it', async () => {
+    const bad = job('queued', { id: 500 });
+    // A year that Postgres does not have.
+    bad.workflow_job.created_at = '0000-01-01T00:00:00Z';
+    const good = (id: number) => deliver({ payload: job('queued', { id }) });
+    await Promise.all([good(1), good(2), deliver({ id: 'bad', payload: bad }), good(3)]);
+    await expect(takeJobs({ key: 'a' })).rejects.toThrow();
+    const jobs = await unsafeDb().job.findMany({ orderBy: { externalId: 'asc' } });
+    expect(jobs.map((each) => each.externalId)).toEqual(['1', '2', '3']);
+    const waiting = (await kept()).filter(({ handledAt }) => handledAt === null);
+    expect(waiting.map(({ deliveryId }) => deliveryId)).toEqual(['bad']);
+  });
+});
 
 describe('A8: what is not signed by this connection', () => {
   test('is refused, and nothing is stored', async () => {
@@ -278,17 +316,6 @@ describe('many at once', () => {
     expect(await settled(all)).toEqual(Array.from({ length: 20 }, (_, id) => (id % 2 === 1 ? 'forbidden' : 'kept')));
     const { deliveries, jobs } = await stored();
     expect([deliveries, jobs.length]).toEqual([10, 10]);
-  });
-
-  test('I5: one that cannot be written takes itself back and no other', async () => {
-    const bad = job('queued', { id: 500 });
-    // A year that Postgres does not have.
-    bad.workflow_job.created_at = '0000-01-01T00:00:00Z';
-    const good = (id: number) => deliver({ payload: job('queued', { id }) });
-    const answers = await settled([good(1), good(2), deliver({ id: 'd-bad', payload: bad }), good(3)]);
-    expect(answers.map((answer) => answer === 'kept')).toEqual([true, true, false, true]);
-    const { deliveries, jobs } = await stored();
-    expect([deliveries, jobs.map((each) => each.externalId)]).toEqual([3, ['1', '2', '3']]);
   });
 
   test('a job is merged with what came before, each with its own', async () => {

@@ -4,13 +4,12 @@ import { type InstallationEvent, type Webhook, type WebhookReader, webhookOf } f
 import { gathered } from './gather.ts';
 import { lookAtPeople } from './people.ts';
 import type { Accepted, Given, Hook } from './hook.ts';
-import { recordJobs } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
 import {
-  insertDeliveries,
   insertDelivery,
   isKnownInstallation,
   isOfAccount,
+  keepDeliveries,
   knownInstallations,
   recordInstallation,
   wakeEnrollmentsOf,
@@ -67,7 +66,7 @@ async function readHooked(id: string): Promise<Hooked> {
   return { connection, secret };
 }
 
-/** Jobs are told of by the thousand: those of a connection that arrive together are kept in one transaction. */
+/** Jobs are told of by the thousand: those of a connection that arrive together are kept by one statement. */
 const jobsMost = 100;
 const gatherers = new Map<string, (given: GivenJob) => Promise<Accepted | AppError>>();
 type GivenJob = { connection: ForgeConnectionModel; webhook: Webhook };
@@ -80,42 +79,52 @@ async function keptTogether(connection: ForgeConnectionModel, webhook: Webhook):
   return answer;
 }
 
-/** One transaction for deliveries of one connection about jobs. What is not the connection's own is refused by itself. */
+/** One statement for deliveries of one connection about jobs. What is not the connection's own is refused by itself. */
 async function keepJobs(given: GivenJob[]): Promise<(Accepted | AppError)[]> {
   const connection = given[0]?.connection;
   if (!connection) return [];
   const reader = webhookOf(connection.kind);
-  return unsafeTransaction(async (tx) => {
-    const isOwn = await ownTest(tx, connection, reader, given);
-    const own = given.filter(({ webhook }) => isOwn(webhook)).map(({ webhook }) => webhook);
-    const fresh = own.length > 0 ? await insertDeliveries(tx, connection.id, own) : new Set<string>();
-    const answers = given.map(({ webhook }) => {
-      if (!isOwn(webhook)) return notOwnError(connection.id, webhook);
-      // The first of several that carry the same id is the one that was kept.
-      return { webhook, status: 202 as const, duplicate: !fresh.delete(webhook.deliveryId) };
-    });
-    const jobs = answers.flatMap((answer) =>
-      answer instanceof AppError || answer.duplicate ? [] : (reader.readWorkflowJob(answer.webhook.payload) ?? []),
-    );
-    if (jobs.length > 0) await recordJobs(tx, connection.id, jobs);
-    return answers.map((answer) =>
-      answer instanceof AppError ? answer : { status: answer.status, duplicate: answer.duplicate },
-    );
-  });
+  const isOwn = await ownTest(connection, reader, given);
+  const own = given.filter(({ webhook }) => isOwn(webhook)).map(({ webhook }) => webhook);
+  const told = own.map((webhook) => ({ webhook, job: reader.readWorkflowJob(webhook.payload) }));
+  const fresh = own.length > 0 ? await keepDeliveries(connection.id, told) : new Set<string>();
+  return given.map(({ webhook }) =>
+    // The first of several that carry the same id is the one that was kept.
+    isOwn(webhook)
+      ? { status: 202, duplicate: !fresh.delete(webhook.deliveryId) }
+      : notOwnError(connection.id, webhook),
+  );
 }
 
 /** `assertOwn` for many. */
 async function ownTest(
-  tx: Tx,
   { id, kind }: ForgeConnectionModel,
   reader: WebhookReader,
   given: readonly GivenJob[],
 ): Promise<(webhook: Webhook) => boolean> {
   if (kind !== 'github') return () => true;
-  const ids = new Set(given.flatMap(({ webhook }) => webhook.installationId ?? []));
-  const known = await knownInstallations(tx, id, [...ids]);
+  const known = await lately(id, new Set(given.flatMap(({ webhook }) => webhook.installationId ?? [])));
   return ({ installationId, payload }) =>
     installationId !== null && isOfAccount(known, installationId, reader.readAccountId(payload));
+}
+
+const seenInstallations = new Map<string, { account: string | null; untilMs: number }>();
+const seenMost = 10_000;
+
+/** `knownInstallations`, at most a second old: a burst of deliveries is of few installations. One that is not known is asked for each time. */
+async function lately(connectionId: string, ids: ReadonlySet<string>): Promise<Map<string, string | null>> {
+  const nowMs = performance.now();
+  const keyOf = (id: string) => `${connectionId}/${id}`;
+  const unseen = [...ids].filter((id) => (seenInstallations.get(keyOf(id))?.untilMs ?? 0) <= nowMs);
+  const read = unseen.length > 0 ? await knownInstallations(unsafeDb(), connectionId, unseen) : new Map<string, null>();
+  if (seenInstallations.size > seenMost) seenInstallations.clear();
+  for (const [id, account] of read) seenInstallations.set(keyOf(id), { account, untilMs: nowMs + keptMs });
+  const known = new Map<string, string | null>();
+  for (const id of ids) {
+    const seen = seenInstallations.get(keyOf(id));
+    if (seen && (read.has(id) || !unseen.includes(id))) known.set(id, seen.account);
+  }
+  return known;
 }
 
 type Tx = Parameters<Parameters<typeof unsafeTransaction>[0]>[0];

@@ -5,6 +5,7 @@ import { seal, unsafeDb } from '../db/index.ts';
 import { acceptDelivery } from './accept.ts';
 import { acceptOwnDelivery } from './own-app.ts';
 import { rawBodyBytesMax } from './raw-body.ts';
+import { takeJobs } from './take-jobs.ts';
 
 /*
  * Two tenants, each with an App of its own on the same forge, and a third that the connection's App serves. An owner of the
@@ -189,6 +190,7 @@ describe('A10: what its owners may sign', () => {
     const done = { ...forged.workflow_job, status: 'completed', conclusion: 'failure' };
     await deliver({ payload: { ...forged, workflow_job: done } });
     await acceptDelivery({ connectionId: 'forge', headers, rawBody });
+    await takeJobs({ key: 'forge' });
     await deliver({ payload: { ...forged, workflow_job: done } });
     const mine = (await jobs()).filter(({ tenantId }) => tenantId === shared.tenantId);
     expect(mine).toMatchObject([{ externalId: '11', state: 'queued', conclusion: null }]);
@@ -216,6 +218,7 @@ describe('A10: what its owners may sign', () => {
       status: 202,
       duplicate: false,
     });
+    await takeJobs({ key: 'forge' });
     expect(await jobs()).toMatchObject([{ tenantId: shared.tenantId }]);
   });
 });

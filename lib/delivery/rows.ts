@@ -1,6 +1,6 @@
-import type { Prisma, UnsafeTx } from '../db/index.ts';
-import type { InstallationEvent, Webhook } from '../forge/index.ts';
-import { wake } from '../work/index.ts';
+import { Prisma, type UnsafeTx, unsafeDb } from '../db/index.ts';
+import type { InstallationEvent, Webhook, WorkflowJob } from '../forge/index.ts';
+import { wake, wakeSql } from '../work/index.ts';
 
 /**
  * Keeps the delivery unless it is kept already; false for a repeat. Of the payload only the head is kept: it is up to
@@ -15,33 +15,42 @@ export async function insertDelivery(tx: UnsafeTx, connectionId: string, webhook
   return inserted === 1;
 }
 
-/** The same for many: those of these that were not kept already, each once. */
-export async function insertDeliveries(
-  tx: UnsafeTx,
+/** The key of the task that takes what was told of a connection's jobs into the ledger is the connection's id. */
+export const jobsTask = 'jobs';
+
+/**
+ * Keeps deliveries about jobs, with what each says, for the worker to take into the ledger, and wakes it: one statement, which
+ * is durable when it answers. Answers the ids of those that were not kept already, each once.
+ */
+export async function keepDeliveries(
   connectionId: string,
-  webhooks: readonly Webhook[],
+  told: readonly { webhook: Webhook; job: WorkflowJob | null }[],
 ): Promise<Set<string>> {
-  const given = webhooks.map(({ deliveryId, event, installationId, action }) => ({
+  const given = told.map(({ webhook: { deliveryId, event, installationId, action }, job }) => ({
     deliveryId,
     event,
     installationId,
-    payload: { action },
+    payload: job ? { action, job } : { action },
   }));
+  const woken = Prisma.sql`select ${connectionId}::text as key where exists (select from kept where is_job)`;
   // Always in the same order, so that two who keep the same deliveries cannot wait for each other.
-  const rows = await tx.$queryRaw<{ delivery_id: string }[]>`
-    insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)
-    select ${connectionId}, "deliveryId", event, "installationId", payload, now()
-    from jsonb_to_recordset(${JSON.stringify(given)}::jsonb)
-      as given ("deliveryId" text, event text, "installationId" text, payload jsonb)
-    order by "deliveryId"
-    on conflict do nothing
-    returning delivery_id`;
+  const rows = await unsafeDb().$queryRaw<{ delivery_id: string }[]>`
+    with kept as (
+      insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)
+      select ${connectionId}, "deliveryId", event, "installationId", payload, case when payload ? 'job' then null else now() end
+      from jsonb_to_recordset(${JSON.stringify(given)}::jsonb)
+        as given ("deliveryId" text, event text, "installationId" text, payload jsonb)
+      order by "deliveryId"
+      on conflict do nothing
+      returning delivery_id, payload ? 'job' as is_job),
+    ${wakeSql(jobsTask, woken)}
+    select delivery_id from kept cross join told`;
   return new Set(rows.map((row) => row.delivery_id));
 }
 
 /** The accounts of those of these installations that are this connection's; null where only an enrollment knows it. */
 export async function knownInstallations(
-  tx: UnsafeTx,
+  tx: Pick<UnsafeTx, '$queryRaw'>,
   connectionId: string,
   ids: readonly string[],
 ): Promise<Map<string, string | null>> {

@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { systemClock } from '#lib/clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
-import { acceptDelivery, acceptDirectedDelivery } from '#lib/delivery/index.ts';
+import { acceptDelivery, acceptDirectedDelivery, jobsTask, takeJobs } from '#lib/delivery/index.ts';
 import { errorCodes, toAppError } from '#lib/errors.ts';
 import { followForges, reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
 import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
@@ -173,6 +173,7 @@ function startWorker(): TestWorker {
   const tasks = {
     enrollment: (lease: Lease) => reconcileEnrollment(deps, lease),
     tenant: (lease: Lease) => reconcileTenant(deps, lease),
+    [jobsTask]: takeJobs,
   };
   const log = process.env['TEST_WORKER_LOG'] ? (entry: object) => console.error(entry) : undefined;
   const done = loop({ tasks, concurrency: 4, signal: abort.signal, ...(log ? { log } : {}) });

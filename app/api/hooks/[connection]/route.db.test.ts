@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
-import { bytesInFlight } from '#lib/delivery/index.ts';
+import { bytesInFlight, takeJobs } from '#lib/delivery/index.ts';
 import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
 import { POST } from './route.ts';
@@ -83,10 +83,12 @@ async function control(path: string): Promise<void> {
 test('a job as the forge tells it: queued, then cancelled', async () => {
   const job = github.queueJob({ repository: 'tinyland-inc/lab', labels: ['tinyland-nix'] });
   await github.settled();
+  await takeJobs({ key: 'sandbox' });
   const rows = await unsafeDb().job.findMany();
   expect(rows).toMatchObject([{ externalId: String(job.id), state: 'queued', repository: 'tinyland-inc/lab' }]);
   await control(`/jobs/${job.id}/cancel`);
   await github.settled();
+  await takeJobs({ key: 'sandbox' });
   expect(await unsafeDb().job.findMany()).toMatchObject([{ state: 'completed', conclusion: 'cancelled' }]);
   expect(new Set(statuses)).toEqual(new Set([202]));
 });
@@ -94,7 +96,7 @@ test('a job as the forge tells it: queued, then cancelled', async () => {
 test('an installation that is suspended wakes its enrollment', async () => {
   await control(`/installations/${ids.installations.tinyland}/suspend`);
   await github.settled();
-  expect(await unsafeDb().task.findMany()).toMatchObject([{ kind: 'enrollment' }]);
+  expect(await unsafeDb().task.count({ where: { kind: 'enrollment' } })).toBe(1);
   const row = await unsafeDb().installation.findFirstOrThrow();
   expect(row).toMatchObject({ accountId: String(ids.orgs.tinyland), suspendedAt: expect.any(Date) });
 });
