@@ -467,6 +467,8 @@ const unsafeUsers: Record<string, string> = {
   'lib/delivery/own-app.ts': 'a webhook comes before its tenant is known',
   'lib/delivery/own-hook.ts': 'a webhook comes before its tenant is known',
   'lib/delivery/prune.ts': 'a worker forgets old deliveries, which belong to no tenant',
+  'lib/delivery/rows.ts': 'a forge knows no tenant',
+  'lib/delivery/take-jobs.ts': 'a forge knows no tenant',
   'lib/enrollment/catalog.ts': 'the catalog of pools belongs to no tenant',
   'lib/enrollment/change-forge.ts': 'forge connections belong to no tenant',
   'lib/enrollment/credential-view.ts':
