@@ -68,12 +68,14 @@ test('in any order of sending, replaying and going back, no state is followed by
         const top = serials.reduce<bigint | null>((most, each) => (most === null || each > most ? each : most), null);
         const lineage = since.findLast((each) => each.lineage !== null)?.lineage ?? null;
         const found = admit(sent, { lockId: held, latest: history.at(-1) ?? null, lineage, topSerial: top });
-        if (found.kind === 'keep') {
-          if (top !== null) expect(sent.serial > top).toBe(true);
-          expect(sent.lockId).toBe(held);
-          if (lineage !== null) expect(sent.lineage).toBe(lineage);
-          history.push({ kind: 'write', ...sent });
-        }
+        if (found.kind === 'keep') history.push({ kind: 'write', ...sent });
+        const follows =
+          (top === null || sent.serial > top) && sent.lockId === held && (lineage ?? sent.lineage) === sent.lineage;
+        expect({ sent, kept: found.kind === 'keep', follows }).toEqual({
+          sent,
+          kept: follows && found.kind !== 'same',
+          follows,
+        });
         if (empties && history.length > 0) history.push({ kind: 'purge', serial: null, lineage: null, md5: '' });
       }
     }),

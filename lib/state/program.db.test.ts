@@ -18,7 +18,7 @@ import {
   rotateCredential,
   stackView,
 } from './index.ts';
-import { bothSecretsMs, bytesInFlightMost, stateBytesMost } from './limits.ts';
+import { bothSecretsMs, stateBytesMost } from './limits.ts';
 import { versionPlace } from './names.ts';
 
 /** The backend as a program meets it, and what operators do beside it; OpenTofu itself is in tofu.db.test.ts. */
@@ -223,17 +223,6 @@ describe('a state', () => {
     // What was refused holds no room in this process.
     expect((await program.write(state(6))).status).toBe(200);
   });
-
-  test('many that are large at once: what there is no room for is told to come again, and the room is given back', async () => {
-    const program = await stack();
-    const large = state(1, { outputs: { pad: 'x'.repeat(stateBytesMost - 1000) } });
-    const count = Math.ceil(bytesInFlightMost / stateBytesMost) + 2;
-    const answers = await Promise.all(Array.from({ length: count }, () => program.write(large)));
-    const statuses = answers.map(({ status }) => status);
-    expect(new Set(statuses)).toEqual(new Set([200, 503]));
-    expect((await program.write(large)).status).toBe(200);
-    expect(await serials(program)).toEqual(['1']);
-  }, 60_000);
 
   test('many at once: one a serial, in order', async () => {
     const program = await stack();

@@ -181,20 +181,34 @@ export async function stackView(name: string, now: Date, before?: number): Promi
 }
 
 export type DiffView = {
-  from: { number: number; at: string };
+  /** Null where there was nothing before. */
+  from: { number: number; at: string } | null;
   to: { number: number; at: string };
   /** Null where either is encrypted, or is of no format that could be read. */
   diff: StateDiff | null;
   isEncrypted: boolean;
 };
 
-/** What differs between two versions of a stack. Throws AppError('not_found'). */
+/**
+ * What differs between two versions of a stack: where none is named the newest, and the one before it. Throws
+ * AppError('not_found').
+ */
 export async function diffView(stack: string, from: unknown, to: unknown): Promise<DiffView> {
-  const [old, now] = [await versionRow(stack, from), await versionRow(stack, to)];
-  const isEncrypted = old.isEncrypted || now.isEncrypted;
-  const texts = isEncrypted ? null : [await textOf(old), await textOf(now)];
-  const place = ({ number, createdAt }: typeof old) => ({ number, at: createdAt.toISOString() });
-  return { from: place(old), to: place(now), diff: texts ? readDiff(texts) : null, isEncrypted };
+  const now = await versionRow(stack, to ?? (await newestOf(stack)));
+  const before = from ?? now.number - 1;
+  const old = Number(before) === 0 ? null : await versionRow(stack, before);
+  const isEncrypted = now.isEncrypted || old?.isEncrypted === true;
+  const texts = isEncrypted ? null : [old ? await textOf(old) : null, await textOf(now)];
+  const place = ({ number, createdAt }: typeof now) => ({ number, at: createdAt.toISOString() });
+  return { from: old && place(old), to: place(now), diff: texts ? readDiff(texts) : null, isEncrypted };
+}
+
+async function newestOf(stack: string): Promise<number> {
+  const { _max } = await unsafeDb().stateVersion.aggregate({
+    where: { stack: { name: stack } },
+    _max: { number: true },
+  });
+  return _max.number ?? 0;
 }
 
 async function textOf(row: { id: string; stackId: string; sealed: Uint8Array | null }): Promise<string | null> {
