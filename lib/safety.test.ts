@@ -239,6 +239,8 @@ const pureFiles = [
   'lib/cluster/runner-pods.ts',
   'lib/cluster/pod-seen.ts',
   'lib/cluster/compare.ts',
+  'lib/cluster/owned-part.ts',
+  'lib/cluster/*-text.ts',
   'lib/tenant/permission.ts',
   'lib/tenant/audit-chain.ts',
   'lib/tenant/audit-diff.ts',

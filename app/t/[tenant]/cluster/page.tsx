@@ -2,6 +2,7 @@ import type { Metadata } from 'next';
 import { clusterLook } from '#lib/enrollment/index.ts';
 import { page } from '#lib/tenant/index.ts';
 import { LiveCluster } from '#components/cluster/live-cluster.tsx';
+import { LinkButton } from '#components/ui/button.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
 import { tenantTitle } from '../title.ts';
 
@@ -15,7 +16,15 @@ export default page<Params>('cluster:see', async (ctx) => {
   const { slug } = ctx.tenant;
   return (
     <>
-      <PageHeader title="Cluster" answer="Do the runners start, and where one does not, why?" />
+      <PageHeader
+        title="Cluster"
+        answer="Do the runners start, and where one does not, why?"
+        actions={
+          <LinkButton href={`/t/${slug}/cluster/export`} prefetch={false} download>
+            Export as OpenTofu
+          </LinkButton>
+        }
+      />
       <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={await clusterLook(ctx)} />
     </>
   );
