@@ -25,17 +25,16 @@ export async function tenantPart(client: ClusterClient, slug: string): Promise<K
   const ours = `app.kubernetes.io/managed-by=${managedBy},${tenantLabel}=${slug}`;
   const parts: KubernetesObject[] = [];
   const take = (object: ManagedObject) => {
-    const part = isOwned(object as KubernetesObject, slug) ? ownedPart(object, fieldManager) : null;
+    const part = isOwned(object, slug) ? ownedPart(object, fieldManager) : null;
     if (part) parts.push(part);
     return part !== null;
   };
   for (const name of Object.values(namespacesOf(slug))) {
     const namespace = await readObject(client, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-    if (!namespace || !take({ ...namespace, apiVersion: 'v1', kind: 'Namespace' } as ManagedObject)) continue;
+    if (!namespace || !take({ ...namespace, apiVersion: 'v1', kind: 'Namespace' })) continue;
     for (const [kind, apiVersion] of applied) {
       const found = await listObjects(client, kind, apiVersion, name, ours);
-      for (const object of found.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)))
-        take(object as ManagedObject);
+      for (const object of found.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) take(object);
     }
   }
   return parts;

@@ -29,7 +29,7 @@ function isSecret({ kind }: KubernetesObject): boolean {
 }
 
 function keysOf(object: KubernetesObject): string[] {
-  return Object.keys((object['data'] ?? {}) as object).toSorted();
+  return Object.keys(object['data'] ?? {}).toSorted();
 }
 
 /** What a Secret is called among the values that are not in the file. */
