@@ -62,6 +62,11 @@ test('an operator keeps a stack: credential, versions, a lock taken away, going 
 
   expect((await send(page, stack, credential, 'POST', state(1, 'first-token'))).status).toBe(200);
   expect((await send(page, stack, credential, 'POST', state(2, 'second-token'))).status).toBe(200);
+  // Cut off where it is too large to be taken, and told so in words on the page.
+  const large = await send(page, stack, credential, 'POST', { ...state(3, 'x'), pad: 'x'.repeat(50_000_000) });
+  expect(large.status).toBe(413);
+  await page.reload();
+  await expect(page.getByText('The state is larger than 32.0 MiB: 47.7 MiB were sent.')).toBeVisible();
   expect((await send(page, stack, credential, 'POST', state(1, 'late-token'))).status).toBe(409);
   const lock = { ID: 'dead-lock', Operation: 'OperationTypeApply', Who: 'ada@laptop', Version: '1.12.6' };
   expect((await send(page, `${stack}/lock`, credential, 'POST', lock)).status).toBe(200);

@@ -2,6 +2,7 @@ import type { Metadata } from 'next';
 import Link from 'next/link';
 import { backendBlock, stackView, type CredentialRow, type StackView } from '#lib/state/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
+import { Refresh } from '#components/app/refresh.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { WordsForm } from '#components/form/words-form.tsx';
 import { CredentialForm } from '#components/state/credential-form.tsx';
@@ -37,6 +38,7 @@ export default operatorPage<Params>('operator:see', async (_, { params, searchPa
         answer={answerOf(stack)}
       />
       {description ? <p className="-mt-4 mb-6 max-w-prose break-words text-ink-2">{description}</p> : null}
+      {lock ? <Refresh everyMs={10_000} /> : null}
       <div className="mb-8 grid gap-4 empty:hidden">
         {typeof back === 'string' ? (
           <Callout tone="good" role="status" title={`Version ${back.slice(0, 12)} is the newest now.`}>
