@@ -2,8 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { hclValue } from '#lib/cluster/hcl-text.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { namespacesOf } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
@@ -146,6 +148,36 @@ function ends(code: number, ran: Ran): Ran {
   expect(ran.code === code ? { code } : ran).toEqual({ code });
   return ran;
 }
+
+/** Any value of JSON, with a liking for what HCL reads in its own way. */
+const marks = fc.constantFrom('$', '%', '{', '}', '"', '\\', 'u', '0', '\n', '~', 'a', ' ');
+const words = fc.oneof(fc.string({ unit: marks, maxLength: 12 }), fc.string({ unit: 'binary', maxLength: 12 }));
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3 },
+    fc.oneof(words, fc.boolean(), fc.constant(null), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true })),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.dictionary(words, tie('value'), { maxKeys: 3 }),
+  ),
+}));
+
+/** As OpenTofu keeps texts (Unicode's form NFC), keys too. */
+function composed(value: unknown): unknown {
+  if (typeof value === 'string') return value.normalize('NFC');
+  if (Array.isArray(value)) return value.map(composed);
+  if (typeof value !== 'object' || value === null) return Object.is(value, -0) ? 0 : value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key.normalize('NFC'), composed(each)]));
+}
+
+test('whatever stands in an object is read by OpenTofu as it was written', async () => {
+  const dir = mkdtempSync(join(folder, 'hcl-'));
+  const sample = fc.sample(value, 500).map((each) => ({ each }));
+  writeFileSync(join(dir, 'main.tf'), `output "all" { value = ${hclValue(sample)} }\n`);
+  const at = { dir, binary: tools.tofu };
+  ends(0, await runTofu(at, ['apply', '-auto-approve']));
+  const read = JSON.parse(ends(0, await runTofu(at, ['output', '-json', 'all'])).stdout) as unknown;
+  expect(composed(read)).toEqual(composed(sample));
+});
 
 describe.each([
   ['GitHub, with both caches', 'export-gh', () => github('export-gh')],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, toAppError } from '#lib/errors.ts';
+import { log } from '#lib/log.ts';
 import { appendSystemAudit, type AuditEntry } from '#lib/tenant/index.ts';
 import { admit } from './admit.ts';
 import { checkedText, withBody } from './body.ts';
@@ -21,7 +22,7 @@ export async function answerProgram(
   { stack, part, now }: { stack: string; part: 'state' | 'lock'; now: Date },
 ): Promise<Response> {
   const shown = await authenticate(stack, request.headers.get('authorization'), now);
-  if (!shown) return unauthorized();
+  if (!shown) return unauthorized(stack);
   if (request.method === 'GET' && part === 'state') return readState(shown);
   if (!shown.mayWrite) throw readOnly(shown);
   if (part === 'lock') return request.method === 'DELETE' ? unlock(request, shown) : lock(request, shown);
@@ -34,7 +35,9 @@ export async function answerProgram(
 }
 
 /** The same for a stack that there is and for one that there is not. */
-function unauthorized(): Response {
+function unauthorized(stack: string): Response {
+  // As it was asked, and it may be anything.
+  log().warn({ door: 'state', stack: stack.slice(0, 100) }, 'denied');
   const error = {
     happened: 'No credential of this stack was shown.',
     changed: 'Nothing was changed.',

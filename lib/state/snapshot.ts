@@ -53,7 +53,7 @@ export function readSnapshot(text: string): Snapshot {
   if (!result.success) throw unreadable(`does not fit at “${result.error.issues[0]?.path.join('.') ?? ''}”`);
   const { lineage, terraform_version: toolVersion, resources, ...rest } = result.data;
   const isEncrypted = rest.encrypted_data !== undefined && rest.encryption_version !== undefined;
-  const serial = serialOf(text);
+  const serial = serialOf(text, rest['serial']);
   if (!isEncrypted && rest.version === 4 && (serial === null || lineage === undefined))
     throw unreadable('has no serial or no lineage');
   return {
@@ -71,12 +71,11 @@ function countManaged(resources: readonly z.infer<typeof Managed>[]): number {
     .reduce((sum, { instances }) => sum + (instances?.length ?? 0), 0);
 }
 
-/** Digit for digit: as a number of JavaScript's it would be another beyond 2^53. */
-function serialOf(text: string): bigint | null {
-  const place = topValue(text, 'serial');
-  if (place === null) return null;
-  const written = text.slice(...place);
-  if (written === 'null') return null;
+/** Digit for digit where it is beyond 2^53: as a number of JavaScript's it would be another. */
+function serialOf(text: string, value: unknown): bigint | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return BigInt(value);
+  const written = text.slice(...(topValue(text, 'serial') ?? [0, 0]));
   if (!/^\d{1,20}$/.test(written) || BigInt(written) > serialMost) throw unreadable('has a serial that is no count');
   return BigInt(written);
 }
