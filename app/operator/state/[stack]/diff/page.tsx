@@ -2,6 +2,8 @@ import type { Metadata } from 'next';
 import Link from 'next/link';
 import { diffView, type ChangedResource, type DiffView, type StateDiff } from '#lib/state/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
+import { Button } from '#components/ui/button.tsx';
+import { TextField } from '#components/ui/field.tsx';
 import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Tag } from '#components/ui/status.tsx';
@@ -25,34 +27,28 @@ export default operatorPage<Params>('operator:see', async (_, { params, searchPa
         answer={answerOf(view)}
       />
       <form className="mb-6 flex flex-wrap items-end gap-3">
-        <Version name="from" label="From" value={from?.number ?? 0} />
-        <Version name="to" label="To" value={to.number} />
-        <button
-          type="submit"
-          className="min-h-9 rounded-md border border-line-strong/60 bg-surface px-4 font-medium hover:bg-sunken"
-        >
-          Compare
-        </button>
+        <TextField
+          type="number"
+          name="from"
+          label="From version"
+          min={0}
+          defaultValue={from?.number ?? 0}
+          className="tabular max-w-32"
+        />
+        <TextField
+          type="number"
+          name="to"
+          label="To version"
+          min={1}
+          defaultValue={to.number}
+          className="tabular max-w-32"
+        />
+        <Button type="submit">Compare</Button>
       </form>
       {diff ? <Diff diff={diff} /> : null}
     </>
   );
 });
-
-function Version({ name, label, value }: { name: string; label: string; value: number }) {
-  return (
-    <label className="grid gap-1">
-      <span className="font-medium">{label}</span>
-      <input
-        type="number"
-        name={name}
-        min={name === 'from' ? 0 : 1}
-        defaultValue={value}
-        className="tabular min-h-9 w-24 rounded-md border border-line-strong bg-surface px-3 text-right"
-      />
-    </label>
-  );
-}
 
 function answerOf({ diff, isEncrypted }: DiffView): string {
   if (isEncrypted)
