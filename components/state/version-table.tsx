@@ -1,7 +1,7 @@
 import type { VersionRow } from '#lib/state/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import type { FormAction } from '#components/form/use-action-form.ts';
-import { LinkButton } from '#components/ui/button.tsx';
+import { LinkButton, OutsideButton } from '#components/ui/button.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Badge, Tag } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
@@ -98,9 +98,9 @@ function Acts({ stack, version, isNewest, isLocked, goBack }: ActProps) {
         Changes<span className="sr-only"> of version {number}</span>
       </LinkButton>
       {kind === 'purge' ? null : (
-        <LinkButton href={`${path}/versions/${number}`} small prefetch={false} download>
+        <OutsideButton href={`${path}/versions/${number}`} small download>
           Download<span className="sr-only"> version {number}</span>
-        </LinkButton>
+        </OutsideButton>
       )}
       {mayGoBack ? (
         <ButtonForm action={goBack} fields={{ stack, number: String(number) }} look="secondary" small>

@@ -2,7 +2,7 @@ import type { Metadata } from 'next';
 import { clusterLook } from '#lib/enrollment/index.ts';
 import { page } from '#lib/tenant/index.ts';
 import { LiveCluster } from '#components/cluster/live-cluster.tsx';
-import { LinkButton } from '#components/ui/button.tsx';
+import { OutsideButton } from '#components/ui/button.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
 import { tenantTitle } from '../title.ts';
 
@@ -20,9 +20,9 @@ export default page<Params>('cluster:see', async (ctx) => {
         title="Cluster"
         answer="Do the runners start, and where one does not, why?"
         actions={
-          <LinkButton href={`/t/${slug}/cluster/export`} prefetch={false} download>
+          <OutsideButton href={`/t/${slug}/cluster/export`} download>
             Export as OpenTofu
-          </LinkButton>
+          </OutsideButton>
         }
       />
       <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={await clusterLook(ctx)} />
