@@ -16,6 +16,7 @@ import {
   revokeCredential,
   rollBack,
   rotateCredential,
+  StackInput,
   stackView,
 } from './index.ts';
 import { bothSecretsMs, stateBytesMost } from './limits.ts';
@@ -200,6 +201,11 @@ describe('a state', () => {
       { body: state(6).slice(0, -9), headers: { 'content-md5': createHash('md5').update(state(6)).digest('base64') } },
       422,
     ],
+    [
+      'of other bytes than its sum',
+      { body: state(6), headers: { 'content-md5': createHash('md5').update(state(7)).digest('base64') } },
+      422,
+    ],
     ['cut short, without a sum', { body: state(6).slice(0, -1) }, 422],
     ['shorter than it said', { body: state(6), headers: { 'content-length': '5000' } }, 422],
     ['empty', { body: '' }, 422],
@@ -337,6 +343,15 @@ describe('a lock', () => {
     expect(told).toMatchObject({ actor: 'credential ci' });
   });
 });
+
+test.each(['../x', 'a/b', 'A', 'a b', '-a', 'a-', '', 'a'.repeat(64), 'ä', 'a\n', '..', 'a.tfstate'])(
+  'no stack is called %j',
+  (name) => {
+    const { success } = StackInput.safeParse({ name, description: '' });
+    // What stands around a name is taken off, and is then no part of it.
+    expect(success).toBe(name === 'a\n');
+  },
+);
 
 describe('a credential', () => {
   test.each(['../x', '..%2Fx', 'stack-1/../stack-2', 'a\0b', "x' or ''='", '', 'STACK-1', 'nobody'])(
