@@ -228,10 +228,10 @@ describe.each([
     const again = ends(0, await runTofu(at, ['plan', '-detailed-exitcode']));
     expect(again.output).toContain('No changes');
     // Where something does differ, the plan says so.
-    tools.kubectl('label', 'namespace', namespacesOf(slug).runners, 'flywheel.dev/tenant=other', '--overwrite');
-    const differs = await runTofu(at, ['plan', '-detailed-exitcode']);
-    tools.kubectl('label', 'namespace', namespacesOf(slug).runners, `flywheel.dev/tenant=${slug}`, '--overwrite');
-    ends(2, differs);
+    const patch = JSON.stringify({ spec: { hard: { pods: '1' } } });
+    tools.kubectl('patch', 'resourcequota', 'flywheel', '-n', namespacesOf(slug).runners, '--type=merge', '-p', patch);
+    const differs = ends(2, await runTofu(at, ['plan', '-detailed-exitcode']));
+    expect(differs.output).toContain('1 to change');
   }, 180_000);
 
   test('wants every Secret’s values, and exactly those', async () => {
