@@ -82,6 +82,11 @@ test.describe.serial('every page', () => {
     await expectReady(ada);
     known.enrollment = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
+    await ada.goto(`/t/${tenant}/cluster`);
+    const download = ada.waitForEvent('download');
+    await ada.getByRole('link', { name: 'Export as OpenTofu' }).click();
+    expect((await download).suggestedFilename()).toBe(`${tenant}.tf`);
+
     await ada.goto(`/t/${tenant}/members`);
     await ada.getByLabel('Login').fill('sam-tinyland');
     await ada.getByRole('button', { name: 'Make an invitation link' }).click();

@@ -102,16 +102,11 @@ test('an operator keeps a stack: credential, versions, a lock taken away, going 
 
   await page.goto('/operator/audit');
   for (const action of ['state:force-unlock', 'state:roll-back', 'state:download', 'state:credential-revoke'])
-    await expect(page.getByText(action).first()).toBeVisible();
+    await expect(page.getByRole('cell', { name: action }).first()).toBeVisible();
 });
 
-test('a tenant’s admin finds no stack, and exports what their tenant has in the cluster', async ({ as }) => {
-  test.setTimeout(120_000);
+test('a tenant’s admin finds no stack', async ({ as }) => {
   const page = await as('JessSullivan');
   for (const path of ['/operator/state', '/operator/state/walk-stack', '/operator/state/walk-stack/diff'])
     expect((await page.goto(path))?.status(), path).toBe(404);
-  await page.goto('/t/cmux/cluster');
-  const download = page.waitForEvent('download');
-  await page.getByRole('link', { name: 'Export as OpenTofu' }).click();
-  expect((await download).suggestedFilename()).toBe('cmux.tf');
 });

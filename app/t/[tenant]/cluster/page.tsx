@@ -14,18 +14,22 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
 
 export default page<Params>('cluster:see', async (ctx) => {
   const { slug } = ctx.tenant;
+  const look = await clusterLook(ctx);
+  const hasSomething = !look.isAway && look.namespaces.length > 0;
   return (
     <>
       <PageHeader
         title="Cluster"
         answer="Do the runners start, and where one does not, why?"
         actions={
-          <OutsideButton href={`/t/${slug}/cluster/export`} download>
-            Export as OpenTofu
-          </OutsideButton>
+          hasSomething ? (
+            <OutsideButton href={`/t/${slug}/cluster/export`} download>
+              Export as OpenTofu
+            </OutsideButton>
+          ) : null
         }
       />
-      <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={await clusterLook(ctx)} />
+      <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={look} />
     </>
   );
 });
