@@ -69,6 +69,10 @@ test('an operator keeps a stack: credential, versions, a lock taken away, going 
   await expect(page.getByText('The state is larger than 32.0 MiB: 47.7 MiB were sent.')).toBeVisible();
   expect((await send(page, stack, credential, 'POST', state(1, 'late-token'))).status).toBe(409);
   const lock = { ID: 'dead-lock', Operation: 'OperationTypeApply', Who: 'ada@laptop', Version: '1.12.6' };
+  // By the programs' own methods, at the state's address, as well as by those of the block.
+  expect((await send(page, stack, credential, 'LOCK', lock)).status).toBe(200);
+  expect((await send(page, stack, credential, 'LOCK', { ...lock, ID: 'another' })).status).toBe(423);
+  expect((await send(page, stack, credential, 'UNLOCK', lock)).status).toBe(200);
   expect((await send(page, `${stack}/lock`, credential, 'POST', lock)).status).toBe(200);
 
   await page.reload();
