@@ -157,7 +157,7 @@ describe.each([
       checkout(stack, binary()),
       checkout(stack, binary()),
     ]);
-    const one = apply(first, 'one', '-var=seconds=6');
+    const one = apply(first, 'one', '-var=seconds=4');
     await eventually('the lock', async () => (await stackView(stack.name, new Date())).lock);
     const two = apply(second, 'two', '-lock-timeout=60s');
     const refused = await apply(third, 'three');
@@ -244,7 +244,10 @@ test('OpenTofu’s own force-unlock, by the lock’s id, is told of in the audit
 test('a state that OpenTofu encrypts is kept as it comes, in order, and read back', async () => {
   const stack = await newStack();
   const TF_ENCRYPTION = `
-    key_provider "pbkdf2" "own" { passphrase = "correct horse battery staple" }
+    key_provider "pbkdf2" "own" {
+      passphrase = "correct horse battery staple"
+      iterations = 200000
+    }
     method "aes_gcm" "own" { keys = key_provider.pbkdf2.own }
     state {
       method   = method.aes_gcm.own
