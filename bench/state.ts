@@ -90,7 +90,7 @@ async function putAndGet({ url, authorization }: Side, body: string): Promise<To
 }
 
 /** As states are: much that repeats, and identifiers and certificates that do not. */
-const resources = Array.from({ length: stateBytes / 1000 }, (_, index) => ({
+const resources = Array.from({ length: stateBytes / 849 }, (_, index) => ({
   mode: 'managed',
   type: 'kubernetes_manifest',
   name: `object_${index}`,

@@ -58,7 +58,7 @@ function readOnly({ credential, stack }: Shown): AppError {
 }
 
 function answer(body: BodyInit | null, status: number, headers: Record<string, string> = {}): Response {
-  return new Response(body, { status, headers: { 'cache-control': 'no-store', ...headers } });
+  return new Response(body, { status, headers: { 'cache-control': 'no-store, no-transform', ...headers } });
 }
 
 /** Programs show a person no more than a status of what went wrong: the stack's page says it in words. */
