@@ -70,5 +70,5 @@ export function proxy(request: NextRequest): NextResponse {
   return response;
 }
 
-/** Webhooks pass it by: it is for pages, and of a body that passes it Next keeps the first 10 MB, which no signature fits. */
-export const config = { matcher: ['/((?!api/hooks/|_next/static|_next/image|icon.svg|favicon.ico).*)'] };
+/** Webhooks and states pass it by: it is for pages, and of a body that passes it Next keeps the first 10 MB, which no signature fits. */
+export const config = { matcher: ['/((?!api/hooks/|api/state/|_next/static|_next/image|icon.svg|favicon.ico).*)'] };

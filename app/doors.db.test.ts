@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { unsafeDb } from '#lib/db/index.ts';
+import { addCredential, addStack, answerProgram } from '#lib/state/index.ts';
 import { actingRoles, type ActingRole } from '#lib/tenant/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 
@@ -47,6 +48,7 @@ beforeAll(async () => {
   other = await addAll('other');
   for (const { tenantId, slug } of [own, other]) await team(tenantId, `${slug}-team`);
   for (const who of everybody) if (who !== 'signed out') sessions.set(who, await signedIn(who));
+  await keepState();
 }, 60_000);
 afterAll(() => rows?.stop());
 
@@ -68,6 +70,24 @@ async function addAll(slug: string): Promise<Rows> {
     data: { id: messageId, tenantId, endpointId, kind: 'approval-given', body, state: 'given_up' },
   });
   return { ...tenant, noticeId: notice.id, endpointId, messageId };
+}
+
+const stack = 'a-stack';
+
+/** An operator's stack with one version. */
+async function keepState(): Promise<void> {
+  const { id: userId } = await unsafeDb().user.findFirstOrThrow({ where: { name: 'operator' } });
+  const by = {
+    requestId: 'test',
+    person: { userId, name: 'operator', imageUrl: null, identities: [], isOperator: true },
+  };
+  const now = new Date();
+  await addStack(by, { name: stack, description: '' });
+  const { secret } = await addCredential(by, { stack, name: 'ci', access: 'write', days: 'never' }, now);
+  const authorization = `Basic ${Buffer.from(`ci:${secret}`).toString('base64')}`;
+  const body = JSON.stringify({ version: 4, serial: 1, lineage: 'l', outputs: {}, resources: [] });
+  const request = new Request('http://portal.test/x', { method: 'POST', headers: { authorization }, body });
+  await answerProgram(request, { stack, part: 'state', now });
 }
 
 async function team(parentId: string, slug: string): Promise<void> {
@@ -132,7 +152,7 @@ async function called({ path, name }: Door): Promise<Called> {
 /** Where a door is about one thing of a tenant, that thing's id. */
 function paramsOf(slug: string, of: Rows): Record<string, string> {
   const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan } = of;
-  return { tenant: slug, enrollment, request, endpoint, plan, token: 'none' };
+  return { tenant: slug, enrollment, request, endpoint, plan, token: 'none', stack, version: '1' };
 }
 
 /** What came of a call, in a word. */

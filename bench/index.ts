@@ -15,6 +15,7 @@
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
  *   P10            JavaScript of a page's first load, gzip      | Headlamp's
+ *   P11            a state of 5 MB, PUT and GET                 | a file's, through a bare Node handler
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,6 +28,7 @@ import { nothingToDo } from './nothing-to-do.ts';
 import { pages } from './pages.ts';
 import type { Metric, Options } from './report.ts';
 import { recovery } from './recovery.ts';
+import { state } from './state.ts';
 import { stopWorlds } from './world.ts';
 
 const metrics: Readonly<Record<string, Metric>> = {
@@ -36,10 +38,11 @@ const metrics: Readonly<Record<string, Metric>> = {
   'worker-memory': memory,
   P9: recovery,
   P10: pages,
+  P11: state,
 };
 
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
-const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10']];
+const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10'], ['P11']];
 
 type Asked = { names: string[]; options: Options };
 

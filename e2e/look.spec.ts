@@ -12,7 +12,7 @@ const tenant = 'look-corp';
 const asking = 'look-managed';
 const free = 'look-free';
 /** What the pages with a bracket are about; filled by the first test. */
-const known = { tenant, enrollment: '', plan: '', request: '', endpoint: '', token: '' };
+const known = { tenant, enrollment: '', plan: '', request: '', endpoint: '', token: '', stack: 'look-stack' };
 
 async function ask(path: string, body: object): Promise<void> {
   const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {
@@ -82,6 +82,11 @@ test.describe.serial('every page', () => {
     await expectReady(ada);
     known.enrollment = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
+    await ada.goto(`/t/${tenant}/cluster`);
+    const download = ada.waitForEvent('download');
+    await ada.getByRole('link', { name: 'Export as OpenTofu' }).click();
+    expect((await download).suggestedFilename()).toBe(`${tenant}.tf`);
+
     await ada.goto(`/t/${tenant}/members`);
     await ada.getByLabel('Login').fill('sam-tinyland');
     await ada.getByRole('button', { name: 'Make an invitation link' }).click();
@@ -105,6 +110,25 @@ test.describe.serial('every page', () => {
     await ada.waitForURL(`**/t/${asking}/requests/*`);
     known.request = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
     expect(Object.values(known).filter((value) => value === '')).toEqual([]);
+  });
+
+  test('is about something: a stack with a state', async ({ as }) => {
+    test.setTimeout(60_000);
+    const olive = await as('olive-operator');
+    await olive.goto('/operator/state');
+    await olive.getByLabel('Name').fill(known.stack);
+    await olive.getByRole('button', { name: 'Add the stack' }).click();
+    await olive.waitForURL(`**/operator/state/${known.stack}`);
+    await olive.getByLabel('Name').fill('ci');
+    await olive.getByRole('button', { name: 'Add the credential' }).click();
+    const shown = await olive.getByLabel('Credential ci', { exact: true }).textContent();
+    const secret = /PASSWORD='(.*)'/.exec(shown ?? '')?.[1] ?? '';
+    const answer = await fetch(new URL(`/api/state/${known.stack}`, olive.url()), {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from(`ci:${secret}`).toString('base64')}` },
+      body: JSON.stringify({ version: 4, serial: 1, lineage: 'l', outputs: { word: { value: 1 } }, resources: [] }),
+    });
+    expect(answer.status).toBe(200);
   });
 
   test('of a live enrollment and its plan is none to a stranger', async ({ as }) => {

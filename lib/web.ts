@@ -1,7 +1,7 @@
 /**
  * The web process: Next, and before it the door of the webhooks. Deliveries come by the thousand and use nothing of what Next
  * does for a page, which would be most of their cost; the routes of the same address in app/ answer the same where Next runs
- * by itself. Nobody imports it.
+ * by itself. And it knows the two methods of OpenTofu's that Next does not. Nobody imports it.
  *
  *   node lib/web.ts --port 3000 --host 0.0.0.0
  */
@@ -45,6 +45,19 @@ async function takeHook(
   response.writeHead(answer.status, { ...fixed, ...answer.headers }).end(JSON.stringify(answer.body));
 }
 
+const statePath = /^\/api\/state\/[^/?]+$/;
+const lockMethods = new Map([
+  ['LOCK', 'POST'],
+  ['UNLOCK', 'DELETE'],
+]);
+
+/** The methods that OpenTofu locks by unless it is told another: Next hands them on to no route, so each is another at the lock's own address. */
+function withoutLockMethods(request: IncomingMessage): IncomingMessage {
+  const method = lockMethods.get(request.method ?? '');
+  if (method === undefined || !statePath.test(request.url ?? '')) return request;
+  return Object.assign(request, { method, url: `${request.url}/lock` });
+}
+
 const dir = fileURLToPath(new URL('..', import.meta.url));
 const app = next({ dev: false, dir, hostname: options.host, port: Number(options.port) });
 await app.prepare();
@@ -53,7 +66,7 @@ const handle = app.getRequestHandler();
 
 const server = createServer((request, response) => {
   const hook = hookOf(request);
-  const answering = hook ? takeHook(hook, request, response) : handle(request, response);
+  const answering = hook ? takeHook(hook, request, response) : handle(withoutLockMethods(request), response);
   answering.catch((error: unknown) => {
     log().error({ error: String(error) }, 'a request could not be answered');
     response.destroy();

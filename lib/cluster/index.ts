@@ -22,4 +22,6 @@ export { ipRange, overlap, type IpRange } from './ip-range.ts';
 export { lookAtTenant, type Look } from './look.ts';
 export * from './manifests.ts';
 export { runnerPodRules, runnerPodsObjects, runnerPodsPolicy } from './runner-pods.ts';
+export { tenantPart } from './tenant-part.ts';
+export { tofuConfiguration } from './tofu-text.ts';
 export { ClusterView, viewKinds, type Change, type Observed } from './view.ts';

@@ -11,7 +11,7 @@
 export { closeDb, tenantDb, tenantTransaction, unsafeDb, unsafeTransaction, databaseUrl } from './client.ts';
 export type { TenantDb, TenantTx, UnsafeDb, UnsafeTx } from './client.ts';
 export { globalModels, tenantModels } from './models.ts';
-export { open, seal } from './seal.ts';
+export { open, openBytes, seal, sealBytes } from './seal.ts';
 export * from './generated/enums.ts';
 export { Prisma } from './generated/client.ts';
 export type * from './generated/models.ts';

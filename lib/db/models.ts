@@ -36,5 +36,9 @@ export const globalModels = {
     'AuditHead',
     'AuditAnchor',
     'NoticeRead',
+    'StateStack',
+    'StateVersion',
+    'StateLock',
+    'StateCredential',
   ],
 } as const;

@@ -1,5 +1,14 @@
-import { ClusterClient, clusterConnection, lookAtTenant, type Look } from '#lib/cluster/index.ts';
+import {
+  ClusterClient,
+  clusterConnection,
+  fieldManager,
+  lookAtTenant,
+  tenantPart,
+  tofuConfiguration,
+  type Look,
+} from '#lib/cluster/index.ts';
 import { systemClock } from '#lib/clock.ts';
+import { tenantTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 
@@ -24,4 +33,24 @@ export async function clusterLook({ tenant }: Ctx): Promise<ClusterLook> {
       return { isAway: true };
     throw error;
   }
+}
+
+/** All that the tenant has in its cluster as an OpenTofu configuration, from the cluster itself. No value of a Secret is in it. */
+export async function exportTenant(ctx: Ctx): Promise<Response> {
+  const { slug, clusterId, id } = ctx.tenant;
+  const objects = await tenantPart(clientOf(clusterId), slug);
+  if (objects.length === 0)
+    throw new AppError('not_found', {
+      log: `tenant ${slug} has nothing in its cluster`,
+      screen: { happened: 'This tenant has nothing in its cluster.', todo: 'Enrol something first.' },
+    });
+  const after = { objects: objects.length };
+  await tenantTransaction(id, (tx) => ctx.audit(tx, { action: 'cluster:export', target: `tenant/${slug}`, after }));
+  return new Response(tofuConfiguration(slug, objects, fieldManager), {
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-disposition': `attachment; filename="${slug}.tf"`,
+      'cache-control': 'no-store',
+    },
+  });
 }

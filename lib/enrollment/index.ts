@@ -32,7 +32,7 @@ export type { ForgeRow, OwnAppRow } from './github-app.ts';
 export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
 export { invite, InviteInput } from './invite.ts';
 export { askForge, followForges, listTeamsOf, standingsBy } from './standings.ts';
-export { clusterLook, type ClusterLook } from './cluster-look.ts';
+export { clusterLook, exportTenant, type ClusterLook } from './cluster-look.ts';
 export { changeForge, ChangeForgeInput } from './change-forge.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {

@@ -33,14 +33,19 @@ export async function appendAudit(
   });
 }
 
-/** What the portal itself did, with nobody asking. */
-export async function appendSystemAudit(tx: TenantTx, tenantId: string | null, entry: AuditEntry): Promise<void> {
+/** What the portal itself did, with nobody asking; or a program, which is then the actor. */
+export async function appendSystemAudit(
+  tx: TenantTx,
+  tenantId: string | null,
+  entry: AuditEntry,
+  actor = 'portal',
+): Promise<void> {
   const before = asJson(entry.before);
   const after = asJson(entry.after);
   await tx.audit.create({
     data: {
       tenantId,
-      actor: 'portal',
+      actor,
       action: entry.action,
       target: entry.target.slice(0, 500),
       ...(before === undefined ? {} : { before }),

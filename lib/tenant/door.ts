@@ -411,11 +411,15 @@ export async function openDoor(
   try {
     return { headers: {}, ...(await answer()) };
   } catch (error) {
-    const failure = toAppError(error);
-    const id = headers.get('x-request-id') ?? randomUUID();
-    logFailure(failure, id, door);
-    return failed(failure, id);
+    return refused(door, headers, error);
   }
+}
+
+function refused(door: string, headers: Arrived['headers'], error: unknown): Answer {
+  const failure = toAppError(error);
+  const id = headers.get('x-request-id') ?? randomUUID();
+  logFailure(failure, id, door);
+  return failed(failure, id);
 }
 
 /** The same as a route of Next. */
@@ -426,6 +430,20 @@ export function openRoute<P>(
   return async (request, context) => {
     const params = await context.params;
     return sent(await openDoor(door, request, () => answer(request, params)));
+  };
+}
+
+/** A door for programs, whose answers have a form of their own. The permission is in what they show, and `answer` asks for it first. */
+export function programRoute<P>(
+  door: string,
+  answer: (request: Request, params: P) => Promise<Response>,
+): RouteHandler<P> {
+  return async (request, context) => {
+    try {
+      return await answer(request, await context.params);
+    } catch (error) {
+      return sent(refused(door, request.headers, error));
+    }
   };
 }
 
@@ -468,16 +486,16 @@ export function route<P extends { tenant: string }>(
 }
 
 /** An operators' route that answers in its own form. */
-export function operatorRoute(
+export function operatorRoute<P = Record<string, never>>(
   permission: OperatorPermission,
-  answer: (by: PersonCtx, request: Request) => Promise<Response>,
-): RouteHandler<Record<string, never>> {
-  return (request) =>
+  answer: (by: PersonCtx, request: Request, params: P) => Promise<Response>,
+): RouteHandler<P> {
+  return (request, context) =>
     answered(permission, async () => {
       const origin = request.headers.get('origin');
       if (request.method !== 'GET' && !isOwnOrigin(origin)) throw foreignOrigin(origin);
       const by = await requiredPerson();
-      if (by.person.isOperator) return answer(by, request);
+      if (by.person.isOperator) return answer(by, request, await context.params);
       await recordDenial(by, permission, 'operator');
       throw notFound('This');
     });

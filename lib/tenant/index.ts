@@ -28,6 +28,7 @@ export {
   personAction,
   personPage,
   personRoute,
+  programRoute,
   route,
   view,
 } from './door.ts';

@@ -2,6 +2,7 @@ import type { Metadata } from 'next';
 import { clusterLook } from '#lib/enrollment/index.ts';
 import { page } from '#lib/tenant/index.ts';
 import { LiveCluster } from '#components/cluster/live-cluster.tsx';
+import { OutsideButton } from '#components/ui/button.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
 import { tenantTitle } from '../title.ts';
 
@@ -13,10 +14,22 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
 
 export default page<Params>('cluster:see', async (ctx) => {
   const { slug } = ctx.tenant;
+  const look = await clusterLook(ctx);
+  const hasSomething = !look.isAway && look.namespaces.length > 0;
   return (
     <>
-      <PageHeader title="Cluster" answer="Do the runners start, and where one does not, why?" />
-      <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={await clusterLook(ctx)} />
+      <PageHeader
+        title="Cluster"
+        answer="Do the runners start, and where one does not, why?"
+        actions={
+          hasSomething ? (
+            <OutsideButton href={`/t/${slug}/cluster/export`} download>
+              Export as OpenTofu
+            </OutsideButton>
+          ) : null
+        }
+      />
+      <LiveCluster url={`/api/views/cluster/${slug}`} slug={slug} first={look} />
     </>
   );
 });
