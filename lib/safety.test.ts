@@ -523,6 +523,7 @@ const unsafeUsers: Record<string, string> = {
   'lib/tenant/sign-in.ts': 'identities belong to a person',
   'lib/tenant/standings.ts': 'a person’s roles are of several tenants',
   'lib/tenant/token.ts': 'identities belong to a person',
+  'lib/usage/runners.ts': 'a worker measures all tenants',
   'lib/usage/sample.ts': 'a worker measures all tenants',
   'lib/usage/totals.ts': 'the sum is one statement that names its tenant, which the tenant client does not do',
   'lib/verify-audit.ts': 'the chains of all tenants are verified together',

@@ -6,7 +6,9 @@
  * through the database, so that a thousand viewers cost the API server nothing. It may touch the database and read the
  * cluster view it is given. It knows no price.
  */
-export { livePools, type LivePool } from './live.ts';
+export { livePools, liveUsage, type LivePool, type LiveRunner, type LiveUsage } from './live.ts';
+export { mendJobs, recordRunners, sweepRunners, watchRunners, type SeenAt } from './runners.ts';
+export { runnerSeen, type RunnerSeen, type RunnerState } from './runner-seen.ts';
 export { poolSeconds, type PoolSeconds } from './totals.ts';
 export { secondsBetween, type Reading } from './meter.ts';
-export { keepPoolCounts, measureRunners, sampleRunners, type Measuring } from './sample.ts';
+export { keepPoolCounts, measureRunners, sampleRunners } from './sample.ts';
