@@ -14,12 +14,15 @@
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
+ *   change-to-screen  a runner's change until a page shows it   | a bare watch of the same objects
+ *   P11            a dashboard that the server renders          | the JSON of the same data
  *   P10            JavaScript of a page's first load, gzip      | Headlamp's
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { dashboard } from './dashboard.ts';
 import { deliveries } from './deliveries.ts';
 import { enrolling } from './enrolling.ts';
 import { memory } from './memory.ts';
@@ -27,6 +30,7 @@ import { nothingToDo } from './nothing-to-do.ts';
 import { pages } from './pages.ts';
 import type { Metric, Options } from './report.ts';
 import { recovery } from './recovery.ts';
+import { screen } from './screen.ts';
 import { stopWorlds } from './world.ts';
 
 const metrics: Readonly<Record<string, Metric>> = {
@@ -36,10 +40,12 @@ const metrics: Readonly<Record<string, Metric>> = {
   'worker-memory': memory,
   P9: recovery,
   P10: pages,
+  P11: dashboard,
+  'change-to-screen': screen,
 };
 
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
-const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10']];
+const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10'], ['P11'], ['change-to-screen']];
 
 type Asked = { names: string[]; options: Options };
 

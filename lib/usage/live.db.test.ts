@@ -183,7 +183,8 @@ describe('what the watch tells', () => {
       ['gone', at(3)],
       ['new', null],
     ]);
-    await sweepRunners({ ...view, synced: false } as ClusterView, at(500));
+    Object.assign(view, { synced: false });
+    await sweepRunners(view, at(500));
     expect((await unsafeDb().runner.findUniqueOrThrow({ where: { uid: 'new' } })).endedAt).toBeNull();
   });
 });

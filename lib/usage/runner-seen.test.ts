@@ -168,6 +168,12 @@ describe('a runner of Forgejo’s', () => {
   });
 });
 
+test('a pod in another namespace that bears a tenant’s name is none of that tenant’s', () => {
+  const pod = object('Pod', up, arc);
+  pod.metadata.namespace = 'runners-mallory';
+  expect(runnerSeen({ pod })).toBeNull();
+});
+
 test('what is no pool’s is no runner: a manager, or a stranger’s pod', () => {
   const pod = object('Pod', up);
   delete pod.metadata.labels?.['flywheel.dev/pool'];
