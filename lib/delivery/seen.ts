@@ -7,15 +7,19 @@ import type { JobReading } from './job-state.ts';
  *
  * What it saw is one more reading of the same job, so that only the name is to be found: a runner of ARC's has one job in its
  * life, and its name is in the forge's event; the pod of a GitLab job bears the job's id. Until the forge has spoken, the job
- * stands under `runner:` and a key of its own, and its row is taken in as soon as there is the forge's.
+ * stands under a name that leads to it by the primary key, and its row is taken in as soon as there is the forge's.
  */
 
 const seenPrefix = 'runner:';
 
+/** Where a job stands that the watch alone has seen; `known` is its runner's name, or its id where its pod bears it. */
+function seenId(enrollmentId: string, known: string): string {
+  return `${seenPrefix}${enrollmentId}/${known}`;
+}
+
 export type JobSeen = Pool & {
   connectionId: string;
-  /** The runner's uid, or the forge's own id of the job where the pod bears it. */
-  key: string;
+  /** The forge's own id of the job, where the pod bears it. */
   forgeJobId: string | null;
   runnerName: string;
   /** What the runner says of its job, and when it was first seen with it. Null where it never said: then only its end counts. */
@@ -61,21 +65,16 @@ function wordless({ state, queuedAt, startedAt, completedAt }: Omit<Watched, 'ex
 export async function absorbSeen(tx: UnsafeTx, connectionId: string, told: readonly Told[]): Promise<void> {
   const ran = told.filter(({ state }) => state !== 'queued');
   if (ran.length === 0) return;
-  const known = JSON.stringify(
-    ran.map(({ externalId, enrollmentId, jobId, runnerName }) => ({
+  const names = ran.flatMap(({ externalId, enrollmentId, jobId, runnerName }) =>
+    [jobId, ...(runnerName === null ? [] : [runnerName])].map((known) => ({
       externalId,
-      enrollmentId,
-      runnerName,
-      seenId: `${seenPrefix}${jobId}`,
+      seenId: seenId(enrollmentId, known),
     })),
   );
   const rows = await tx.$queryRaw<Watched[]>`
     with gone as (
-      delete from job using jsonb_to_recordset(${known}::jsonb) as told
-        ("externalId" text, "enrollmentId" uuid, "runnerName" text, "seenId" text)
-      where job.enrollment_id = told."enrollmentId" and job.connection_id = ${connectionId}
-        and job.external_id like ${`${seenPrefix}%`}
-        and (job.external_id = told."seenId" or job.runner_name = told."runnerName")
+      delete from job using jsonb_to_recordset(${JSON.stringify(names)}::jsonb) as told ("externalId" text, "seenId" text)
+      where job.connection_id = ${connectionId} and job.external_id = told."seenId"
       returning told."externalId", job.state, job.queued_at, job.started_at, job.completed_at
     )
     select "externalId", state, queued_at as "queuedAt", started_at as "startedAt", completed_at as "completedAt" from gone`;
@@ -97,15 +96,15 @@ async function recordSeenAt(tx: UnsafeTx, connectionId: string, seen: readonly J
   const merging = new Map<string, JobReading>();
   const own: [string, Pool & JobReading][] = [];
   for (const each of seen) {
-    const { key, job, runnerName, startedAt, endedAt, tenantId, enrollmentId, scaleSetName } = each;
+    const { job, runnerName, startedAt, endedAt, tenantId, enrollmentId, scaleSetName } = each;
+    const id = seenId(enrollmentId, each.forgeJobId ?? runnerName);
     const queuedAt = startedAt ?? endedAt;
     if (!queuedAt) continue;
     const state = endedAt ? ('completed' as const) : ('running' as const);
     const reading = wordless({ state, queuedAt, startedAt, completedAt: endedAt });
-    const externalId = told.get(key);
+    const externalId = told.get(id);
     if (externalId !== undefined) merging.set(externalId, reading);
-    else if (job)
-      own.push([`${seenPrefix}${key}`, { tenantId, enrollmentId, scaleSetName, ...reading, ...job, runnerName }]);
+    else if (job) own.push([id, { tenantId, enrollmentId, scaleSetName, ...reading, ...job, runnerName }]);
   }
   const sorted = own.toSorted(([a], [b]) => (a < b ? -1 : 1));
   const fresh = sorted.length > 0 ? await insertJobs(tx, connectionId, sorted) : new Set<string>();
@@ -113,20 +112,30 @@ async function recordSeenAt(tx: UnsafeTx, connectionId: string, seen: readonly J
   await mergeKnown(tx, connectionId, merging);
 }
 
-/** The forge's rows of these jobs, by the key of what was seen. */
+/** The forge's rows of these jobs, by where they would stand if there were none. */
 async function toldOf(tx: UnsafeTx, connectionId: string, seen: readonly JobSeen[]): Promise<Map<string, string>> {
   const known = JSON.stringify(
-    seen.map(({ key, enrollmentId, runnerName, forgeJobId }) => ({ key, enrollmentId, runnerName, forgeJobId })),
+    seen.map(({ enrollmentId, runnerName, forgeJobId }) => ({
+      id: seenId(enrollmentId, forgeJobId ?? runnerName),
+      enrollmentId,
+      runnerName,
+      forgeJobId,
+    })),
   );
-  const rows = await tx.$queryRaw<{ key: string; externalId: string }[]>`
-    select told.key, job.external_id as "externalId"
-    from jsonb_to_recordset(${known}::jsonb) as told (key text, "enrollmentId" uuid, "runnerName" text, "forgeJobId" text)
-    join job on job.enrollment_id = told."enrollmentId" and job.connection_id = ${connectionId}
-      and job.external_id not like ${`${seenPrefix}%`}
-      and (job.runner_name = told."runnerName"
-        or job.external_id in (told."forgeJobId", told."enrollmentId" || ':' || told."forgeJobId"))
-    order by job.external_id desc`;
-  return new Map(rows.map(({ key, externalId }) => [key, externalId]));
+  const rows = await tx.$queryRaw<{ id: string; externalId: string }[]>`
+    with told as (
+      select * from jsonb_to_recordset(${known}::jsonb) as told (id text, "enrollmentId" uuid, "runnerName" text, "forgeJobId" text)
+    ), named as (
+      select told.id, job.external_id from told join job on job.enrollment_id = told."enrollmentId"
+        and job.runner_name = told."runnerName"
+      where job.connection_id = ${connectionId} and job.external_id not like ${`${seenPrefix}%`}
+      union
+      select told.id, job.external_id from told join job on job.connection_id = ${connectionId}
+        and job.external_id in (told."forgeJobId", told."enrollmentId" || ':' || told."forgeJobId")
+      where job.enrollment_id = told."enrollmentId"
+    )
+    select id, external_id as "externalId" from named order by external_id desc`;
+  return new Map(rows.map(({ id, externalId }) => [id, externalId]));
 }
 
 // ------------------------------------------------------------------------------------------------ what was lost
@@ -146,7 +155,7 @@ export async function mendLedger(tx: UnsafeTx, now: Date): Promise<number> {
   return (await pairQueued(tx, now)) + (await endWithRunner(tx)) + (await endOverdue(tx, now));
 }
 
-type Pair = { connectionId: string; enrollmentId: string; externalId: string; seenId: string; runnerName: string };
+type Pair = { connectionId: string; enrollmentId: string; externalId: string; runnerName: string };
 
 /**
  * The forge told that a job was queued and never that it began, and a runner was seen with a job of that name and run. Where
@@ -165,7 +174,7 @@ async function pairQueued(tx: UnsafeTx, now: Date): Promise<number> {
         and (enrollment_id, run_id) in (select enrollment_id, run_id from seen)
     )
     select told.connection_id as "connectionId", told.enrollment_id as "enrollmentId", told.external_id as "externalId",
-      seen.external_id as "seenId", seen.runner_name as "runnerName"
+      seen.runner_name as "runnerName"
     from told join seen using (enrollment_id, run_id, name, nth)
     where told.queued_at <= seen.started_at + interval '1 minute'
     order by told.external_id`;
@@ -173,10 +182,9 @@ async function pairQueued(tx: UnsafeTx, now: Date): Promise<number> {
     tx,
     pairs.map(({ enrollmentId, runnerName }) => `${enrollmentId}/${runnerName}`),
   );
-  for (const { connectionId, enrollmentId, externalId, seenId, runnerName } of pairs) {
+  for (const { connectionId, enrollmentId, externalId, runnerName } of pairs) {
     await tx.job.updateMany({ where: { connectionId, externalId, runnerName: null }, data: { runnerName } });
-    const jobId = seenId.slice(seenPrefix.length);
-    await absorbSeen(tx, connectionId, [{ enrollmentId, externalId, jobId, runnerName, state: 'running' }]);
+    await absorbSeen(tx, connectionId, [{ enrollmentId, externalId, jobId: '', runnerName, state: 'running' }]);
   }
   return pairs.length;
 }

@@ -227,7 +227,7 @@ test('F17: all of it at once, too', async () => {
 test('F17: both witnesses at the same moment, of which neither sees the other’s row yet', async () => {
   const { tenantId, enrollmentId, scaleSetName } = acme;
   const job = { repository: 'acme/app', runId: '50001', workflow: null, name: 'build' };
-  const seen = { connectionId: 'forge', tenantId, enrollmentId, scaleSetName, key: 'uid-1', forgeJobId: null };
+  const seen = { connectionId: 'forge', tenantId, enrollmentId, scaleSetName, forgeJobId: null };
   let told: Promise<void> | undefined;
   await unsafeTransaction(async (tx) => {
     await recordSeen(tx, [{ ...seen, runnerName: 'runner-1', job, startedAt: at(6), endedAt: null }]);
@@ -285,6 +285,14 @@ describe('runners', () => {
     expect([await unsafeDb().job.count(), await unsafeDb().runner.count()]).toEqual([0, 0]);
   });
 
+  test('whose pool was taken away meanwhile end all the same', async () => {
+    await recordRunners('main', [sightOf('busy', 1)]);
+    await unsafeDb().enrollmentPool.updateMany({ data: { poolName: 'other' } });
+    await recordRunners('main', [sightOf('gone', 1)]);
+    await unsafeDb().enrollmentPool.updateMany({ data: { poolName: 'nix' } });
+    expect(await unsafeDb().runner.findMany()).toMatchObject([{ endedAt: at(61) }]);
+  });
+
   test('F7: what a worker says that lags behind changes nothing', async () => {
     await recordRunners('main', [sightOf('busy', 1)]);
     await recordRunners('main', [sightOf('starting', 1)]);
@@ -298,7 +306,9 @@ describe('runners', () => {
     const job = { repository: 'acme/site', runId: null, workflow: null, name: 'build', startedAt: at(4) };
     const seen = { ...sightOf('starting', 1), state: 'running' as const, name: 'pod-1', forgeJobId: '77', job };
     await recordRunners('main', [seen]);
-    expect(await unsafeDb().job.findMany()).toMatchObject([{ externalId: 'runner:77', state: 'running' }]);
+    expect(await unsafeDb().job.findMany()).toMatchObject([
+      { externalId: `runner:${acme.enrollmentId}/77`, state: 'running' },
+    ]);
     await deliver('ended', 77);
     await recordRunners('main', [{ ...seen, goneAt: at(62), seenAt: at(62) }]);
     expect(await unsafeDb().job.findMany()).toMatchObject([

@@ -65,18 +65,29 @@ async function keepRunners(tx: UnsafeTx, clusterId: string, seen: readonly SeenA
       scale_set_name as "scaleSetName"
     from kept join enrollment on enrollment.id = kept.enrollment_id`;
   const byUid = new Map(seen.map((each) => [each.uid, each]));
+  await endStrangers(
+    tx,
+    seen.filter((each) => !rows.some(({ uid }) => uid === each.uid)),
+  );
   return rows.flatMap(({ uid, ...of }): JobSeen[] => {
     const each = byUid.get(uid);
     return each?.servesOne ? [{ ...of, ...jobSeen(each) }] : [];
   });
 }
 
-function jobSeen(each: SeenAt): Pick<JobSeen, 'key' | 'forgeJobId' | 'runnerName' | 'job' | 'startedAt' | 'endedAt'> {
-  const { uid, forgeJobId, name, job, seenAt } = each;
-  if (!job) return { key: uid, forgeJobId, runnerName: name, job: null, startedAt: null, endedAt: endedAt(each) };
+/** One whose pool was taken away meanwhile ends all the same. */
+async function endStrangers(tx: UnsafeTx, strangers: readonly SeenAt[]): Promise<void> {
+  for (const each of strangers) {
+    const end = endedAt(each);
+    if (end) await tx.runner.updateMany({ where: { uid: each.uid, endedAt: null }, data: { endedAt: end } });
+  }
+}
+
+function jobSeen(each: SeenAt): Pick<JobSeen, 'forgeJobId' | 'runnerName' | 'job' | 'startedAt' | 'endedAt'> {
+  const { forgeJobId, name, job, seenAt } = each;
+  if (!job) return { forgeJobId, runnerName: name, job: null, startedAt: null, endedAt: endedAt(each) };
   const { startedAt, ...words } = job;
-  const key = forgeJobId ?? uid;
-  return { key, forgeJobId, runnerName: name, job: words, startedAt: startedAt ?? seenAt, endedAt: endedAt(each) };
+  return { forgeJobId, runnerName: name, job: words, startedAt: startedAt ?? seenAt, endedAt: endedAt(each) };
 }
 
 // ------------------------------------------------------------------------------------------------ the watch
