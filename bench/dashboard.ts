@@ -17,8 +17,8 @@ import { pairs, print, quantile, rounded, say, type Options, type Sides } from '
 import { addTenants } from './tenants.ts';
 
 const connections = 8;
-const requestsEach = 400;
-const warmUp = 100;
+const requestsEach = 200;
+const warmUp = 50;
 const runnersEach = 20;
 /** What guarantees are made of: the page serves a quarter of what its data alone does, or more. */
 const ratioLeast = 0.25;

@@ -50,5 +50,5 @@ export async function signIn(slugs: readonly string[]): Promise<string> {
   const token = randomBytes(32).toString('base64url');
   const tokenHash = createHash('sha256').update(token).digest('hex');
   await db.session.create({ data: { tokenHash, userId, expiresAt: new Date(Date.now() + 3_600_000) } });
-  return `session=${token}`;
+  return `flywheel.session=${token}`;
 }
