@@ -21,7 +21,8 @@ function answerOf({ pools, quota }: PoolsNow): Answer {
   const failed = sum((pool) => pool.failed);
   const idle = sum((pool) => pool.idle);
   const held = `${quota.runners.used} of ${quota.runners.quota} runners of the quota are held.`;
-  if (failed > 0) return { tone: 'bad', text: `${failed} runners failed to start. ${held}` };
+  if (failed > 0)
+    return { tone: 'bad', text: `${failed} ${failed === 1 ? 'runner' : 'runners'} failed to start. ${held}` };
   if (queued > 0)
     return { tone: 'busy', text: `${queued} ${queued === 1 ? 'job waits' : 'jobs wait'} for a runner. ${held}` };
   if (idle > 0)

@@ -31,8 +31,8 @@ export function RunnerTable({ runners }: { runners: LiveRunner[] }) {
       <tbody>
         {sorted.map((runner) => (
           <Tr key={runner.uid}>
-            <Td className="min-w-48 font-mono text-xs wrap-anywhere">{runner.name}</Td>
-            <Td className="min-w-32">
+            <Td className="min-w-40 font-mono text-xs wrap-anywhere">{runner.name}</Td>
+            <Td className="min-w-56">
               <Badge tone={words[runner.state].tone}>{words[runner.state].word}</Badge>
               {runner.reason ? (
                 <span className="mt-1 block text-sm wrap-anywhere text-ink-2">{runner.reason}</span>
@@ -42,7 +42,7 @@ export function RunnerTable({ runners }: { runners: LiveRunner[] }) {
               <Job runner={runner} />
             </Td>
             <Td className="font-mono text-sm whitespace-nowrap">{runner.label}</Td>
-            <Td className="font-mono text-xs whitespace-nowrap">{runner.node ?? '–'}</Td>
+            <Td className="min-w-36 font-mono text-xs wrap-anywhere">{runner.node ?? '–'}</Td>
             <Td className="text-sm text-ink-3">
               <RelativeTime at={runner.createdAt} />
             </Td>

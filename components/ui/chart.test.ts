@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { roundedUp } from './chart.tsx';
-import { seconds } from './duration.ts';
+import { roundedUpSeconds, seconds } from './duration.ts';
 
 test.each([
   [0, 1],
@@ -12,6 +12,15 @@ test.each([
   [130, 200],
   [1000, 1000],
 ])('the axis of a chart whose largest value is %d ends at %d', (most, top) => expect(roundedUp(most)).toBeCloseTo(top));
+
+test.each([
+  [0, 1],
+  [3, 4],
+  [61, 120],
+  [599, 600],
+  [5 * 3600, 8 * 3600],
+  [50 * 3600, 96 * 3600],
+])('an axis of %d seconds ends at %d', (most, top) => expect(roundedUpSeconds(most)).toBe(top));
 
 describe('seconds as a person reads them', () => {
   test.each([

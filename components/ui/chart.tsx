@@ -45,14 +45,14 @@ type ChartProps = {
   bars?: ChartBar[];
   /** A value as people read it, with its unit. */
   unit: (value: number) => string;
-  /** The largest value of the axis where it is not to follow what is drawn. */
-  most?: number;
+  /** Where the axis ends, for the largest value. */
+  roundUp?: (most: number) => number;
 };
 
-export function Chart({ label, steps, lines: drawn = [], bars = [], unit, most }: ChartProps) {
+export function Chart({ label, steps, lines: drawn = [], bars = [], unit, roundUp = roundedUp }: ChartProps) {
   const stacked = steps.map((_, step) => bars.reduce((sum, { values }) => sum + (values[step] ?? 0), 0));
   const largest = Math.max(0, ...stacked, ...drawn.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  const top = roundedUp(Math.max(largest, most ?? 0));
+  const top = roundUp(largest);
   return (
     <figure aria-label={label} className="rounded-lg border bg-surface p-4">
       <Legend lines={drawn} bars={bars} />

@@ -2,7 +2,7 @@ import clsx from 'clsx';
 import Link from 'next/link';
 import type { JobSeries, SeriesWindow } from '#lib/usage/index.ts';
 import { Behind, Chart } from '#components/ui/chart.tsx';
-import { seconds } from '#components/ui/duration.ts';
+import { roundedUpSeconds, seconds } from '#components/ui/duration.ts';
 import { Section, Stat, Stats } from '#components/ui/layout.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
@@ -76,8 +76,7 @@ function Chip({ href, isHere, children }: { href: string; isHere: boolean; child
 const orNone = (value: number | null) => (value === null ? '–' : seconds(value));
 const count = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 1 });
 
-function Totals({ series: { total, stepSeconds, steps } }: { series: JobSeries }) {
-  const busy = total.busySeconds / (stepSeconds * steps.length);
+function Totals({ series: { total } }: { series: JobSeries }) {
   return (
     <Stats>
       <Stat
@@ -88,7 +87,6 @@ function Totals({ series: { total, stepSeconds, steps } }: { series: JobSeries }
       <Stat label="Half waited less than" value={orNone(total.p50)} note="p50" />
       <Stat label="Nine of ten less than" value={orNone(total.p90)} note="p90" />
       <Stat label="99 of 100 less than" value={orNone(total.p99)} note="p99" />
-      <Stat label="Jobs at once" value={count(busy)} note="on average" />
     </Stats>
   );
 }
@@ -114,6 +112,7 @@ function Charts({ series, window }: { series: JobSeries; window: SeriesWindow })
           label={`Seconds that jobs waited for a runner, percentiles, ${of}`}
           steps={names}
           unit={seconds}
+          roundUp={roundedUpSeconds}
           lines={[
             { name: 'p50', look: 'plain', values: steps.map(({ p50 }) => p50) },
             { name: 'p90', look: 'dashed', values: steps.map(({ p90 }) => p90) },
