@@ -16,13 +16,12 @@ import { closeDb, unsafeDb } from '#lib/db/index.ts';
 import { takeJobs } from '#lib/delivery/index.ts';
 import { labelOf } from '#lib/model/index.ts';
 import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
-import { freePort, startChild, waitUntil } from '#sandbox/process.ts';
-import { ROOT } from '#sandbox/setup.mjs';
-import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
+import { freePort } from '#sandbox/process.ts';
 import { migrate } from '../prisma/migrate.ts';
 import { connectionId, seed } from '../prisma/seed.ts';
 import { organization } from './organization.ts';
 import { jobDeliveries, type Delivery } from './payload.ts';
+import { ensureBuilt, startPortal } from './portal.ts';
 import { median, pairs, print, quantile, rounded, say, type Options, type Sides } from './report.ts';
 import type { ReceiverMessage } from './receiver.ts';
 import { addTenants } from './tenants.ts';
@@ -140,10 +139,7 @@ async function addScopes(): Promise<string[]> {
 async function startReceivers(stops: (() => Promise<void>)[]): Promise<Receivers> {
   const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
   stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-  if (!isBuilt()) {
-    say('building the portal (next build) …');
-    await buildWeb(join(folder, 'build.log'), process.env);
-  }
+  await ensureBuilt(folder);
   // Kept data is synced data: anything less would not be durable.
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: true });
   stops.push(async () => {
@@ -160,8 +156,9 @@ async function startReceivers(stops: (() => Promise<void>)[]): Promise<Receivers
     github: { url: nowhere, app: keys },
     attic: { url: nowhere, hs256SecretBase64: randomBytes(32).toString('base64') },
   });
-  const door = await startPortal(port, folder);
-  stops.push(door.stop);
+  const portal = await startPortal(port, folder);
+  stops.push(portal.stop);
+  const door = { ...portal, url: `${portal.url}/api/hooks/${connectionId}` };
   const room = await startReceiver('room');
   stops.push(room.stop);
   const bare = await startReceiver('bare');
@@ -178,24 +175,6 @@ function configure(postgres: Postgres, port: number): void {
     FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
     LOG_LEVEL: 'warn',
   });
-}
-
-async function startPortal(port: number, folder: string): Promise<Receiver> {
-  const url = `http://127.0.0.1:${port}`;
-  const child = startChild({
-    command: process.execPath,
-    args: ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'],
-    cwd: ROOT,
-    env: process.env,
-    logFile: join(folder, 'web.log'),
-  });
-  const answers = () =>
-    fetch(url, { redirect: 'manual' }).then(
-      () => true,
-      () => false,
-    );
-  await waitUntil('The portal', 60_000, answers, child);
-  return { url: `${url}/api/hooks/${connectionId}`, stop: () => child.stop() };
 }
 
 async function startReceiver(kind: 'room' | 'bare'): Promise<Receiver> {

@@ -14,13 +14,16 @@
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
+ *   change-to-screen  a runner's change until a page shows it   | a bare watch of the same objects
+ *   P11            a dashboard that the server renders          | the JSON of the same data
  *   P10            JavaScript of a page's first load, gzip      | Headlamp's
- *   P11            a state of 5 MB, PUT and GET                 | a file's, through a bare Node handler
+ *   state          a state of 5 MB, PUT and GET                 | a file's, through a bare Node handler
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { dashboard } from './dashboard.ts';
 import { deliveries } from './deliveries.ts';
 import { enrolling } from './enrolling.ts';
 import { memory } from './memory.ts';
@@ -28,6 +31,7 @@ import { nothingToDo } from './nothing-to-do.ts';
 import { pages } from './pages.ts';
 import type { Metric, Options } from './report.ts';
 import { recovery } from './recovery.ts';
+import { screen } from './screen.ts';
 import { state } from './state.ts';
 import { stopWorlds } from './world.ts';
 
@@ -38,11 +42,13 @@ const metrics: Readonly<Record<string, Metric>> = {
   'worker-memory': memory,
   P9: recovery,
   P10: pages,
-  P11: state,
+  P11: dashboard,
+  'change-to-screen': screen,
+  state,
 };
 
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
-const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10'], ['P11']];
+const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10'], ['P11'], ['change-to-screen'], ['state']];
 
 type Asked = { names: string[]; options: Options };
 

@@ -1,13 +1,16 @@
-/** The portal's pages and doors as they are served in production, for what is measured through them. */
-import { randomBytes } from 'node:crypto';
+/** The portal as it is served: a production `npm run web` of its own, and somebody who is signed in to it. */
+import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { unsafeDb } from '#lib/db/index.ts';
 import type { Postgres } from '#sandbox/postgres.ts';
 import { startChild, waitUntil } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
 import { say } from './report.ts';
 
-export async function builtPortal(folder: string): Promise<void> {
+export type Portal = { url: string; stop: () => Promise<void> };
+
+export async function ensureBuilt(folder: string): Promise<void> {
   if (isBuilt()) return;
   say('building the portal (next build) …');
   await buildWeb(join(folder, 'build.log'), process.env);
@@ -25,7 +28,8 @@ export function configurePortal(postgres: Postgres, port: number): void {
   });
 }
 
-export async function startPortal(port: number, folder: string): Promise<{ url: string; stop: () => Promise<void> }> {
+/** What it reads of the environment is this process's, with its address set to this port before. */
+export async function startPortal(port: number, folder: string): Promise<Portal> {
   const url = `http://127.0.0.1:${port}`;
   const child = startChild({
     command: process.execPath,
@@ -41,4 +45,23 @@ export async function startPortal(port: number, folder: string): Promise<{ url: 
     );
   await waitUntil('The portal', 60_000, answers, child);
   return { url, stop: () => child.stop() };
+}
+
+/** A person who is an admin of these tenants; answers the cookie of their session. */
+export async function signIn(slugs: readonly string[]): Promise<string> {
+  const db = unsafeDb();
+  const { id: userId } = await db.user.create({ data: { name: 'Bench' } });
+  const tenants = await db.tenant.findMany({ where: { slug: { in: [...slugs] } }, select: { id: true } });
+  await db.membership.createMany({
+    data: tenants.map(({ id: tenantId }) => ({
+      tenantId,
+      userId,
+      role: 'admin' as const,
+      source: 'operator' as const,
+    })),
+  });
+  const token = randomBytes(32).toString('base64url');
+  const tokenHash = createHash('sha256').update(token).digest('hex');
+  await db.session.create({ data: { tokenHash, userId, expiresAt: new Date(Date.now() + 3_600_000) } });
+  return `flywheel.session=${token}`;
 }

@@ -1,5 +1,5 @@
 /**
- * P11: a state of about 5 MB written and read back through the portal's own door, the web process as in production, each version
+ * state: a state of about 5 MB written and read back through the portal's own door, the web process as in production, each version
  * checked, compressed, sealed and kept in a Postgres that syncs to disk; against a bare Node HTTP handler that writes the same
  * bytes to a file, synced, and reads them. Each write is a new version under the next serial, as an apply makes it. Afterwards
  * the database is asked whether every version is there.
@@ -17,7 +17,7 @@ import { startPostgres } from '#sandbox/postgres.ts';
 import { freePort } from '#sandbox/process.ts';
 import { migrate } from '../prisma/migrate.ts';
 import type { FileServerMessage } from './file-server.ts';
-import { builtPortal, configurePortal, startPortal } from './portal.ts';
+import { ensureBuilt, configurePortal, startPortal } from './portal.ts';
 import { pairs, print, rounded, say, type Options, type Sides } from './report.ts';
 
 const stack = 'bench';
@@ -55,12 +55,12 @@ async function measure({ ours, peer }: { ours: Side; peer: Side }, { runs }: Opt
     puts.push({ ours: own.putMs, peer: bare.putMs });
     gets.push({ ours: own.getMs, peer: bare.getMs });
     const figures = [own.putMs, bare.putMs, own.getMs, bare.getMs].map((each) => each.toFixed(0)).join(', ');
-    say(`P11 pair ${pair + 1}: PUT, file PUT, GET, file GET ${figures} ms`);
+    say(`state pair ${pair + 1}: PUT, file PUT, GET, file GET ${figures} ms`);
   }
   const sealed = await verify((runs + 1) * writesEach);
   const shared = { unit: 'ms', bytes: stateOf(1).length, sealedBytes: rounded(sealed), requests: { ours: 1, peer: 1 } };
-  print({ metric: 'P11', what: 'state PUT', ...pairs(puts), ...shared });
-  print({ metric: 'P11', what: 'state GET', ...pairs(gets), ...shared });
+  print({ metric: 'state', what: 'state PUT', ...pairs(puts), ...shared });
+  print({ metric: 'state', what: 'state GET', ...pairs(gets), ...shared });
 }
 
 /** What is there after all was sent, and how large a version is kept on average. */
@@ -117,7 +117,7 @@ function stateOf(serial: number): string {
 async function startSides(stops: (() => Promise<void>)[]): Promise<{ ours: Side; peer: Side }> {
   const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
   stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-  await builtPortal(folder);
+  await ensureBuilt(folder);
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: true });
   stops.push(async () => {
     await postgres.stop();

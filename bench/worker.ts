@@ -4,7 +4,7 @@ import { systemClock } from '#lib/clock.ts';
 import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
 import { reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
 import { env } from '#lib/env.ts';
-import { keepPoolCounts } from '#lib/usage/index.ts';
+import { keepPoolCounts, watchRunners } from '#lib/usage/index.ts';
 import { loop } from '#lib/work/index.ts';
 import { say } from './report.ts';
 
@@ -39,6 +39,7 @@ export async function startWorker(): Promise<BenchWorker> {
   const warn = (what: string) => (error: unknown) => say(`${what}: ${String(error)}`);
   view.onChange(wakeOfChange(warn('a change was not passed on')));
   keepPoolCounts(view, systemClock, warn('a count was not kept'));
+  watchRunners(view, { clock: systemClock, onError: warn('a runner was not kept') });
   view.start(abort.signal, (message, detail) => say(`${message} ${JSON.stringify(detail)}`));
   if (!(await view.whenSynced(60_000))) throw new Error('the view of the cluster did not fill');
   const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };

@@ -123,6 +123,6 @@ export async function expectNoPart(
     const path = pathOf(folder, { tenant, enrollment, request, endpoint }) + query;
     expect((await page.goto(path))?.status(), path).toBe(404);
   }
-  for (const view of [`overview/${tenant}`, `enrollments/${tenant}/${enrollment}`])
+  for (const view of [`overview/${tenant}`, `pools/${tenant}`, `enrollments/${tenant}/${enrollment}`])
     expect((await page.request.get(`/api/views/${view}`)).status(), view).toBe(404);
 }

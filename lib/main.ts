@@ -12,7 +12,7 @@ import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
 import { deliverDue, sweepNotices, webhookFetch, webhookTask } from './notice/index.ts';
 import { anchorChains } from './tenant/index.ts';
-import { measureRunners } from './usage/index.ts';
+import { measureRunners, mendJobs } from './usage/index.ts';
 import { loop, wake, type Outcome, type Tasks } from './work/index.ts';
 
 /** What is cut off the end of the audit within this time, and its head mended, nobody can show. */
@@ -24,6 +24,8 @@ const webhookConcurrency = 4;
 /** A wake that was lost in spite of everything is made good by this. */
 const sweepMs = 10 * 60_000;
 const pruneMs = 3_600_000;
+/** What no delivery told of a job is made good within this time, and those ten minutes that deliveries may be late. */
+const ledgerMs = 5 * 60_000;
 
 const stop = new AbortController();
 const views = new Map<string, ClusterView>();
@@ -62,6 +64,7 @@ const rounds: Tasks = {
   'credential-expiry': round(expiryMs, tellOfExpiry),
   'notice-sweep': round(noticeSweepMs, sweepNotices),
   'delivery-sweep': round(pruneMs, pruneDeliveries),
+  'ledger-mend': round(ledgerMs, mendJobs),
 };
 
 function round(everyMs: number, look: (now: Date) => Promise<unknown>): () => Promise<Outcome> {

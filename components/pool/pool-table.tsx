@@ -8,8 +8,9 @@ function Number({ value, warn = false }: { value: number; warn?: boolean }) {
   return <span className={warn ? 'font-medium text-bad' : 'font-medium'}>{value}</span>;
 }
 
-/** What runs now in each pool. */
-export function PoolTable({ pools }: { pools: LivePool[] }) {
+/** What runs now in each pool, and where it is told, how many more may start. */
+export function PoolTable({ pools }: { pools: (LivePool & { room?: number })[] }) {
+  const hasRoom = pools.some(({ room }) => room !== undefined);
   return (
     <Table label="Pools now">
       <thead>
@@ -21,6 +22,7 @@ export function PoolTable({ pools }: { pools: LivePool[] }) {
           <Th numeric>Idle</Th>
           <Th numeric>Failed</Th>
           <Th numeric>Warm to most</Th>
+          {hasRoom ? <Th numeric>Room for</Th> : null}
           <Th>Last change</Th>
         </tr>
       </thead>
@@ -46,6 +48,7 @@ export function PoolTable({ pools }: { pools: LivePool[] }) {
             <Td numeric>
               {pool.minRunners} to {pool.maxRunners}
             </Td>
+            {hasRoom ? <Td numeric>{pool.room} more</Td> : null}
             <Td className="text-sm text-ink-3">
               {pool.observedAt ? <RelativeTime at={pool.observedAt} /> : <Badge tone="idle">Not yet</Badge>}
             </Td>

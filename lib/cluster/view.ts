@@ -59,6 +59,7 @@ export const viewKinds: readonly ViewKind[] = [
   { kind: 'Service', apiVersion: 'v1' },
   { kind: 'PersistentVolumeClaim', apiVersion: 'v1' },
   { kind: 'Pod', apiVersion: 'v1' },
+  { kind: 'EphemeralRunner', apiVersion: 'actions.github.com/v1alpha1', optional: true },
   { kind: 'ValidatingAdmissionPolicy', apiVersion: 'admissionregistration.k8s.io/v1', optional: true },
   { kind: 'ValidatingAdmissionPolicyBinding', apiVersion: 'admissionregistration.k8s.io/v1', optional: true },
 ];
@@ -354,7 +355,7 @@ function hashedData(object: KubernetesObject): KubernetesObject {
   return { ...object, data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, hash(value)])) };
 }
 
-/** A quota's status counts what runs: it changes with every runner, and nothing of ours depends on it. */
+/** A quota's status counts what runs: it changes with every runner, and nothing of ours depends on it. A runner's spec is its set's. */
 function compact(object: Observed): KubernetesObject {
   const {
     managedFields: _,
@@ -363,6 +364,7 @@ function compact(object: Observed): KubernetesObject {
   } = object.metadata as Observed['metadata'] & { managedFields?: unknown };
   const slim: KubernetesObject = { ...object, metadata };
   if (object.kind === 'ResourceQuota') delete slim['status'];
+  if (object.kind === 'EphemeralRunner') delete slim['spec'];
   return object.kind === 'Secret' ? hashedData(slim) : slim;
 }
 

@@ -11,6 +11,7 @@ export const tenantModels = {
   CacheView: 'tenantId',
   RunnerReading: 'tenantId',
   Job: 'tenantId',
+  Runner: 'tenantId',
   ApprovalRequest: 'tenantId',
   RequestMessage: 'tenantId',
   Audit: 'tenantId',

@@ -6,6 +6,9 @@
  * the job into the ledger; and that a lost, doubled or reordered delivery changes only when we look, never what we find. No body is read before there is such a webhook
  * and the headers carry a proof, and all bodies together hold a bounded memory.
  *
+ * The ledger of jobs is here, since both of its witnesses end in it: the forge's deliveries, and what the watch of a cluster
+ * saw, which whoever watches hands in. Late, twice, out of order or in part, they end in the same row.
+ *
  * It may touch the database, as the system, since a forge knows no tenant. It asks no forge and no cluster anything: the
  * worker looks at the world again.
  */
@@ -18,5 +21,4 @@ export { bytesInFlight } from './raw-body.ts';
 export { receiveDelivery } from './receive.ts';
 export { jobsTask } from './rows.ts';
 export { takeJobs } from './take-jobs.ts';
-export { mergeJob } from './job-state.ts';
-export type { JobReading } from './job-state.ts';
+export { mendLedger, recordSeen, type JobSeen } from './seen.ts';

@@ -6,6 +6,7 @@ const at = (second: number) => new Date(Date.UTC(2026, 10, 1, 10, 0, second));
 const queued: JobReading = {
   state: 'queued',
   repository: 'acme/app',
+  runId: '7',
   workflow: 'CI',
   name: 'build',
   conclusion: null,
@@ -34,6 +35,7 @@ describe('F16, F17', () => {
   const reading: fc.Arbitrary<JobReading> = fc.record({
     state: fc.constantFrom('queued' as const, 'running' as const, 'completed' as const),
     repository: fc.constantFrom('acme/app', 'acme/renamed'),
+    runId: text,
     workflow: text,
     name: text,
     conclusion: text,

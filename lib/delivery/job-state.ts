@@ -7,6 +7,7 @@
 export type JobReading = {
   state: 'queued' | 'running' | 'completed';
   repository: string;
+  runId: string | null;
   workflow: string | null;
   name: string | null;
   conclusion: string | null;
@@ -23,6 +24,7 @@ export function mergeJob(a: JobReading, b: JobReading): JobReading {
   return {
     state: order[a.state] >= order[b.state] ? a.state : b.state,
     repository: a.repository >= b.repository ? a.repository : b.repository,
+    runId: either(a.runId, b.runId),
     workflow: either(a.workflow, b.workflow),
     name: either(a.name, b.name),
     conclusion: either(a.conclusion, b.conclusion),

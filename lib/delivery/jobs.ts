@@ -1,7 +1,9 @@
 import { Prisma, type UnsafeTx } from '../db/index.ts';
 import type { WorkflowJob } from '../forge/index.ts';
 import type { ScopeLevel } from '../model/index.ts';
+import { insertJobs, mergeKnown, type Pool } from './job-rows.ts';
 import { type JobReading, mergeJob } from './job-state.ts';
+import { absorbSeen, takeTurns, turnsOf } from './seen.ts';
 import { servesRepository } from './serves.ts';
 
 /**
@@ -16,16 +18,19 @@ export async function recordJob(tx: UnsafeTx, connectionId: string, job: Workflo
   const externalId = word === null ? job.externalId : `${word}:${job.externalId}`;
   const key = { connectionId, externalId };
   const reading = readingOf(job);
+  const told = [{ externalId, jobId: job.externalId, ...pool, ...reading }];
+  await takeTurns(tx, told.flatMap(turnsOf));
   const inserted = await tx.job.createMany({ data: [{ ...key, ...pool, ...reading }], skipDuplicates: true });
-  if (inserted.count === 1) return;
-  const known = await lockJob(tx, connectionId, externalId);
-  await tx.job.update({ where: { connectionId_externalId: key }, data: mergeJob(known, reading) });
+  if (inserted.count === 0) {
+    const known = await lockJob(tx, connectionId, externalId);
+    await tx.job.update({ where: { connectionId_externalId: key }, data: mergeJob(known, reading) });
+  }
+  await absorbSeen(tx, connectionId, told);
 }
 
 /** Whose enrollments an event may be about: the connection's, an own App's, or one enrollment. */
 export type Teller = { githubAppId: string | null } | { id: string };
 
-type Pool = { tenantId: string; enrollmentId: string; scaleSetName: string };
 type NamedPool = Pool & { level: ScopeLevel; scopeId: string; path: string };
 
 /** Takes the readings of many jobs into their rows, as `recordJob` takes one: a few statements however many they are. */
@@ -42,51 +47,11 @@ export async function recordJobs(tx: UnsafeTx, connectionId: string, jobs: reado
   if (rows.size === 0) return;
   // Always in the same order, so that two who write the same jobs cannot wait for each other.
   const sorted = [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const told = sorted.map(([externalId, row]) => ({ externalId, jobId: externalId, ...row }));
+  await takeTurns(tx, told.flatMap(turnsOf));
   const fresh = await insertJobs(tx, connectionId, sorted);
   await mergeKnown(tx, connectionId, new Map(sorted.filter(([externalId]) => !fresh.has(externalId))));
-}
-
-/* Written by hand: a query is compiled anew for each number of rows, and that takes longer than the statement itself. */
-
-async function insertJobs(
-  tx: UnsafeTx,
-  connectionId: string,
-  jobs: readonly [string, Pool & JobReading][],
-): Promise<Set<string>> {
-  const told = JSON.stringify(jobs.map(([externalId, row]) => ({ externalId, ...row })));
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    insert into job (connection_id, external_id, tenant_id, enrollment_id, scale_set_name, state, repository, workflow, name,
-      conclusion, runner_name, queued_at, started_at, completed_at)
-    select ${connectionId}, "externalId", "tenantId", "enrollmentId", "scaleSetName", state, repository, workflow, name,
-      conclusion, "runnerName", "queuedAt", "startedAt", "completedAt"
-    from jsonb_to_recordset(${told}::jsonb) as told ("externalId" text, "tenantId" uuid, "enrollmentId" uuid,
-      "scaleSetName" text, state "JobState", repository text, workflow text, name text, conclusion text, "runnerName" text,
-      "queuedAt" timestamptz, "startedAt" timestamptz, "completedAt" timestamptz)
-    order by "externalId"
-    on conflict do nothing
-    returning external_id as id`;
-  return new Set(rows.map(({ id }) => id));
-}
-
-async function mergeKnown(tx: UnsafeTx, connectionId: string, readings: Map<string, JobReading>): Promise<void> {
-  if (readings.size === 0) return;
-  const known = await tx.$queryRaw<(JobReading & { externalId: string })[]>`
-    select external_id as "externalId", state, repository, workflow, name, conclusion, runner_name as "runnerName",
-      queued_at as "queuedAt", started_at as "startedAt", completed_at as "completedAt"
-    from job where connection_id = ${connectionId} and external_id = any(${[...readings.keys()]})
-    order by external_id for update`;
-  const merged = known.flatMap(({ externalId, ...row }) => {
-    const reading = readings.get(externalId);
-    return reading ? [{ externalId, ...mergeJob(row, reading) }] : [];
-  });
-  await tx.$executeRaw`
-    update job set state = told.state, repository = told.repository, workflow = told.workflow, name = told.name,
-      conclusion = told.conclusion, runner_name = told."runnerName", queued_at = told."queuedAt",
-      started_at = told."startedAt", completed_at = told."completedAt"
-    from jsonb_to_recordset(${JSON.stringify(merged)}::jsonb) as told ("externalId" text, state "JobState", repository text,
-      workflow text, name text, conclusion text, "runnerName" text, "queuedAt" timestamptz, "startedAt" timestamptz,
-      "completedAt" timestamptz)
-    where job.connection_id = ${connectionId} and job.external_id = told."externalId"`;
+  await absorbSeen(tx, connectionId, told);
 }
 
 async function namedPools(tx: UnsafeTx, connectionId: string, teller: Teller, labels: string[]): Promise<NamedPool[]> {
@@ -112,8 +77,8 @@ function poolAmong(named: readonly NamedPool[], job: WorkflowJob): Pool | undefi
 }
 
 function readingOf(job: WorkflowJob): JobReading {
-  const { state, repository, workflow, name, conclusion, runnerName, queuedAt, startedAt, completedAt } = job;
-  return { state, repository, workflow, name, conclusion, runnerName, queuedAt, startedAt, completedAt };
+  const { state, repository, runId, workflow, name, conclusion, runnerName, queuedAt, startedAt, completedAt } = job;
+  return { state, repository, runId, workflow, name, conclusion, runnerName, queuedAt, startedAt, completedAt };
 }
 
 /** Readings of one job that arrive at once are merged one after the other. */
@@ -128,6 +93,7 @@ async function lockJob(tx: UnsafeTx, connectionId: string, externalId: string): 
 const fields = {
   state: true,
   repository: true,
+  runId: true,
   workflow: true,
   name: true,
   conclusion: true,

@@ -17,6 +17,8 @@ const KeptJob = z.object({
   ownerId: z.string().nullable(),
   enterpriseId: z.string().nullable(),
   labels: z.array(z.string()),
+  /** What a former version kept says nothing of it. */
+  runId: z.string().nullable().default(null),
   state: z.enum(['queued', 'running', 'completed']),
   conclusion: z.string().nullable(),
   runnerName: z.string().nullable(),

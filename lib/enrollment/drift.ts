@@ -6,7 +6,7 @@ const gatherMs = 40;
 
 /**
  * Turns what a watch saw into wakes: a key an enrollment, gathered for a moment, so that a namespace's removal is one look
- * and not fourteen. Pods are not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets
+ * and not fourteen. Pods and runners are not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets
  * with its job, so that the next one wants a new registration; nor does a first list, since a start looks at everything.
  */
 export function wakeOfChange(onError: (error: unknown) => void): (change: Change) => void {
@@ -20,6 +20,7 @@ export function wakeOfChange(onError: (error: unknown) => void): (change: Change
   };
   return (change) => {
     if (change.tenant === undefined || change.first) return;
+    if (change.kind === 'EphemeralRunner') return;
     if (change.kind === 'Pod' && !isEndedRunner(change.object)) return;
     const names = changed.get(change.tenant) ?? new Set();
     changed.set(change.tenant, names.add(change.enrollment));

@@ -65,6 +65,8 @@ export { tellOfExpiry } from './tell.ts';
 export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
+export { poolsNow } from './pools-now.ts';
+export type { PoolNow, PoolsNow } from './pools-now.ts';
 export { wakeOfChange } from './drift.ts';
 export { documentObjects } from './document.ts';
 export { cacheServerPlace, connectionPlace, githubAppPlace } from './places.ts';

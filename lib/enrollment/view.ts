@@ -1,18 +1,7 @@
 import { z } from 'zod';
 import { unsafeDb, type PlanKind, type PlanState } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
-import {
-  cpuMillicores,
-  formatCpu,
-  formatMemory,
-  isReady,
-  labelOf,
-  memoryBytes,
-  workflowSnippet,
-  type Condition,
-  type ForgeKind,
-  type Scope,
-} from '#lib/model/index.ts';
+import { labelOf, workflowSnippet, type Condition, type ForgeKind, type Scope } from '#lib/model/index.ts';
 import { may, type Ctx } from '#lib/tenant/index.ts';
 import { livePools, type LivePool } from '#lib/usage/index.ts';
 import { poolsByName } from './catalog.ts';
@@ -20,6 +9,7 @@ import { parsedConditions } from './conditions.ts';
 import { listCredentials } from './credential-view.ts';
 import { enrollPhases } from './phases.ts';
 import { PlanChange } from './plan.ts';
+import { quotaNow, sumsOf, type QuotaNow } from './pools-now.ts';
 import { scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
 
@@ -230,13 +220,11 @@ export async function planView(ctx: Ctx, planId: string): Promise<PlanView> {
 
 // ------------------------------------------------------------------------------------------------ the tenant's first page
 
-export type QuotaPart = { used: string; promised: string; quota: string; usedShare: number };
-
 export type TenantOverview = {
   enrollments: EnrollmentSummary[];
   pools: LivePool[];
   /** used: what runners hold now. promised: what all pools hold at their maximum. Shares are 0..1. */
-  quota: { cpu: QuotaPart; memory: QuotaPart; runners: QuotaPart };
+  quota: QuotaNow;
   /** What a person has to do something about, and on which page. */
   needsYou: NeedsYou[];
 };
@@ -261,44 +249,10 @@ async function needing(ctx: Ctx, enrollments: readonly EnrollmentSummary[]): Pro
 
 export async function tenantOverview(ctx: Ctx): Promise<TenantOverview> {
   const [enrollments, pools, known] = await Promise.all([listEnrollments(ctx), livePools(ctx), poolsByName()]);
-  let used = { cpu: 0n, memory: 0n, runners: 0 };
-  let promised = { cpu: 0n, memory: 0n, runners: 0 };
-  for (const live of pools) {
-    const pool = known.get(live.pool);
-    if (!pool || !isReady(pool)) continue;
-    const now = live.pending + live.running + live.idle;
-    const add = (sum: typeof used, runners: number) => ({
-      cpu: sum.cpu + cpuMillicores(pool.cpu) * BigInt(runners),
-      memory: sum.memory + memoryBytes(pool.memory) * BigInt(runners),
-      runners: sum.runners + runners,
-    });
-    used = add(used, now);
-    promised = add(promised, live.maxRunners);
-  }
-  const { quota } = ctx.tenant;
   return {
     enrollments,
     pools,
-    quota: {
-      cpu: {
-        used: formatCpu(used.cpu),
-        promised: formatCpu(promised.cpu),
-        quota: quota.cpu,
-        usedShare: Number(used.cpu) / Number(cpuMillicores(quota.cpu)),
-      },
-      memory: {
-        used: formatMemory(used.memory),
-        promised: formatMemory(promised.memory),
-        quota: quota.memory,
-        usedShare: Number(used.memory) / Number(memoryBytes(quota.memory)),
-      },
-      runners: {
-        used: String(used.runners),
-        promised: String(promised.runners),
-        quota: String(quota.runners),
-        usedShare: quota.runners === 0 ? 0 : used.runners / quota.runners,
-      },
-    },
+    quota: quotaNow(ctx.tenant.quota, sumsOf(pools, known)),
     needsYou: await needing(ctx, enrollments),
   };
 }

@@ -244,6 +244,8 @@ export type WorkflowJob = {
   /** The enterprise's id, where the organization belongs to one. */
   enterpriseId: string | null;
   labels: string[];
+  /** The workflow run that it is a job of, where a runner is told the same number (GitHub). */
+  runId: string | null;
   state: 'queued' | 'running' | 'completed';
   conclusion: string | null;
   runnerName: string | null;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { unsafeDb, type Prisma, type UnsafeDb } from '#lib/db/index.ts';
 import { TenantSlug } from '#lib/model/index.ts';
-import { csvLine } from '#lib/csv.ts';
+import { csvLine, download } from '#lib/csv.ts';
 import { fieldChanges, type FieldChange } from './audit-diff.ts';
 import type { Ctx } from './ctx.ts';
 import { containing } from './same-text.ts';
@@ -135,7 +135,7 @@ export function exportAudit(ctx: Ctx, asked: URLSearchParams, now: Date): Respon
   const { format, ...query } = AuditExport.parse(Object.fromEntries(asked));
   const records = allRecords(ctx.db, whereOf({ ...query, before: '' }));
   const slugOf = () => Promise.resolve(ctx.tenant.slug);
-  return fileOf(lines(records, format, slugOf), format, `audit-${ctx.tenant.slug}-${now.toISOString().slice(0, 10)}`);
+  return download(lines(records, format, slugOf), format, `audit-${ctx.tenant.slug}-${now.toISOString().slice(0, 10)}`);
 }
 
 /** The same over all tenants. */
@@ -143,7 +143,7 @@ export async function exportAllAudit(asked: URLSearchParams, now: Date): Promise
   const { format, ...rest } = AuditExport.parse(Object.fromEntries(asked));
   const query = { ...rest, before: '' };
   const records = allRecords(unsafeDb(), { AND: [await scopeOf(query), whereOf(query)] });
-  return fileOf(lines(records, format, slugs()), format, `audit-${now.toISOString().slice(0, 10)}`);
+  return download(lines(records, format, slugs()), format, `audit-${now.toISOString().slice(0, 10)}`);
 }
 
 async function* allRecords(db: Reader, where: Prisma.AuditWhereInput): AsyncGenerator<AuditRecord> {
@@ -192,35 +192,4 @@ async function* lines(
       yield `${JSON.stringify(said)}\n`;
     }
   }
-}
-
-const chunkSize = 32 * 1024;
-const types = { csv: 'text/csv; charset=utf-8; header=present', jsonl: 'application/jsonl; charset=utf-8' };
-
-/** Read as fast as it is taken and no faster, so that an export of any size holds one page in memory. */
-function fileOf(text: AsyncGenerator<string>, format: 'csv' | 'jsonl', name: string): Response {
-  const encoder = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      let chunk = '';
-      while (chunk.length < chunkSize) {
-        const { value, done } = await text.next();
-        if (done) break;
-        chunk += value;
-      }
-      if (chunk === '') controller.close();
-      else controller.enqueue(encoder.encode(chunk));
-    },
-    async cancel() {
-      await text.return(undefined);
-    },
-  });
-  return new Response(body, {
-    headers: {
-      'content-type': types[format],
-      'content-disposition': `attachment; filename="${name}.${format}"`,
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    },
-  });
 }

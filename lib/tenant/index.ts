@@ -12,6 +12,7 @@ export { anchorChains, anchorsIn } from './audit-anchor.ts';
 export type { Anchor } from './audit-anchor.ts';
 export { AuditQuery, exportAllAudit, exportAudit, listAllAudit, listAudit } from './audit-view.ts';
 export type { AuditPage, AuditRow } from './audit-view.ts';
+export { containing } from './same-text.ts';
 export type { FieldChange } from './audit-diff.ts';
 export { verifyAudit } from './audit-verify.ts';
 export type { ChainReport } from './audit-verify.ts';

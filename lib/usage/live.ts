@@ -1,4 +1,5 @@
 import type { TenantDb } from '#lib/db/index.ts';
+import type { RunnerState } from './runner-seen.ts';
 
 export type LivePool = {
   pool: string;
@@ -17,38 +18,128 @@ export type LivePool = {
   observedAt: string | null;
 };
 
-/** What runs now in each pool of a tenant, as the worker's watch last told. */
-export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): Promise<LivePool[]> {
+export type LiveRunner = {
+  uid: string;
+  name: string;
+  /** The pool's. */
+  label: string;
+  state: RunnerState;
+  /** Why it does not run, in the cluster's words. */
+  reason: string | null;
+  node: string | null;
+  createdAt: string;
+  job: { repository: string; workflow: string | null; name: string | null; startedAt: string | null } | null;
+};
+
+export type LiveUsage = { pools: LivePool[]; runners: LiveRunner[] };
+
+/** A page that lists more is of no use to anybody; the counts of the pools are of all. */
+const runnersMost = 500;
+
+type Rows = Awaited<ReturnType<typeof readRows>>;
+
+async function readRows(db: TenantDb, enrollmentId: string | undefined) {
   const where = enrollmentId === undefined ? {} : { enrollmentId };
-  const [pools, jobs] = await Promise.all([
-    ctx.db.enrollmentPool.findMany({
-      where,
-      orderBy: { scaleSetName: 'asc' },
-      include: { enrollment: { select: { connection: { select: { kind: true } } } } },
-    }),
-    ctx.db.job.findMany({
+  return Promise.all([
+    db.enrollmentPool.findMany({ where, orderBy: { scaleSetName: 'asc' } }),
+    db.runner.findMany({ where: { ...where, endedAt: null }, orderBy: [{ createdAt: 'asc' }, { uid: 'asc' }] }),
+    db.job.findMany({
       where: { ...where, state: { in: ['queued', 'running'] } },
-      select: { scaleSetName: true, state: true },
+      select: {
+        scaleSetName: true,
+        state: true,
+        runnerName: true,
+        repository: true,
+        workflow: true,
+        name: true,
+        startedAt: true,
+      },
     }),
   ]);
-  return pools.map((row) => {
-    const count = (state: string) =>
-      jobs.filter((job) => job.scaleSetName === row.scaleSetName && job.state === state).length;
-    // A runner of GitLab's exists for its job alone; elsewhere the forge tells which of them have one.
-    const isJobsOwn = row.enrollment.connection.kind === 'gitlab';
-    const busy = isJobsOwn ? row.runningRunners : Math.min(count('running'), row.runningRunners);
+}
+
+/** What runs now in each pool of a tenant, as the worker's watch and the forge's deliveries last told. */
+export async function liveUsage(ctx: { db: TenantDb }, enrollmentId?: string): Promise<LiveUsage> {
+  return usageOf(await readRows(ctx.db, enrollmentId));
+}
+
+export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): Promise<LivePool[]> {
+  return (await liveUsage(ctx, enrollmentId)).pools;
+}
+
+/** A moment that nobody notices, for which one reading serves all who look at the same tenant. */
+const sharedMs = 250;
+const shared = new Map<string, { usage: Promise<LiveUsage>; untilMs: number }>();
+
+/** `liveUsage` of a whole tenant for pages that ask again and again: a thousand viewers cost the database what one costs. */
+export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<LiveUsage> {
+  const nowMs = performance.now();
+  const known = shared.get(tenantId);
+  if (known && nowMs < known.untilMs) return known.usage;
+  for (const [id, { untilMs }] of shared) if (untilMs <= nowMs) shared.delete(id);
+  const usage = liveUsage(ctx);
+  shared.set(tenantId, { usage, untilMs: nowMs + sharedMs });
+  // A failure is not kept: the next to ask tries again.
+  usage.catch(() => shared.delete(tenantId));
+  return usage;
+}
+
+type Counts = Record<RunnerState | 'queued' | 'unplaced', number>;
+
+function usageOf([pools, rows, jobs]: Rows): LiveUsage {
+  const running = jobs.filter(({ state }) => state === 'running');
+  const byRunner = new Map(running.map((job) => [`${job.scaleSetName}/${job.runnerName}`, job]));
+  const counts = new Map<string, Counts>();
+  const of = (label: string) => {
+    const known = counts.get(label) ?? { starting: 0, idle: 0, running: 0, failed: 0, queued: 0, unplaced: 0 };
+    counts.set(label, known);
+    return known;
+  };
+  const runners = rows.map((row): LiveRunner => {
+    const key = `${row.scaleSetName}/${row.name}`;
+    const job = byRunner.get(key);
+    byRunner.delete(key);
+    const state = row.state === 'idle' && job ? 'running' : row.state;
+    of(row.scaleSetName)[state] += 1;
     return {
-      pool: row.poolName,
+      uid: row.uid,
+      name: row.name,
       label: row.scaleSetName,
-      enrollmentId: row.enrollmentId,
-      minRunners: row.minRunners,
-      maxRunners: row.maxRunners,
-      queued: count('queued'),
-      pending: row.pendingRunners,
-      running: busy,
-      idle: row.runningRunners - busy,
-      failed: row.failedRunners,
-      observedAt: row.observedAt?.toISOString() ?? null,
+      state,
+      reason: row.reason,
+      node: row.node,
+      createdAt: row.createdAt.toISOString(),
+      job: job
+        ? {
+            repository: job.repository,
+            workflow: job.workflow,
+            name: job.name,
+            startedAt: job.startedAt?.toISOString() ?? null,
+          }
+        : null,
     };
   });
+  for (const job of jobs) if (job.state === 'queued') of(job.scaleSetName).queued += 1;
+  for (const job of byRunner.values()) of(job.scaleSetName).unplaced += 1;
+  return {
+    runners: runners.slice(0, runnersMost),
+    pools: pools.map((row) => {
+      const { starting, idle, running: busy, failed, queued, unplaced } = of(row.scaleSetName);
+      // A job whose runner goes by another name has one of those that seem to wait.
+      const hidden = Math.min(unplaced, idle);
+      return {
+        pool: row.poolName,
+        label: row.scaleSetName,
+        enrollmentId: row.enrollmentId,
+        minRunners: row.minRunners,
+        maxRunners: row.maxRunners,
+        queued,
+        pending: starting,
+        running: busy + hidden,
+        idle: idle - hidden,
+        failed,
+        observedAt: row.observedAt?.toISOString() ?? null,
+      };
+    }),
+  };
 }

@@ -8,6 +8,7 @@ import {
   type Observed,
 } from '#lib/cluster/index.ts';
 import { type Prisma, unsafeDb } from '#lib/db/index.ts';
+import { type Measuring, sweepRunners, watchRunners } from './runners.ts';
 
 type PodStatus = {
   phase?: string;
@@ -158,12 +159,15 @@ export function keepPoolCounts(view: ClusterView, clock: Clock, onError: (error:
 
 const sampleMs = 15_000;
 
-export type Measuring = { clock: Clock; signal: AbortSignal; onError: (error: unknown) => void };
-
-/** All that a worker measures of a cluster, until the signal aborts: the counts, and readings of what runs on and on. */
+/** All that a worker measures of a cluster, until the signal aborts: runners, counts, and readings of what runs on and on. */
 export function measureRunners(view: ClusterView, { clock, signal, onError }: Measuring): void {
   keepPoolCounts(view, clock, onError);
-  const timer = setInterval(() => void sampleRunners([...view.all('Pod')], clock.now()).catch(onError), sampleMs);
+  watchRunners(view, { clock, onError });
+  const look = async () => {
+    await sampleRunners([...view.all('Pod')], clock.now());
+    await sweepRunners(view, clock.now());
+  };
+  const timer = setInterval(() => void look().catch(onError), sampleMs);
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 

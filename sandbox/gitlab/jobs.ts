@@ -190,6 +190,7 @@ function jobForRunner(world: World, job: Job): Answer['body'] {
     runner_info: { timeout: 3600, runner_session_url: null },
     variables: [
       variable('CI_JOB_ID', String(job.id)),
+      variable('CI_JOB_URL', `${world.url}/${path}/-/jobs/${job.id}`),
       variable('CI_PROJECT_PATH', path),
       variable('SANDBOX_SECONDS', String(job.durationSeconds)),
       variable('SANDBOX_STATUS', job.wantedStatus),

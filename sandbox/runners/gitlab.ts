@@ -30,6 +30,7 @@ const GivenJob = z
     token: job.token,
     name: job.job_info.name,
     projectId: job.job_info.project_id,
+    url: valueOf(job.variables, 'CI_JOB_URL') ?? '',
     image: job.image?.name || null,
     services: (job.services ?? []).map(({ name }) => name),
     timeoutSeconds: job.runner_info.timeout,

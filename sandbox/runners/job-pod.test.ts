@@ -32,12 +32,20 @@ const config = (choice = nix) => {
   const secret = poolObjects(input, choice).find(({ kind }) => kind === 'Secret')?.['data'] as Record<string, string>;
   return gitlabConfig(Buffer.from(secret['config.toml'] ?? '', 'base64').toString());
 };
-const job = { id: 7, projectId: 3, image: null, services: [], timeoutSeconds: 3600 };
+const job = {
+  id: 7,
+  name: 'build',
+  url: 'https://gitlab.example/acme/app/-/jobs/7',
+  projectId: 3,
+  image: null,
+  services: [],
+  timeoutSeconds: 3600,
+};
 
 type Container = { name: string; resources: { limits?: Record<string, string> }; [field: string]: unknown };
 const podOf = (more: Partial<typeof job> | { image: string; services: string[] } = {}) =>
   jobPod(config().runners[0], { ...job, ...more }) as unknown as {
-    metadata: { name: string; labels: Record<string, string> };
+    metadata: { name: string; labels: Record<string, string>; annotations: Record<string, string> };
     spec: { containers: Container[]; initContainers: Container[]; [field: string]: unknown };
   };
 
@@ -51,6 +59,11 @@ describe('the pod of a job', () => {
       'flywheel.dev/pool': 'nix',
       'job.runner.gitlab.com/pod': metadata.name,
       'project.runner.gitlab.com/id': '3',
+    });
+    expect(metadata.annotations).toEqual({
+      'job.runner.gitlab.com/id': '7',
+      'job.runner.gitlab.com/name': 'build',
+      'job.runner.gitlab.com/url': 'https://gitlab.example/acme/app/-/jobs/7',
     });
   });
 

@@ -5,6 +5,9 @@ import type { GitlabRunner, KubernetesConfig } from './config.ts';
 /** As much of a job as its pod is made of. */
 export interface PodJob {
   id: number;
+  name?: string;
+  /** Of its page. */
+  url?: string;
   projectId: number;
   image: string | null;
   services: string[];
@@ -52,7 +55,11 @@ export function jobPod(runner: GitlabRunner, job: PodJob): Obj {
         [managerNameLabel]: runner.name,
         'project.runner.gitlab.com/id': String(job.projectId),
       },
-      annotations: { 'job.runner.gitlab.com/id': String(job.id) },
+      annotations: {
+        'job.runner.gitlab.com/id': String(job.id),
+        'job.runner.gitlab.com/name': job.name ?? '',
+        'job.runner.gitlab.com/url': job.url ?? '',
+      },
     },
     spec: runner.feature_flags['FF_USE_ADVANCED_POD_SPEC_CONFIGURATION']
       ? of.pod_spec.reduce<Json>((at, { patch }) => patched(at, patch), spec)

@@ -150,6 +150,21 @@ export async function addTenant(slug: string): Promise<TenantRows> {
       queuedAt: at,
     },
   });
+  await db.runner.create({
+    data: {
+      ...own,
+      uid: `runner-of-${slug}`,
+      clusterId: 'main',
+      scaleSetName,
+      name: `${scaleSetName}-runner`,
+      state: 'idle',
+      servesOne: true,
+      createdAt: at,
+      seenAt: at,
+      endedAt: at,
+      version: '1',
+    },
+  });
   const audit = await db.audit.create({ data: { tenantId, actor: 'test', action: 'tenant.made', target: slug } });
   return {
     tenantId,

@@ -107,6 +107,7 @@ describe('a workflow job, as Gitea tells of it', () => {
     expect(read({})).toEqual({
       externalId: '11',
       repository: 'acme/app',
+      runId: null,
       repositoryId: '5',
       owner: 'acme',
       ownerId: '7',

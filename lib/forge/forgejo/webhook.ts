@@ -63,6 +63,7 @@ function readWorkflowJob(payload: unknown): WorkflowJob | null {
     ownerId: repository.owner.id,
     enterpriseId: null,
     labels: job.labels ?? [],
+    runId: null,
     state,
     conclusion: state === 'completed' ? job.conclusion || null : null,
     runnerName: job.runner_name || null,

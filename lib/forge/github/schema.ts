@@ -156,6 +156,7 @@ export const InstallationPayload = z.object({
 export const WorkflowJobPayload = z.object({
   workflow_job: z.object({
     id: Id,
+    run_id: Id.nullish(),
     status: z.string(),
     conclusion: Text.nullish(),
     labels: z.array(Text),

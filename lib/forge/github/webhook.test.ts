@@ -115,6 +115,7 @@ describe('a workflow job', () => {
   const payload = {
     action: 'completed',
     workflow_job: {
+      run_id: 70,
       id: 11,
       status: 'completed',
       conclusion: 'success',
@@ -135,6 +136,7 @@ describe('a workflow job', () => {
     expect(githubWebhooks.readWorkflowJob(payload)).toEqual({
       externalId: '11',
       repository: 'acme/app',
+      runId: '70',
       repositoryId: '5',
       owner: 'acme',
       ownerId: '7',

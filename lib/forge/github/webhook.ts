@@ -64,6 +64,7 @@ function readWorkflowJob(payload: unknown): WorkflowJob | null {
     ownerId: repository.owner.id,
     enterpriseId: enterprise?.id ?? null,
     labels: job.labels,
+    runId: job.run_id ?? null,
     state,
     conclusion: state === 'completed' ? (job.conclusion ?? null) : null,
     runnerName: job.runner_name || null,

@@ -181,6 +181,7 @@ describe('a job', () => {
     expect(read({})).toEqual({
       externalId: '11',
       repository: 'acme/lab/app',
+      runId: null,
       repositoryId: '5',
       owner: 'acme/lab',
       ownerId: null,

@@ -161,6 +161,7 @@ function readWorkflowJob(payload: unknown): WorkflowJob | null {
     ownerId: null,
     enterpriseId: null,
     labels: job.runner?.tags ?? [],
+    runId: null,
     state,
     conclusion,
     runnerName: job.runner?.description || null,

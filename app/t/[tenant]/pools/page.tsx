@@ -1,5 +1,5 @@
 import type { Metadata } from 'next';
-import { catalog, tenantOverview } from '#lib/enrollment/index.ts';
+import { catalog, poolsNow } from '#lib/enrollment/index.ts';
 import { labelOf } from '#lib/model/index.ts';
 import { page, type Ctx } from '#lib/tenant/index.ts';
 import { LivePools } from '#components/pool/live-pools.tsx';
@@ -16,11 +16,11 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
 }
 
 export default page<Params>('pool:see', async (ctx) => {
-  const overview = await tenantOverview(ctx);
+  const now = await poolsNow(ctx);
   return (
     <>
       <PageHeader title="Pools" answer="Is there a runner for a job, and how near is the quota?" />
-      <LivePools url={`/api/views/overview/${ctx.tenant.slug}`} first={overview} />
+      <LivePools url={`/api/views/pools/${ctx.tenant.slug}`} first={now} />
       <Catalog ctx={ctx} />
     </>
   );

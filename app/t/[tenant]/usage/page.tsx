@@ -1,6 +1,8 @@
 import type { Metadata } from 'next';
 import { monthToDate } from '#lib/billing/index.ts';
 import { page } from '#lib/tenant/index.ts';
+import { jobSeries, livePools, SeriesQuery } from '#lib/usage/index.ts';
+import { JobCharts } from '#components/usage/job-charts.tsx';
 import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
@@ -13,8 +15,13 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
   return tenantTitle('Usage', props.params);
 }
 
-export default page<Params>('usage:see', async (ctx) => {
-  const { byPool, from } = await monthToDate(ctx);
+export default page<Params>('usage:see', async (ctx, { searchParams }) => {
+  const query = SeriesQuery.parse(searchParams);
+  const [{ byPool, from }, series, pools] = await Promise.all([
+    monthToDate(ctx),
+    jobSeries(ctx.tenant.id, query, new Date()),
+    livePools(ctx),
+  ]);
   const seconds = byPool.reduce((sum, pool) => sum + Number(pool.runnerSeconds), 0);
   const runners = byPool.reduce((sum, pool) => sum + pool.runners, 0);
   return (
@@ -23,12 +30,16 @@ export default page<Params>('usage:see', async (ctx) => {
         title="Usage"
         answer={`${hours(String(seconds))} runner-hours by ${runners} ${runners === 1 ? 'runner' : 'runners'} since ${from.slice(0, 10)}.`}
       />
+      <JobCharts
+        series={series}
+        shown={{ path: `/t/${ctx.tenant.slug}/usage`, ...query, labels: pools.map(({ label }) => label) }}
+      />
       {byPool.length === 0 ? (
         <EmptyState title="Nothing ran this month">
           Each second that a runner exists is counted here, from readings that can only be too low.
         </EmptyState>
       ) : (
-        <Section title="By pool">
+        <Section title="This month, by pool">
           <Table label="Usage by pool">
             <thead>
               <tr>

@@ -1,0 +1,4 @@
+import { poolsNow } from '#lib/enrollment/index.ts';
+import { view } from '#lib/tenant/index.ts';
+
+export const GET = view<{ tenant: string }, unknown>('pool:see', (ctx) => poolsNow(ctx));

@@ -1,0 +1,86 @@
+import { cpuMillicores, formatCpu, formatMemory, isReady, memoryBytes, type Pool } from '#lib/model/index.ts';
+import type { Ctx } from '#lib/tenant/index.ts';
+import { sharedUsage, type LivePool, type LiveRunner } from '#lib/usage/index.ts';
+import { poolsByName } from './catalog.ts';
+
+/* What runs now, against what may run: the pages that move. */
+
+export type QuotaPart = { used: string; promised: string; quota: string; usedShare: number };
+/** used: what runners hold now. promised: what all pools hold at their maximum. Shares are 0..1. */
+export type QuotaNow = { cpu: QuotaPart; memory: QuotaPart; runners: QuotaPart };
+
+/** cpu in millicores, memory in bytes. */
+type Sum = { cpu: bigint; memory: bigint; runners: number };
+export type Sums = { used: Sum; promised: Sum };
+
+function plus(sum: Sum, pool: { cpu: string; memory: string }, runners: number): Sum {
+  return {
+    cpu: sum.cpu + cpuMillicores(pool.cpu) * BigInt(runners),
+    memory: sum.memory + memoryBytes(pool.memory) * BigInt(runners),
+    runners: sum.runners + runners,
+  };
+}
+
+const runnersOf = ({ pending, running, idle }: LivePool) => pending + running + idle;
+
+export function sumsOf(pools: readonly LivePool[], known: ReadonlyMap<string, Pool>): Sums {
+  let used: Sum = { cpu: 0n, memory: 0n, runners: 0 };
+  let promised = used;
+  for (const live of pools) {
+    const pool = known.get(live.pool);
+    if (!pool || !isReady(pool)) continue;
+    used = plus(used, pool, runnersOf(live));
+    promised = plus(promised, pool, live.maxRunners);
+  }
+  return { used, promised };
+}
+
+type Quota = Ctx['tenant']['quota'];
+
+export function quotaNow(quota: Quota, { used, promised }: Sums): QuotaNow {
+  return {
+    cpu: {
+      used: formatCpu(used.cpu),
+      promised: formatCpu(promised.cpu),
+      quota: quota.cpu,
+      usedShare: Number(used.cpu) / Number(cpuMillicores(quota.cpu)),
+    },
+    memory: {
+      used: formatMemory(used.memory),
+      promised: formatMemory(promised.memory),
+      quota: quota.memory,
+      usedShare: Number(used.memory) / Number(memoryBytes(quota.memory)),
+    },
+    runners: {
+      used: String(used.runners),
+      promised: String(promised.runners),
+      quota: String(quota.runners),
+      usedShare: quota.runners === 0 ? 0 : used.runners / quota.runners,
+    },
+  };
+}
+
+/** How many more runners of a pool may start now: its own maximum, and what the quota has left of each. */
+function roomOf(live: LivePool, pool: Pool | undefined, quota: Quota, used: Sum): number {
+  const own = Math.max(0, live.maxRunners - runnersOf(live));
+  if (!pool || !isReady(pool)) return 0;
+  const cpu = (cpuMillicores(quota.cpu) - used.cpu) / cpuMillicores(pool.cpu);
+  const memory = (memoryBytes(quota.memory) - used.memory) / memoryBytes(pool.memory);
+  return Math.max(0, Math.min(own, Number(cpu), Number(memory), quota.runners - used.runners));
+}
+
+/** `room`: how many more runners may start now. */
+export type PoolNow = LivePool & { room: number };
+export type PoolsNow = { pools: PoolNow[]; runners: LiveRunner[]; quota: QuotaNow };
+
+/** What the page of pools shows, once a moment for however many look at it. */
+export async function poolsNow(ctx: Ctx): Promise<PoolsNow> {
+  const [{ pools, runners }, known] = await Promise.all([sharedUsage(ctx.tenant.id, ctx), poolsByName()]);
+  const sums = sumsOf(pools, known);
+  const { quota } = ctx.tenant;
+  return {
+    runners,
+    quota: quotaNow(quota, sums),
+    pools: pools.map((live) => ({ ...live, room: roomOf(live, known.get(live.pool), quota, sums.used) })),
+  };
+}
