@@ -1,11 +1,11 @@
 import { observeAtticView } from '#lib/cache/index.ts';
+import { atticServerOf } from '#lib/caching/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { atticViewName } from '#lib/model/index.ts';
 import { atScope } from './at-scope.ts';
 import { openForgeFor } from './connections.ts';
 import { parsedConditions } from './conditions.ts';
-import { atticServerOf } from './desired.ts';
 import { groupName } from './plan.ts';
 import { enrollmentRow } from './rows.ts';
 
@@ -51,7 +51,7 @@ export async function forgeStillThere(enrollmentId: string): Promise<Evidence> {
 /** The tenant's Attic view on its cluster's server; null where there is no such server. */
 export async function cacheStillThere(tenantId: string): Promise<Evidence | null> {
   const tenant = await unsafeDb().tenant.findUniqueOrThrow({ where: { id: tenantId } });
-  const server = await atticServerOf({ tenant });
+  const server = await atticServerOf(tenant);
   if (!server) return null;
   const name = atticViewName(tenant.slug);
   const view = await observeAtticView({ server, name });

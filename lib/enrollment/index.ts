@@ -67,4 +67,4 @@ export { enrollmentView, listEnrollments, planView, tenantOverview } from './vie
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
 export { wakeOfChange } from './drift.ts';
 export { documentObjects } from './document.ts';
-export { cacheServerPlace, connectionPlace, githubAppPlace } from './places.ts';
+export { connectionPlace, githubAppPlace } from './places.ts';
