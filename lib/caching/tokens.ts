@@ -124,7 +124,12 @@ export const PersonTokenInput = z.strictObject({
     .literal('yes')
     .optional()
     .transform((said) => said === 'yes'),
-  days: z.coerce.number().int().min(1).max(personTokenDaysMost, `is at most ${personTokenDaysMost} days`),
+  days: z
+    .string()
+    .trim()
+    .regex(/^\d{1,3}$/, 'is whole days')
+    .transform(Number)
+    .pipe(z.int().min(1, 'is at least one day').max(personTokenDaysMost, `is at most ${personTokenDaysMost} days`)),
   usedIn: z
     .string()
     .trim()

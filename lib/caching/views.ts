@@ -28,18 +28,25 @@ export const viewTask = 'cache-view';
 /** Each view is in the tokens of all runners, so there is a bound. */
 export const viewsMost = 10;
 
-const dayMs = 24 * 3600;
+const daySeconds = 24 * 3600;
+const retentionDaysMost = Math.floor((2 ** 31 - 1) / daySeconds);
+
+/** As a form sends it: nothing is the server's own retention. */
 const Days = z
-  .union([
-    z.literal('').transform(() => null),
-    z.coerce
-      .number()
-      .int('is whole days')
-      .min(0)
-      .max(Math.floor((2 ** 31 - 1) / dayMs), 'is at most 24855 days'),
-  ])
-  .nullable()
+  .string()
+  .trim()
+  .regex(/^\d{0,6}$/, 'is whole days')
+  .transform((text) => (text === '' ? null : Number(text)))
+  .refine((days) => days === null || days <= retentionDaysMost, `is at most ${retentionDaysMost} days`)
   .default(null);
+
+const Priority = z
+  .string()
+  .trim()
+  .regex(/^\d{1,4}$/, 'is a whole number')
+  .transform(Number)
+  .pipe(ViewSettings.shape.priority)
+  .default(defaultViewSettings.priority);
 
 const upstreamList = z
   .string()
@@ -53,7 +60,7 @@ const settings = {
     .literal('yes')
     .optional()
     .transform((said) => said === 'yes'),
-  priority: z.coerce.number().pipe(ViewSettings.shape.priority).default(defaultViewSettings.priority),
+  priority: Priority,
   upstreamKeys: upstreamList,
   /** Empty is the server's own, 0 for ever. */
   retentionDays: Days,
@@ -73,7 +80,7 @@ function settingsOf(input: z.infer<typeof ChangeViewInput> | z.infer<typeof NewV
     isPublic,
     priority,
     upstreamKeys,
-    retentionSeconds: retentionDays === null ? null : retentionDays * dayMs,
+    retentionSeconds: retentionDays === null ? null : retentionDays * daySeconds,
   };
 }
 
