@@ -108,7 +108,7 @@ async function seedCluster({ attic: { url, hs256SecretBase64, statisticsUrl }, b
       capacityMemory: '4Ti',
       bazelUrl: bazelUrl ?? null,
     },
-    update: {},
+    update: { bazelUrl: bazelUrl ?? null },
   });
   const id = 'attic';
   const data = {

@@ -63,13 +63,16 @@ export interface StoredPath {
   narSize: number;
   createdAt: string;
   createdBy: string | null;
+  /** When its NAR was last given out. */
+  lastAccessedAt?: string;
 }
 
 export interface AtticState {
   caches: Record<string, Cache>;
   paths: Record<string, StoredPath>;
-  nars: Record<string, { size: number }>;
-  chunks: Record<string, true>;
+  nars: Record<string, { size: number; chunks?: string[] }>;
+  /** Bytes by hash; a state of before has `true`, which is one byte. */
+  chunks: Record<string, number | true>;
 }
 
 const chunkBytes = 64 * 1024;
@@ -308,14 +311,16 @@ class Server {
   /** Keeps the bytes and returns the share of them that was there before, in whatever view. */
   #keepNar(hash: string, nar: Buffer): number {
     let sharedBytes = 0;
+    const chunks: string[] = [];
     for (let at = 0; at < nar.length; at += chunkBytes) {
       const chunk = nar.subarray(at, at + chunkBytes);
       const id = createHash('sha256').update(chunk).digest('base64');
       if (this.#kept.value.chunks[id]) sharedBytes += chunk.length;
-      this.#kept.value.chunks[id] = true;
+      this.#kept.value.chunks[id] = chunk.length;
+      chunks.push(id);
     }
     this.#bytes.put(hash, nar);
-    this.#kept.value.nars[hash] = { size: nar.length };
+    this.#kept.value.nars[hash] = { size: nar.length, chunks };
     return nar.length === 0 ? 0 : sharedBytes / nar.length;
   }
 
@@ -341,7 +346,10 @@ class Server {
   #nar(ask: Ask, token: Token | undefined): Answer {
     const [hash, kind] = (ask.params['path'] as string).split('.', 2);
     if (kind !== 'nar') return fail('NotFound');
-    const nar = this.#bytes.get(this.#stored(ask, token, hash as string).path.narHash);
+    const { path } = this.#stored(ask, token, hash as string);
+    const nar = this.#bytes.get(path.narHash);
+    path.lastAccessedAt = this.#now().toISOString();
+    this.#saved();
     return nar
       ? { status: 200, headers: { 'content-type': 'application/x-nix-nar' }, body: nar }
       : fail('IncompleteNar');
