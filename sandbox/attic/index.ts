@@ -32,6 +32,8 @@ export interface Attic {
   configure(change: Partial<AtticConfiguration>): void;
   /** Another key, as after a restart with another configuration: what the former one signed is nobody's any more. */
   rekey(hs256SecretBase64: string): void;
+  /** How many requests have come. */
+  asked(): number;
   stop(): Promise<void>;
 }
 
@@ -82,7 +84,9 @@ export async function startAttic(options: AtticOptions): Promise<Attic> {
   const kept = keepState<AtticState>(options.statePath, () => ({ caches: {}, paths: {}, nars: {}, chunks: {} }));
   const server = new Server(kept, verifierOf(options), new Bytes(options.statePath), options.now ?? (() => new Date()));
   const routes = server.routes();
+  let requests = 0;
   const service = await startService('Attic', options.port, (ask) => {
+    requests += 1;
     const found = routes.find(ask.method === 'HEAD' ? 'GET' : ask.method, ask.path);
     return found ? found.handler({ ...ask, params: found.params }) : fail('NotFound');
   });
@@ -90,6 +94,7 @@ export async function startAttic(options: AtticOptions): Promise<Attic> {
   return {
     url: server.url,
     state: kept.value,
+    asked: () => requests,
     configure: (change) => Object.assign(server.configuration, change),
     rekey: (hs256SecretBase64) => {
       server.verifier = verifierOf({ hs256SecretBase64 });
