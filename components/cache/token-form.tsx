@@ -14,11 +14,11 @@ type Props = {
   mayPush: boolean;
 };
 
-type Made = { token: string; expiresAt: string; netrc: string; nixConf: string };
+type Made = { token: string; expiresAt: string; netrc: string; nixConf: string; shell: string };
 
 function madeOf(value: unknown): Made | null {
-  const { token, expiresAt, netrc, nixConf } = (value ?? {}) as Partial<Made>;
-  return token && expiresAt && netrc && nixConf ? { token, expiresAt, netrc, nixConf } : null;
+  const { token, expiresAt, netrc, nixConf, shell } = (value ?? {}) as Partial<Made>;
+  return token && expiresAt && netrc && nixConf && shell ? { token, expiresAt, netrc, nixConf, shell } : null;
 }
 
 /** A token of one's own, shown once. */
@@ -83,7 +83,7 @@ export function CacheTokenForm({ action, views, daysMost, mayPush }: Props) {
   );
 }
 
-function TokenOnce({ made: { token, expiresAt, netrc, nixConf } }: { made: Made }) {
+function TokenOnce({ made: { token, expiresAt, netrc, nixConf, shell } }: { made: Made }) {
   return (
     <Callout tone="good" role="status" title="Copy the token now: it is not shown again.">
       <p className="mb-3">{`It ends on ${expiresAt.slice(0, 16).replace('T', ' ')} UTC, and nothing can end it before.`}</p>
@@ -91,6 +91,7 @@ function TokenOnce({ made: { token, expiresAt, netrc, nixConf } }: { made: Made 
         <CodeBlock text={token} label="Token" copy="Copy the token" />
         <CodeBlock text={netrc} label="netrc" copy="Copy netrc" />
         <CodeBlock text={nixConf} label="nix.conf" copy="Copy nix.conf" />
+        <CodeBlock text={shell} label="Attic’s own client" copy="Copy the commands" />
       </div>
     </Callout>
   );

@@ -170,9 +170,9 @@ export async function changeCacheServer(by: PersonCtx, input: z.infer<typeof Cha
   const row = await ownedServer(by, id);
   const before = await openServer(row);
   const key = keyOf(before, input);
-  if (key) await assertTaken({ ...(await withoutKey(row)), key });
   if (statisticsUrl !== null) await assertReads(statisticsUrl);
   const isOther = key !== null && (before === null || keyIdOf(key) !== keyIdOf(before.key));
+  if (key && isOther) await assertTaken({ ...(await withoutKey(row)), key });
   const data = {
     ...(key
       ? { signingAlgorithm: algorithm, sealedSigningSecret: await seal(key.secretBase64, cacheServerPlace(id)) }

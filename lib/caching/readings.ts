@@ -8,6 +8,8 @@ import { bazelFetchOf, statisticsUrlOf } from './server.ts';
 /* What the caches say of themselves, kept at each look. One that does not answer holds up no other and leaves no reading. */
 
 const keptMs = 35 * 24 * 3600_000;
+/** Who asks what a token was asks soon; the audit has for ever that it was made. */
+const tokensKeptMs = 90 * 24 * 3600_000;
 /** Views that one question to Attic's database is about. */
 const viewsAtOnce = 200;
 const cachesAtOnce = 8;
@@ -21,6 +23,7 @@ export async function readCaches(now: Date): Promise<void> {
   await readAttic(now);
   await readBazel(now);
   await unsafeDb().cacheReading.deleteMany({ where: { observedAt: { lt: new Date(now.getTime() - keptMs) } } });
+  await unsafeDb().cacheToken.deleteMany({ where: { expiresAt: { lt: new Date(now.getTime() - tokensKeptMs) } } });
 }
 
 async function keep(readings: Reading[]): Promise<void> {

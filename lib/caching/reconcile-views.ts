@@ -54,13 +54,16 @@ async function made(server: OpenServer, view: ViewRow, lease: Lease, now: Date):
   const { name, isPublic, priority, upstreamKeys, retentionSeconds } = view;
   const wish = { server, name, isPublic, priority, upstreamKeys, retentionSeconds, signal: lease.signal };
   const { publicKey, substituterUrl } = await ensureAtticView(wish);
-  await unsafeTransaction(async (tx) => {
+  const isThere = await unsafeTransaction(async (tx) => {
     await lease.fence(tx);
     // What was changed meanwhile is made so by the wake that came with it.
     const where = { id: view.id, changedAt: view.changedAt };
     await tx.cacheView.updateMany({ where, data: { publicKey, substituterUrl, observedAt: now, trouble: null } });
     if (view.publicKey !== publicKey) await wakeHolders(tx, view);
+    return (await tx.cacheView.count({ where: { id: view.id } })) > 0;
   });
+  // The last enrollment went while it was made: nobody would ever take it away.
+  if (!isThere) await removeAtticView({ server, name, signal: lease.signal });
 }
 
 async function removed(server: OpenServer, view: ViewRow, lease: Lease): Promise<void> {

@@ -139,7 +139,15 @@ export const PersonTokenInput = z.strictObject({
 });
 
 /** What a person copies once. */
-export type PersonToken = { token: string; tokenId: string; expiresAt: string; netrc: string; nixConf: string };
+export type PersonToken = {
+  token: string;
+  tokenId: string;
+  expiresAt: string;
+  netrc: string;
+  nixConf: string;
+  /** What Attic's own client is told, as runners are by their environment. */
+  shell: string;
+};
 
 /** Shown to whoever asked for it, this once. Reading is for all who may see the caches, pushing for who may change them. */
 export async function issuePersonToken(
@@ -167,6 +175,10 @@ export async function issuePersonToken(
     expiresAt: expiresAt.toISOString(),
     netrc: netrc({ server: server.url, token: issued.token }),
     nixConf: nixConfig(views.flatMap(substituterOf)),
+    shell: [
+      `attic login flywheel ${server.url} ${issued.token}`,
+      ...views.map(({ name: view }) => `attic use flywheel:${view}`),
+    ].join('\n'),
   };
 }
 
@@ -212,12 +224,18 @@ function standingOf(row: Standing, keyId: string | undefined, now: Date): TokenS
   return row.kind === 'person' && row.expiresAt.getTime() - now.getTime() < soonMs ? 'ends-soon' : 'works';
 }
 
-/** All that the tenant's server takes, what ends first first, and what has ended lately. */
+/** All that the tenant's server takes, what ends first first, and what people had that has ended lately. */
 export async function listTokens(ctx: Ctx, now = new Date()): Promise<TokenRow[]> {
   const server = await atticServerOf(ctx.tenant);
   const keyId = server ? keyIdOf(server.key) : undefined;
   const rows = await ctx.db.cacheToken.findMany({
-    where: { expiresAt: { gt: new Date(now.getTime() - shownAfterMs) } },
+    where: {
+      OR: [
+        { expiresAt: { gt: now } },
+        // Runners have had another long before.
+        { kind: 'person', expiresAt: { gt: new Date(now.getTime() - shownAfterMs) } },
+      ],
+    },
     orderBy: [{ expiresAt: 'asc' }, { id: 'asc' }],
     take: 1000,
   });
