@@ -107,8 +107,8 @@ function ctxOf(of: TenantRows, role: ActingRole = 'admin', userId = of.userId): 
 
 const operator = () => ctxOf(acme, 'operator');
 
-function pass(tenantId: string, now = new Date()) {
-  const free = { check: async () => {}, fence: async () => {} };
+function pass(tenantId: string, now = new Date(), fence = async () => {}) {
+  const free = { check: async () => {}, fence };
   const lease: Lease = { key: tenantId, attempts: 1, signal: new AbortController().signal, ...free };
   return reconcileViews(lease, now);
 }
@@ -197,6 +197,13 @@ describe('views by name', () => {
     expect(attic.state.caches['acme+main']).toMatchObject({ isPublic: false, priority: 35 });
     const work = removeView(ctxOf(acme), { viewId: main.id, typed: 'acme+main' });
     await expect(work).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  test('one that is made while the tenant’s last enrollment takes all views away does not stay', async () => {
+    await createView(ctxOf(acme), newView('too-late'));
+    const leave = async () => void (await unsafeDb().cacheView.deleteMany({ where: { name: 'acme+too-late' } }));
+    await pass(acme.tenantId, new Date(), leave);
+    expect(Object.keys(attic.state.caches)).not.toContain('acme+too-late');
   });
 
   test('another’s is not there', async () => {
