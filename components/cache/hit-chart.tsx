@@ -28,37 +28,39 @@ export function HitChart({ days, label }: { days: ChartDay[]; label: string }) {
         <Key name="Hits" fill="fill-accent" />
         <Key name="Misses" fill="fill-line-strong" />
       </figcaption>
-      <svg
-        viewBox={`0 0 ${width} ${height}`}
-        role="img"
-        aria-label={`${label}: the table below has the figures`}
-        className="w-full"
-      >
-        {[0, most / 2, most].map((count) => (
-          <g key={count}>
-            <line x1={left} x2={width} y1={y(count)} y2={y(count)} className="stroke-line" />
-            <text x={left - 6} y={y(count) + 4} textAnchor="end" fontSize="11" className="tabular fill-ink-3">
-              {count.toLocaleString('en', { notation: 'compact' })}
-            </text>
-          </g>
-        ))}
-        {days.map(({ day, hits, misses, rate }, index) => {
-          const x = left + index * step + step * 0.15;
-          const bar = { x, width: step * 0.7 };
-          return (
-            <g key={day}>
-              <title>{`${day}: ${hits.toLocaleString('en')} hits, ${misses.toLocaleString('en')} misses, ${rate}`}</title>
-              <rect {...bar} y={y(hits)} height={y(0) - y(hits)} className="fill-accent" />
-              <rect {...bar} y={y(hits + misses)} height={y(hits) - y(hits + misses)} className="fill-line-strong" />
-              {index % 4 === 0 ? (
-                <text x={x} y={height - 6} fontSize="11" className="tabular fill-ink-3">
-                  {day.slice(5)}
-                </text>
-              ) : null}
+      <div role="region" aria-label={`${label}, drawn`} tabIndex={0} className="overflow-x-auto">
+        <svg
+          viewBox={`0 0 ${width} ${height}`}
+          role="img"
+          aria-label={`${label}: the table below has the figures`}
+          className="w-full min-w-120"
+        >
+          {[0, most / 2, most].map((count) => (
+            <g key={count}>
+              <line x1={left} x2={width} y1={y(count)} y2={y(count)} className="stroke-line" />
+              <text x={left - 6} y={y(count) + 4} textAnchor="end" fontSize="11" className="tabular fill-ink-3">
+                {count.toLocaleString('en', { notation: 'compact' })}
+              </text>
             </g>
-          );
-        })}
-      </svg>
+          ))}
+          {days.map(({ day, hits, misses, rate }, index) => {
+            const x = left + index * step + step * 0.15;
+            const bar = { x, width: step * 0.7 };
+            return (
+              <g key={day}>
+                <title>{`${day}: ${hits.toLocaleString('en')} hits, ${misses.toLocaleString('en')} misses, ${rate}`}</title>
+                <rect {...bar} y={y(hits)} height={y(0) - y(hits)} className="fill-accent" />
+                <rect {...bar} y={y(hits + misses)} height={y(hits) - y(hits + misses)} className="fill-line-strong" />
+                {index % 4 === 0 ? (
+                  <text x={x} y={height - 6} fontSize="11" className="tabular fill-ink-3">
+                    {day.slice(5)}
+                  </text>
+                ) : null}
+              </g>
+            );
+          })}
+        </svg>
+      </div>
     </figure>
   );
 }

@@ -226,7 +226,7 @@ function Days({ days }: { days: Day[] }) {
       <tbody>
         {days.toReversed().map((day) => (
           <Tr key={day.day}>
-            <Td>{day.day}</Td>
+            <Td className="whitespace-nowrap">{day.day}</Td>
             <Td numeric>{day.hits.toLocaleString('en')}</Td>
             <Td numeric>{day.misses.toLocaleString('en')}</Td>
             <Td numeric>{rateOf(day)}</Td>

@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { cacheViews, retentionEffect, RetentionQuestion, type CacheViewRow } from '#lib/caching/index.ts';
+import { cacheViews, retentionEffect, RetentionQuestion, type CacheViewRow, type Effect } from '#lib/caching/index.ts';
 import { notFound } from '#lib/errors.ts';
 import { nixConfig } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
@@ -121,6 +121,12 @@ export default page<Params>('cache:see', async (ctx, { params, searchParams }) =
   );
 });
 
+function effectWords(days: number, { objects, logicalBytes, storedBytes }: Effect): string {
+  const after = `${days} ${days === 1 ? 'day' : 'days'}`;
+  if (objects === 0) return `${after} would remove 0 paths now: all were pushed or read since.`;
+  return `${after} would remove ${objects.toLocaleString('en')} paths of ${bytes(logicalBytes)} now and free ${bytes(storedBytes)} of storage; the rest of them is held by other paths.`;
+}
+
 /** A question that changes nothing: asked in the address, so that it can be shared. */
 async function Retention({ ctx, view, asked }: { ctx: Ctx; view: CacheViewRow; asked: string | string[] | undefined }) {
   const question = RetentionQuestion.safeParse({ viewId: view.id, days: asked ?? '' });
@@ -146,7 +152,7 @@ async function Retention({ ctx, view, asked }: { ctx: Ctx; view: CacheViewRow; a
       {question.success ? (
         <p role="status" className="mt-3 max-w-prose">
           {effect
-            ? `${question.data.days} days would remove ${effect.objects.toLocaleString('en')} paths of ${bytes(effect.logicalBytes)} now and free ${bytes(effect.storedBytes)} of storage; the rest of them is held by other paths.`
+            ? effectWords(question.data.days, effect)
             : 'Not known: Attic’s database does not answer, or the operator gave no connection to it.'}
         </p>
       ) : null}
