@@ -151,8 +151,8 @@ async function called({ path, name }: Door): Promise<Called> {
 
 /** Where a door is about one thing of a tenant, that thing's id. */
 function paramsOf(slug: string, of: Rows): Record<string, string> {
-  const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan } = of;
-  return { tenant: slug, enrollment, request, endpoint, plan, token: 'none', stack, version: '1' };
+  const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan, viewId: view } = of;
+  return { tenant: slug, enrollment, request, endpoint, plan, view, token: 'none', stack, version: '1' };
 }
 
 /** What came of a call, in a word. */
@@ -287,6 +287,10 @@ const namesThings: Record<string, (of: Rows) => object> = {
   'enroll discard': (of) => ({ enrollmentId: of.enrollmentId }),
   'requests answerBack': (of) => ({ requestId: of.requestId, text: 'mine' }),
   'requests withdraw': (of) => ({ requestId: of.requestId }),
+  'caches change': (of) => ({ viewId: of.viewId, priority: '40' }),
+  'caches remove': (of) => ({ viewId: of.viewId, typed: `${of.slug}+main` }),
+  'caches issue': (of) => ({ viewIds: [of.viewId], days: '1', usedIn: 'laptop' }),
+  'caches revoke': (of) => ({ tokenId: of.tokenId }),
   'credentials replaceToken': (of) => ({ enrollmentId: of.enrollmentId, token: 'a-token-of-theirs' }),
   'credentials rotate': (of) => ({ enrollmentId: of.enrollmentId, kind: 'bazel-password' }),
   'members setRole': (of) => ({ userId: of.userId, role: 'member' }),
@@ -314,6 +318,7 @@ const namesThings: Record<string, (of: Rows) => object> = {
 /** Actions that name nothing but their own tenant. */
 const namesNothing = new Set([
   'notices readAllNotices',
+  'caches create',
   'settings/webhooks add',
   'members invite',
   'settings follow',
@@ -342,6 +347,7 @@ async function rowsOf({ tenantId }: TenantRows): Promise<string> {
       db.membership.findMany({ where }),
       db.githubApp.findMany({ where }),
       db.cacheView.findMany({ where }),
+      db.cacheToken.findMany({ where }),
       db.notice.findMany({ where, include: { reads: true } }),
       db.webhookEndpoint.findMany({ where, include: { messages: true } }),
       db.audit.findMany({ where }),
@@ -354,7 +360,7 @@ describe('an admin who names another tenant’s things in their own', () => {
   // First: what the actions below do to one's own is not undone.
   test.each(
     ofTenants
-      .filter(({ kind, path }) => kind !== 'action' && /\[(enrollment|request|endpoint)\]/.test(path))
+      .filter(({ kind, path }) => kind !== 'action' && /\[(enrollment|request|endpoint|view)\]/.test(path))
       .map((door) => [label(door), door] as const),
   )('%s: 404', async (_, door) => {
     expect(await outcome(door, 'admin', 'own', other)).toBe('404');

@@ -12,6 +12,7 @@
  *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
  *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
+ *   tokens         renewing 1,000 tenants' Attic tokens         | signing and writing them by a bare loop
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
  *   change-to-screen  a runner's change until a page shows it   | a bare watch of the same objects
@@ -31,6 +32,7 @@ import { nothingToDo } from './nothing-to-do.ts';
 import { pages } from './pages.ts';
 import type { Metric, Options } from './report.ts';
 import { recovery } from './recovery.ts';
+import { renewal } from './renewal.ts';
 import { screen } from './screen.ts';
 import { state } from './state.ts';
 import { stopWorlds } from './world.ts';
@@ -45,10 +47,21 @@ const metrics: Readonly<Record<string, Metric>> = {
   P11: dashboard,
   'change-to-screen': screen,
   state,
+  tokens: renewal,
 };
 
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
-const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10'], ['P11'], ['change-to-screen'], ['state']];
+const groups = [
+  ['P1'],
+  ['P3', 'worker-memory'],
+  ['P6'],
+  ['P9'],
+  ['P10'],
+  ['P11'],
+  ['change-to-screen'],
+  ['state'],
+  ['tokens'],
+];
 
 type Asked = { names: string[]; options: Options };
 

@@ -1,7 +1,7 @@
 /** Tenants whose enrollment was just approved, as rows: what is measured begins where the approving person stops. */
 import { randomUUID } from 'node:crypto';
 import { unsafeDb } from '#lib/db/index.ts';
-import { labelOf } from '#lib/model/index.ts';
+import { labelOf, type Planes } from '#lib/model/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { connectionId } from '../prisma/seed.ts';
 import { organization } from './organization.ts';
@@ -18,7 +18,7 @@ export const objectsEach = 15;
 let organizationsUsed = 0;
 
 /** `count` tenants named `<prefix>-0000` and so on, each of an organization of its own. */
-export async function addTenants(prefix: string, count: number): Promise<Enrolled[]> {
+export async function addTenants(prefix: string, count: number, planes: Planes = {}): Promise<Enrolled[]> {
   const made = Array.from({ length: count }, (_, index) => ({
     tenantId: randomUUID(),
     enrollmentId: randomUUID(),
@@ -30,7 +30,7 @@ export async function addTenants(prefix: string, count: number): Promise<Enrolle
   const db = unsafeDb();
   await db.billingAccount.createMany({ data: made.map(({ billingAccountId: id, slug }) => ({ id, name: slug })) });
   await db.tenant.createMany({ data: made.map(tenantRow) });
-  await db.enrollment.createMany({ data: made.map(enrollmentRow) });
+  await db.enrollment.createMany({ data: made.map((each) => enrollmentRow(each, planes)) });
   await db.enrollmentPool.createMany({ data: made.flatMap(poolRows) });
   return made.map(({ enrollmentId, slug }) => ({ enrollmentId, slug }));
 }
@@ -58,7 +58,7 @@ function tenantRow({ tenantId, billingAccountId, slug }: Made) {
   };
 }
 
-function enrollmentRow({ enrollmentId, tenantId, org }: Made) {
+function enrollmentRow({ enrollmentId, tenantId, org }: Made, planes: Planes) {
   return {
     id: enrollmentId,
     tenantId,
@@ -71,7 +71,7 @@ function enrollmentRow({ enrollmentId, tenantId, org }: Made) {
     installationId: String(org.installationId),
     state: 'active' as const,
     generation: 1,
-    spec: { pools, planes: {} },
+    spec: { pools, planes },
     approvedAt: new Date(),
   };
 }

@@ -35,7 +35,7 @@ async function fill(tenants: number): Promise<ReadyWorld> {
 
 const sayEveryMs = 30_000;
 
-async function untilAll(enrolled: readonly Enrolled[], condition: string): Promise<void> {
+export async function untilAll(enrolled: readonly Enrolled[], condition: string): Promise<void> {
   let saidAt = performance.now();
   const ask = async () => {
     const count = await countWith(enrolled, condition);

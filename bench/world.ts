@@ -37,6 +37,8 @@ export type World = {
   cpuMs: () => { own: number; servers: number };
 };
 
+export type WorldWish = { organizations: number; attic?: SeedInput['attic'] };
+
 const run = promisify(execFile);
 const controllerVersion = '0.14.2';
 const worlds = new Set<() => Promise<void>>();
@@ -46,7 +48,7 @@ export async function stopWorlds(): Promise<void> {
 }
 
 /** Sets this process's configuration, which child processes inherit: one a process, until `stopWorlds`. */
-export async function startWorld({ organizations }: { organizations: number }): Promise<World> {
+export async function startWorld({ organizations, attic }: WorldWish): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
   const stops: (() => Promise<void>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
   const stop = async () => {
@@ -68,7 +70,8 @@ export async function startWorld({ organizations }: { organizations: number }): 
   stops.push(forge.stop);
   await seed({
     github: forge.github,
-    attic: { url: 'http://127.0.0.1:9', hs256SecretBase64: randomBytes(32).toString('base64') },
+    // Where nobody listens, unless somebody wants a cache.
+    attic: attic ?? { url: 'http://127.0.0.1:9', hs256SecretBase64: randomBytes(32).toString('base64') },
   });
   const admin = new Kube(configFrom(cluster.kubeconfigPath));
   await install(admin, 'arc-systems', controllerVersion);

@@ -12,7 +12,7 @@ const tenant = 'look-corp';
 const asking = 'look-managed';
 const free = 'look-free';
 /** What the pages with a bracket are about; filled by the first test. */
-const known = { tenant, enrollment: '', plan: '', request: '', endpoint: '', token: '', stack: 'look-stack' };
+const known = { tenant, enrollment: '', plan: '', request: '', endpoint: '', view: '', token: '', stack: 'look-stack' };
 
 async function ask(path: string, body: object): Promise<void> {
   const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {
@@ -99,6 +99,11 @@ test.describe.serial('every page', () => {
     await ada.getByRole('link', { name: '127.0.0.1:40999' }).click();
     await ada.waitForURL('**/settings/webhooks/*');
     known.endpoint = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
+
+    await ada.goto(`/t/${tenant}/caches`);
+    await ada.getByRole('link', { name: `${tenant}+main` }).click();
+    await ada.waitForURL(/\/caches\/[0-9a-f-]{36}$/);
+    known.view = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
     await ada.goto('/tenants/new');
     await ada.getByRole('radio', { name: 'A managed customer' }).check();

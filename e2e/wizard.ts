@@ -115,12 +115,18 @@ export async function withdraw(page: Page, tenant: string, enrollment: string): 
 export async function expectNoPart(
   page: Page,
   tenant: string,
-  of?: { enrollment: string; plan: string; request?: string; endpoint?: string },
+  of?: { enrollment: string; plan: string; request?: string; endpoint?: string; view?: string },
 ): Promise<void> {
-  const { enrollment = 'none', plan = 'none', request = 'none', endpoint = 'none' } = of ?? {};
+  const {
+    enrollment = 'none',
+    plan = 'none',
+    request = 'none',
+    endpoint = 'none',
+    view: cacheView = 'none',
+  } = of ?? {};
   for (const folder of folders.filter((each) => each.startsWith('t/[tenant]'))) {
     const query = folder.endsWith('/plan') ? `?plan=${plan}` : '';
-    const path = pathOf(folder, { tenant, enrollment, request, endpoint }) + query;
+    const path = pathOf(folder, { tenant, enrollment, request, endpoint, view: cacheView }) + query;
     expect((await page.goto(path))?.status(), path).toBe(404);
   }
   for (const view of [`overview/${tenant}`, `pools/${tenant}`, `enrollments/${tenant}/${enrollment}`])

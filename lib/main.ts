@@ -3,6 +3,7 @@
  * memory is missed after a restart. Nobody imports it.
  */
 import { systemClock } from './clock.ts';
+import { readCaches, reconcileViews, viewTask } from './caching/index.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
 import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
@@ -26,6 +27,8 @@ const sweepMs = 10 * 60_000;
 const pruneMs = 3_600_000;
 /** What no delivery told of a job is made good within this time, and those ten minutes that deliveries may be late. */
 const ledgerMs = 5 * 60_000;
+/** A day of the caches' pages is made of some hundred readings at most. */
+const cacheReadingMs = 15 * 60_000;
 
 const stop = new AbortController();
 const views = new Map<string, ClusterView>();
@@ -65,6 +68,7 @@ const rounds: Tasks = {
   'notice-sweep': round(noticeSweepMs, sweepNotices),
   'delivery-sweep': round(pruneMs, pruneDeliveries),
   'ledger-mend': round(ledgerMs, mendJobs),
+  'cache-reading': round(cacheReadingMs, readCaches),
 };
 
 function round(everyMs: number, look: (now: Date) => Promise<unknown>): () => Promise<Outcome> {
@@ -92,6 +96,7 @@ async function main(): Promise<void> {
     enrollment: (lease) => reconcileEnrollment(deps, lease),
     tenant: (lease) => reconcileTenant(deps, lease),
     [jobsTask]: takeJobs,
+    [viewTask]: (lease) => reconcileViews(lease),
     ...rounds,
   };
   await Promise.all([

@@ -4,7 +4,8 @@
  * enrollments are not here: they are made through the same pages as any other. Run again, it changes nothing that is there.
  */
 import { seal, unsafeDb } from '#lib/db/index.ts';
-import { cacheServerPlace, connectionPlace } from '#lib/enrollment/index.ts';
+import { cacheServerPlace, statisticsPlace } from '#lib/caching/index.ts';
+import { connectionPlace } from '#lib/enrollment/index.ts';
 import { defaultPools } from '#lib/model/index.ts';
 
 export type SeedInput = {
@@ -22,7 +23,9 @@ export type SeedInput = {
   gitlab?: ForgeSeed | undefined;
   forgejo?: ForgeSeed | undefined;
   gitea?: ForgeSeed | undefined;
-  attic: { url: string; hs256SecretBase64: string };
+  attic: { url: string; hs256SecretBase64: string; statisticsUrl?: string | undefined };
+  /** Where the Bazel caches are reached, with `{namespace}` in it. */
+  bazelUrl?: string | undefined;
 };
 
 /** A forge whose runners are registered by access tokens: people sign in by its OAuth application. */
@@ -45,7 +48,7 @@ export async function seed(input: SeedInput): Promise<void> {
   if (input.gitlab) await seedTokenForge('gitlab', 'gitlab', 'GitLab', input.gitlab);
   if (input.forgejo) await seedTokenForge('forgejo', 'forgejo', 'Forgejo', input.forgejo);
   if (input.gitea) await seedTokenForge('gitea', 'forgejo', 'Gitea', input.gitea);
-  await seedCluster(input.attic);
+  await seedCluster(input);
   await seedPools();
   await seedTenant({
     slug: 'tinyland-inc',
@@ -95,11 +98,17 @@ async function seedTokenForge(id: string, kind: 'gitlab' | 'forgejo', name: stri
   await unsafeDb().forgeConnection.upsert({ where: { id }, create: { id, ...data }, update: data });
 }
 
-async function seedCluster({ url, hs256SecretBase64 }: SeedInput['attic']): Promise<void> {
+async function seedCluster({ attic: { url, hs256SecretBase64, statisticsUrl }, bazelUrl }: SeedInput): Promise<void> {
   await unsafeDb().cluster.upsert({
     where: { id: clusterId },
-    create: { id: clusterId, name: 'Main cluster', capacityCpu: '1024', capacityMemory: '4Ti' },
-    update: {},
+    create: {
+      id: clusterId,
+      name: 'Main cluster',
+      capacityCpu: '1024',
+      capacityMemory: '4Ti',
+      bazelUrl: bazelUrl ?? null,
+    },
+    update: { bazelUrl: bazelUrl ?? null },
   });
   const id = 'attic';
   const data = {
@@ -107,6 +116,7 @@ async function seedCluster({ url, hs256SecretBase64 }: SeedInput['attic']): Prom
     clusterId,
     url,
     sealedSigningSecret: await seal(hs256SecretBase64, cacheServerPlace(id)),
+    ...(statisticsUrl === undefined ? {} : { sealedStatisticsUrl: await seal(statisticsUrl, statisticsPlace(id)) }),
   };
   await unsafeDb().cacheServer.upsert({ where: { id }, create: { id, ...data }, update: data });
 }

@@ -2,8 +2,9 @@
 //
 //   node sandbox/up.ts [--fresh] [--data-dir DIR] [--port N] [--wait-for-cluster] [--gitea]
 //
-// Real: Postgres, and the Kubernetes API where Go is there to build it. Stand-ins over real HTTP: GitHub, Attic, and ARC.
+// Real: Postgres, and the Kubernetes API where Go is there to build it. Stand-ins over real HTTP: forges, Attic, bazel-remote, and ARC.
 // The portal is given all of it as in production, by its environment, and knows nothing of this folder.
+import { KubeConfig } from '@kubernetes/client-node';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
@@ -11,7 +12,11 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { startArc } from '#sandbox/arc/index.ts';
+import { Kube } from '#sandbox/arc/kube.ts';
+import { prepareAtticDatabase, writeAtticDatabase } from '#sandbox/attic/database.ts';
 import { startAttic } from '#sandbox/attic/index.ts';
+import { instanceIn } from '#sandbox/bazel-remote/cluster.ts';
+import { startBazelRemotes } from '#sandbox/bazel-remote/index.ts';
 import {
   buildControlPlane,
   builtControlPlane,
@@ -58,6 +63,17 @@ const DEMO_ACCOUNTS = [
   ['olive-operator', 'operates the platform'],
 ] as const;
 
+type AtticSeed = { url: string; secret: string; statisticsUrl: string };
+
+/** Attic tells its database of a push at once; here a look at the pages is soon enough. */
+const ATTIC_WRITTEN_MS = 10_000;
+
+function kubeOf(path: string): Kube {
+  const config = new KubeConfig();
+  config.loadFromFile(path);
+  return new Kube(config);
+}
+
 class Sandbox {
   readonly #options: UpOptions;
   readonly #dataDir: string;
@@ -88,10 +104,11 @@ class Sandbox {
       this.#startForgejo(portal, ports.forgejo),
       this.#options.gitea ? this.#startGitea(portal, ports.gitea) : undefined,
     ]);
-    const attic = await this.#startAttic(ports.attic);
+    const attic = await this.#startAttic(ports.attic, postgres);
+    const bazelUrl = await this.#startBazel(ports.bazel);
     const env = this.#portalEnv(portal, postgres, ports.web);
     const cluster = this.#startCluster(ports.kubernetes);
-    await this.#seed(env, { github, gitlab, forgejo, gitea }, attic);
+    await this.#seed(env, { github, gitlab, forgejo, gitea }, { ...attic, bazelUrl });
     if (!isBuilt()) {
       say('Building the portal (next build) …');
       await buildWeb(join(this.#logs, 'build.log'), env);
@@ -163,6 +180,7 @@ class Sandbox {
       gitlab: await near('gitlab', 5),
       forgejo: await near('forgejo', 6),
       gitea: await near('gitea', 7),
+      bazel: await near('bazel', 8),
     };
   }
 
@@ -240,12 +258,33 @@ class Sandbox {
     }
   }
 
-  async #startAttic(port: number): Promise<{ url: string; secret: string }> {
+  /** Attic's own tables stand in a database beside the portal's, as an operator would give it to read. */
+  async #startAttic(port: number, postgres: Postgres): Promise<AtticSeed> {
     const secret = this.#keepsakes.secret('attic');
     const statePath = join(this.#dataDir, 'attic', 'state.json');
     const attic = await startAttic({ port, statePath, hs256SecretBase64: secret });
+    const { ownerUrl, readerUrl } = await prepareAtticDatabase(postgres.adminUrl, 'attic');
+    const write = () => writeAtticDatabase(ownerUrl, attic.state).catch((error: Error) => say(error.message));
+    const timer = setInterval(() => void write(), ATTIC_WRITTEN_MS);
     this.#stops.push(() => attic.stop());
-    return { url: attic.url, secret };
+    this.#stops.push(async () => clearInterval(timer));
+    return { url: attic.url, secret, statisticsUrl: readerUrl };
+  }
+
+  /** The caches that the cluster's objects stand for; without a cluster there are none. */
+  async #startBazel(port: number): Promise<string> {
+    const path = process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
+    let kube: Kube | undefined;
+    const remotes = await startBazelRemotes({
+      port,
+      instanceOf: (namespace) => {
+        // It comes with the cluster, which may still be built.
+        kube ??= existsSync(path) ? kubeOf(path) : undefined;
+        return kube && instanceIn(kube, namespace);
+      },
+    });
+    this.#stops.push(() => remotes.stop());
+    return remotes.url;
   }
 
   /** What an operator would set in production, and one thing they would not: FLYWHEEL_SANDBOX lets forges live on loopback. */
@@ -268,12 +307,13 @@ class Sandbox {
   async #seed(
     env: NodeJS.ProcessEnv,
     { github, ...forges }: { github: Github; gitlab: ForgeSeed; forgejo: ForgeSeed; gitea: ForgeSeed | undefined },
-    attic: { url: string; secret: string },
+    attic: AtticSeed & { bazelUrl: string },
   ): Promise<void> {
     const input: SeedInput = {
       github: { url: github.url, app: github.app },
       ...forges,
-      attic: { url: attic.url, hs256SecretBase64: attic.secret },
+      attic: { url: attic.url, hs256SecretBase64: attic.secret, statisticsUrl: attic.statisticsUrl },
+      bazelUrl: attic.bazelUrl,
     };
     const child = spawn(process.execPath, ['sandbox/seed.ts'], { cwd: ROOT, env, stdio: ['pipe', 'inherit', 'pipe'] });
     child.stdin.end(JSON.stringify(input));

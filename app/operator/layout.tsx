@@ -1,4 +1,4 @@
-import { Building2, Database, GitBranch, House, Inbox, ListChecks, ScrollText, Shield, Users } from 'lucide-react';
+import { Building2, Database, FileStack, GitBranch, House, Inbox, ListChecks, ScrollText, Shield, Users } from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { countUnread } from '#lib/notice/index.ts';
@@ -13,7 +13,8 @@ const items = [
   { href: '/operator/tenants', label: 'Tenants', icon: <Building2 size={16} aria-hidden /> },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
   { href: '/operator/jobs', label: 'Jobs', icon: <ListChecks size={16} aria-hidden /> },
-  { href: '/operator/state', label: 'State', icon: <Database size={16} aria-hidden /> },
+  { href: '/operator/state', label: 'State', icon: <FileStack size={16} aria-hidden /> },
+  { href: '/operator/caches', label: 'Caches', icon: <Database size={16} aria-hidden /> },
   { href: '/operator/audit', label: 'Audit', icon: <ScrollText size={16} aria-hidden /> },
   { href: '/operator/people', label: 'People', icon: <Users size={16} aria-hidden /> },
   { href: '/home?all', label: 'Your tenants', icon: <House size={16} aria-hidden /> },

@@ -15,6 +15,7 @@ type Props = {
   viewName: string;
   attic: Attic;
   bazelSizeGib: number | null;
+  pools: { name: string; isUntrusted: boolean }[];
   back: string;
   canEdit: boolean;
 };
@@ -22,7 +23,8 @@ type Props = {
 const defaultBazelGib = 20;
 
 /** Step four: which caches, and who may read them. */
-export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazelSizeGib, back, canEdit }: Props) {
+export function PlanesForm(props: Props) {
+  const { action, enrollmentId, viewName, attic: first, bazelSizeGib, pools, back, canEdit } = props;
   const form = useActionForm(action);
   const [attic, setAttic] = useState<Attic>(first);
   const [bazel, setBazel] = useState(bazelSizeGib !== null);
@@ -87,6 +89,7 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
           />
         </div>
       </fieldset>
+      {pools.length > 0 ? <Trust pools={pools} /> : null}
       <div className="grid gap-2">
         <div className="flex flex-wrap gap-2">
           <SubmitButton pending={form.pending} disabled={!canEdit}>
@@ -101,5 +104,33 @@ export function PlanesForm({ action, enrollmentId, viewName, attic: first, bazel
         </p>
       </div>
     </form>
+  );
+}
+
+/** Which pools take jobs that anybody may have written. */
+function Trust({ pools }: Pick<Props, 'pools'>) {
+  return (
+    <fieldset className="grid gap-3">
+      <legend className="mb-1 text-lg font-semibold">Jobs that you do not trust</legend>
+      <p className="max-w-prose text-ink-2">
+        Jobs of pull requests run what somebody else wrote. In a pool that is marked here they read what your trusted
+        jobs made, push to an Attic view of their own, and cannot write to the Bazel cache. Send such jobs to a marked
+        pool, and let nobody outside change which pool a workflow names.
+      </p>
+      <div className="grid gap-3 sm:grid-cols-3">
+        {pools.map(({ name, isUntrusted }) => (
+          <ChoiceCard
+            key={name}
+            type="checkbox"
+            name="untrusted[]"
+            value={name}
+            title={<span className="font-mono text-sm break-all">{name}</span>}
+            defaultChecked={isUntrusted}
+          >
+            Its jobs are not trusted.
+          </ChoiceCard>
+        ))}
+      </div>
+    </fieldset>
   );
 }

@@ -8,11 +8,26 @@ const bazelUid = 65_532;
 
 /** bazel-remote reads Apache's {SHA}; the password is 256 random bits, so the fast hash gives nothing away. */
 function htpasswd(logins: readonly { user: string; password: string }[]): string {
+  // A line that cannot be read drops the request that reads it, and every one after it (bazel-remote 2.6.2): none is written.
+  for (const { user, password } of logins)
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(user) || password === '') throw new TypeError('no login of a password file');
+  if (new Set(logins.map(({ user }) => user)).size < logins.length)
+    throw new TypeError('a login is twice in a password file');
   const hashOf = (password: string) => createHash('sha1').update(password).digest('base64');
   return logins.map(({ user, password }) => `${user}:{SHA}${hashOf(password)}\n`).join('');
 }
 
 const name = 'bazel-remote';
+
+type Readers = NonNullable<EnrollmentInput['bazel']>['readers'];
+
+function readersOf(readers: Readers): object[] {
+  if (!readers) return [];
+  if ('cidr' in readers) return [{ ipBlock: { cidr: readers.cidr } }];
+  return [
+    { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': readers.namespace } }, podSelector: {} },
+  ];
+}
 
 /** Where the claim of a tenant's cache is. */
 export function bazelClaim(slug: string): Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'> {
@@ -56,6 +71,7 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
         {
           from: [
             { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ns.runners } }, podSelector: {} },
+            ...readersOf(input.bazel.readers),
           ],
           ports: bazelPorts.map((port) => ({ protocol: 'TCP', port })),
         },
@@ -115,6 +131,8 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
                   '--dir=/data',
                   `--max_size=${Math.max(1, Math.floor(input.bazel.sizeGib * 0.9))}`,
                   '--htpasswd_file=/etc/bazel-remote/htpasswd',
+                  // Every login may write, so who may only read has none: see docs/decisions/2026-11-25-bazel-reads.md.
+                  '--allow_unauthenticated_reads',
                   '--enable_endpoint_metrics',
                 ],
                 ports: [

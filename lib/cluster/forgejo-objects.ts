@@ -4,11 +4,12 @@ import {
   authorityEnv,
   authorityFile,
   authorityKey,
-  cacheSecretName,
+  cacheOfContainer,
+  cacheSecretsOf,
+  cacheVolumes,
   configHash,
   configHashOf,
   enrollmentLabel,
-  hasCache,
   labels,
   placed,
   plainPod,
@@ -87,6 +88,8 @@ function runnerPod(
   const size = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
   const resources = { requests: size, limits: size };
   const program = { name: 'program', mountPath: programFolder };
+  const cache = cacheSecretsOf(input, { pool });
+  const { volumeMounts: cacheMounts, ...cacheEnv } = cacheOfContainer(cache);
   return {
     metadata: {
       labels: labels(input.tenant.slug, {
@@ -128,7 +131,7 @@ function runnerPod(
           ],
           workingDir: workFolder,
           env: [{ name: 'HOME', value: workFolder }, ...authorityEnv(input, forgejo.url)],
-          ...(hasCache(input) ? { envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] } : {}),
+          ...cacheEnv,
           resources,
           securityContext: restrictedContainer,
           volumeMounts: [
@@ -139,6 +142,7 @@ function runnerPod(
               : [{ name: 'config', mountPath: authorityFile, subPath: authorityKey, readOnly: true }]),
             { name: 'work', mountPath: workFolder },
             { name: 'tmp', mountPath: '/tmp' },
+            ...cacheMounts,
           ],
         },
       ],
@@ -147,6 +151,7 @@ function runnerPod(
         { name: 'config', secret: { secretName: `${instance}-forgejo` } },
         { name: 'work', emptyDir: { sizeLimit: pool.storage } },
         { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
+        ...cacheVolumes(cache),
       ],
     },
   };

@@ -4,9 +4,10 @@ import {
   authorityEnv,
   authorityFolder,
   authorityKey,
-  cacheSecretName,
+  cacheOfContainer,
+  cacheSecretsOf,
+  cacheVolumes,
   enrollmentLabel,
-  hasCache,
   labels,
   placed,
   poolLabel,
@@ -108,6 +109,8 @@ function runnerPod(
   { configUrl }: GithubRegistration,
   { pool, scaleSetName }: PoolInput,
 ): Record<string, unknown> {
+  const cache = cacheSecretsOf(input, { pool });
+  const { volumeMounts: cacheMounts, ...cacheEnv } = cacheOfContainer(cache);
   const hasAuthority = input.caBundle !== undefined;
   const resources = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
   return {
@@ -130,13 +133,14 @@ function runnerPod(
           imagePullPolicy: 'Always',
           command: ['/home/runner/run.sh'],
           ...(hasAuthority ? { env: authorityEnv(input, new URL(configUrl).origin) } : {}),
-          ...(hasCache(input) ? { envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] } : {}),
+          ...cacheEnv,
           resources: { requests: resources, limits: resources },
           securityContext: restrictedContainer,
           volumeMounts: [
             { name: 'work', mountPath: '/home/runner/_work' },
             { name: 'tmp', mountPath: '/tmp' },
             ...(hasAuthority ? [{ name: 'authority', mountPath: authorityFolder, readOnly: true }] : []),
+            ...cacheMounts,
           ],
         },
       ],
@@ -144,6 +148,7 @@ function runnerPod(
         { name: 'work', emptyDir: { sizeLimit: pool.storage } },
         { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
         ...(hasAuthority ? [{ name: 'authority', configMap: { name: authorityName(input.name) } }] : []),
+        ...cacheVolumes(cache),
       ],
     },
   };

@@ -2,10 +2,11 @@ import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf } fro
 import {
   authorityData,
   authorityKey,
-  cacheSecretName,
+  cacheOfContainer,
+  cacheSecretsOf,
+  cacheVolumes,
   configHash,
   enrollmentLabel,
-  hasCache,
   labels,
   placed,
   plainPod,
@@ -118,15 +119,18 @@ const nothingOverwritten: TomlTable = {
 /** What config.toml has no word for, as a patch of the job's pod. */
 function podPatch(input: EnrollmentInput, pool: RenderedPool): Record<string, unknown> {
   const { nodeSelector: _, ...where } = placed(pool);
+  const cache = cacheSecretsOf(input, { pool });
+  const { volumeMounts, ...build } = cacheOfContainer(cache);
+  const mounts = volumeMounts.length === 0 ? {} : { volumeMounts };
+  const volumes = cacheVolumes(cache);
   return {
     ...where,
     hostUsers: false,
     enableServiceLinks: false,
     securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
     // From the Secret, so that a renewed token reaches the next job and the manager need not start anew.
-    ...(hasCache(input)
-      ? { containers: [{ name: 'build', envFrom: [{ secretRef: { name: cacheSecretName(input.name) } }] }] }
-      : {}),
+    ...(cache.env === null && cache.files === null ? {} : { containers: [{ name: 'build', ...build, ...mounts }] }),
+    ...(volumes.length === 0 ? {} : { volumes }),
   };
 }
 

@@ -96,11 +96,18 @@ function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
     forgeEndpoint: { namespace: 'sentinel-forge-namespace', port: 48_127 },
     caBundle: 'sentinel-authority',
     cacheEnv: { SENTINEL_KEY: 'sentinel-cache-token' },
+    cacheFiles: { 'sentinel-file': 'sentinel-netrc' },
+    untrusted: {
+      pools: ['sentinel-pool'],
+      cacheEnv: { SENTINEL_UNTRUSTED: 'sentinel-untrusted-token' },
+      cacheFiles: { 'sentinel-untrusted-file': 'sentinel-untrusted-netrc' },
+    },
     bazel: {
       sizeGib: 127,
       user: 'sentinel-user',
       password: 'sentinel-password',
       also: [{ user: 'sentinel-also-user', password: 'sentinel-also-password' }],
+      readers: { namespace: 'sentinel-readers' },
     },
   };
 }
@@ -234,6 +241,7 @@ function cmux(): EnrollmentInput {
       { pool: nix, scaleSetName: 'cmux-nix', minRunners: 1, maxRunners: 2 },
     ],
     cacheEnv: { ATTIC_CACHE: 'cmux+main', ATTIC_TOKEN: 'the cache’s token' },
+    cacheFiles: { netrc: 'the cache’s token, as netrc' },
     bazel: { sizeGib: 20, user: 'runner', password: 'the password', also: [] },
   };
 }
@@ -552,7 +560,7 @@ describe('the hardening profile', () => {
       expect(spec.initContainers?.map(({ resources }) => resources)).toEqual([runner?.resources]);
       expect(spec['serviceAccountName']).toMatch(/^cmux-(docker|nix)-forgejo$/);
       const secrets = spec.volumes.flatMap((volume) => (volume['secret'] as { secretName: string } | undefined) ?? []);
-      expect(secrets).toEqual([{ secretName: name.replace('Deployment ', '') }]);
+      expect(secrets).toEqual([{ secretName: name.replace('Deployment ', '') }, { secretName: 'cmux-cache-files' }]);
     },
   );
 
@@ -748,7 +756,7 @@ describe.each(kinds)('a forge’s own authority, at %s', (kind) => {
       volumes.flatMap((volume) => Object.keys(volume).filter((field) => field !== 'name')),
     );
     expect([...new Set(volumeKinds)].toSorted()).toEqual(
-      kind === 'github' ? ['configMap', 'emptyDir'] : ['emptyDir', 'secret'],
+      kind === 'github' ? ['configMap', 'emptyDir', 'secret'] : ['emptyDir', 'secret'],
     );
   });
 
@@ -809,7 +817,8 @@ describe.each(kinds)('A23: secrets of %s', (forge) => {
     expect(canaries.filter((canary) => text.includes(canary))).toEqual([]);
     const data = ofKind(shown, 'Secret').map((object) => object['data']);
     expect(data).toContainEqual({ SENTINEL_KEY: sealedValue });
-    expect(data.length).toBe(forge === 'forgejo' ? 4 : 3);
+    // Four of them of the caches.
+    expect(data.length).toBe(forge === 'forgejo' ? 7 : 6);
   });
 
   test('a value with a line’s end or a quote stays within its field (A16)', () => {

@@ -3,8 +3,7 @@ import { forgejoPoolObjects } from './forgejo-objects.ts';
 import { authorityObjects, credentialsSecretName, githubPoolObjects, githubSecret } from './github-objects.ts';
 import { gitlabPoolObjects } from './gitlab-objects.ts';
 import {
-  cacheSecretName,
-  hasCache,
+  cacheSecrets,
   secret,
   type EnrollmentInput,
   type KubernetesObject,
@@ -20,6 +19,7 @@ export { managerRules } from './github-objects.ts';
 export { gitlabManagerRules } from './gitlab-objects.ts';
 export {
   cacheSecretName,
+  cacheSecretNames,
   enrollmentLabel,
   hashAnnotations,
   managedBy,
@@ -54,7 +54,7 @@ export function secretObjects(input: EnrollmentInput): KubernetesObject[] {
           ...authorityObjects(input),
         ]
       : []),
-    ...(hasCache(input) ? [secret(cacheSecretName(input.name), input, input.cacheEnv)] : []),
+    ...cacheSecrets(input),
   ];
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ReadyPool, Toleration } from '#lib/model/index.ts';
-import { namespacesOf } from '#lib/model/index.ts';
+import { cacheFolder, namespacesOf } from '#lib/model/index.ts';
 
 /* What goes into an enrollment's objects, and what all of them have in common. */
 
@@ -105,9 +105,22 @@ export type EnrollmentInput = {
   caBundle?: string | undefined;
   /** Environment of the runners that reaches the caches; kept in a Secret. */
   cacheEnv: Record<string, string>;
+  /** The same in files, by name: in a Secret of its own, since a pod's environment takes every key of one. */
+  cacheFiles?: Record<string, string> | undefined;
+  /** What these pools are given in the place of both: their jobs are not trusted. */
+  untrusted?:
+    | { pools: readonly string[]; cacheEnv: Record<string, string>; cacheFiles: Record<string, string> }
+    | undefined;
   /** `also` may come in beside what runners are given, while one login follows another. */
   bazel?:
-    | { sizeGib: number; user: string; password: string; also: readonly { user: string; password: string }[] }
+    | {
+        sizeGib: number;
+        user: string;
+        password: string;
+        also: readonly { user: string; password: string }[];
+        /** Who may read it beside the tenant's runners. */
+        readers?: { namespace: string } | { cidr: string } | undefined;
+      }
     | undefined;
 };
 
@@ -142,9 +155,35 @@ export function registered<T>(runners: Readonly<Record<string, T>>, name: string
   return runner;
 }
 
-export function hasCache(input: EnrollmentInput): boolean {
-  return Object.keys(input.cacheEnv).length > 0;
+/** The Secrets by which a pool's jobs reach the caches; null where there is nothing to tell them. */
+export function cacheSecretsOf(
+  input: EnrollmentInput,
+  { pool }: { pool: Pick<RenderedPool, 'name'> },
+): { env: string | null; files: string | null } {
+  const isUntrusted = input.untrusted?.pools.includes(pool.name) === true;
+  const { cacheEnv, cacheFiles } = isUntrusted && input.untrusted ? input.untrusted : input;
+  const names = cacheSecretNames(input.name)[isUntrusted ? 'untrusted' : 'trusted'];
+  const isThere = (values: object | undefined) => values !== undefined && Object.keys(values).length > 0;
+  return { env: isThere(cacheEnv) ? names.env : null, files: isThere(cacheFiles) ? names.files : null };
 }
+
+/** Of a container that runs jobs: `envFrom` and the mount of its cache files, each where there is something in it. */
+export function cacheOfContainer({ env, files }: ReturnType<typeof cacheSecretsOf>): {
+  envFrom?: object[];
+  volumeMounts: object[];
+} {
+  return {
+    ...(env === null ? {} : { envFrom: [{ secretRef: { name: env } }] }),
+    volumeMounts: files === null ? [] : [{ name: cacheVolume, mountPath: cacheFolder, readOnly: true }],
+  };
+}
+
+/** Mounted whole and not by `subPath`, so that a kubelet renews the files in pods that run. */
+export function cacheVolumes({ files }: ReturnType<typeof cacheSecretsOf>): object[] {
+  return files === null ? [] : [{ name: cacheVolume, secret: { secretName: files } }];
+}
+
+const cacheVolume = 'flywheel-cache';
 
 /** Of every pod: no token of the cluster's API unless the pod is for that, no names of the namespace's services. */
 export const plainPod = {
@@ -230,6 +269,29 @@ export function configHashOf({ caBundle }: EnrollmentInput, configText: string):
 
 export function cacheSecretName(enrollment: string): string {
   return `${enrollment}-cache`;
+}
+
+/** All of an enrollment's, in the order in which they are applied. */
+export function cacheSecretNames(enrollment: string) {
+  const name = cacheSecretName(enrollment);
+  return {
+    trusted: { env: name, files: `${name}-files` },
+    untrusted: { env: `${name}-untrusted`, files: `${name}-untrusted-files` },
+  };
+}
+
+/** Those Secrets, with what is in them; none that would be empty. */
+export function cacheSecrets(input: EnrollmentInput): KubernetesObject[] {
+  const { trusted, untrusted } = cacheSecretNames(input.name);
+  const all: [string, Record<string, string> | undefined][] = [
+    [trusted.env, input.cacheEnv],
+    [trusted.files, input.cacheFiles],
+    [untrusted.env, input.untrusted?.cacheEnv],
+    [untrusted.files, input.untrusted?.cacheFiles],
+  ];
+  return all.flatMap(([name, values]) =>
+    values && Object.keys(values).length > 0 ? [secret(name, input, values)] : [],
+  );
 }
 
 export function secret(

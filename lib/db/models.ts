@@ -9,6 +9,8 @@ export const tenantModels = {
   Credential: 'tenantId',
   GithubApp: 'tenantId',
   CacheView: 'tenantId',
+  CacheToken: 'tenantId',
+  CacheReading: 'tenantId',
   RunnerReading: 'tenantId',
   Job: 'tenantId',
   Runner: 'tenantId',

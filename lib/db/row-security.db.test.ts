@@ -168,6 +168,12 @@ describe('A3: what Postgres itself keeps apart', () => {
          values ('sly', now(), $1, $2, 'nix', now(), 1)`,
         [b.tenantId, b.enrollmentId],
       ],
+      [
+        `insert into cache_token (id, tenant_id, server_id, kind, user_id, holder, scope, used_in, key_id, expires_at)
+         values (gen_random_uuid(), $1, 'attic', 'person', $2, 'sly', '{}', 'sly', 'sly', now() + interval '1 day')`,
+        [b.tenantId, a.userId],
+      ],
+      [`insert into cache_reading (tenant_id, source, observed_at) values ($1, 'sly', now())`, [b.tenantId]],
     ];
     await connected(rows.database.appUrl, async (client) => {
       for (const setting of ['', a.tenantId]) {

@@ -36,14 +36,19 @@ const soonMs = 14 * 24 * 3600_000;
 
 const purposes: Record<string, string> = {
   'forge-token': 'Registers runners at the forge',
-  'attic-token': 'Lets runners reach the Attic view',
+  'attic-token': 'Lets runners reach the Attic views',
+  'attic-token.untrusted': 'Lets runners of pools that are not trusted reach the Attic views',
   'bazel-password': 'Lets runners reach the Bazel cache',
   'bazel-password.next': 'Is known to the Bazel cache, and given to runners next',
   'bazel-password.former': 'Lets jobs that have begun before reach the Bazel cache',
 };
 
 /** What runners use by themselves, at a server that tells of nobody's use. */
-const untold: Record<string, string> = { 'attic-token': 'Attic', 'bazel-password': 'the Bazel cache' };
+const untold: Record<string, string> = {
+  'attic-token': 'Attic',
+  'attic-token.untrusted': 'Attic',
+  'bazel-password': 'the Bazel cache',
+};
 
 function purposeOf(kind: string): string {
   const runner = kind.slice(kind.indexOf(':') + 1);

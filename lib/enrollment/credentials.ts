@@ -14,6 +14,7 @@ import type { EnrollmentRow } from './rows.ts';
 export type CredentialKind =
   | 'forge-token'
   | 'attic-token'
+  | 'attic-token.untrusted'
   | 'bazel-password'
   | 'bazel-password.next'
   | 'bazel-password.former'

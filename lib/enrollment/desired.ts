@@ -8,10 +8,8 @@ import {
   type Registration,
   type TenantInput,
 } from '#lib/cluster/index.ts';
-import { open, unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
+import { unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { guardedFetch } from '#lib/forge/index.ts';
-import type { AtticServer } from '#lib/cache/index.ts';
 import {
   amountsOf,
   EnrollmentSpec,
@@ -26,10 +24,10 @@ import {
 } from '#lib/model/index.ts';
 import { isStopped, presentAllocation } from './allocation.ts';
 import { poolsByName } from './catalog.ts';
-import { cacheEnv, type Secrets } from './cache-env.ts';
-import { openConnectionFor, reach } from './connections.ts';
+import { cacheInput, type Secrets } from './cache-env.ts';
+import { bazelReadersOf } from './bazel-readers.ts';
+import { openConnectionFor } from './connections.ts';
 import { keptCredential } from './credentials.ts';
-import { cacheServerPlace } from './places.ts';
 import { forgeEndpointOf } from './runner-egress.ts';
 import { liveStates, type EnrollmentRow } from './rows.ts';
 
@@ -69,8 +67,10 @@ export function enrollmentInput(
     pools: poolInputs(row, spec, known.pools).map((choice) => (shared.isStopped ? stopped(choice) : choice)),
     forgeEndpoint: forgeEndpointOf(row.connection),
     caBundle: row.connection.caBundle ?? undefined,
-    cacheEnv: cacheEnv(row.tenant.slug, secrets),
-    bazel: secrets.bazel ? { sizeGib: Math.max(shared.bazelGib, known.diskGib), ...secrets.bazel } : undefined,
+    ...cacheInput(row.tenant.slug, spec, secrets),
+    bazel: secrets.bazel
+      ? { sizeGib: Math.max(shared.bazelGib, known.diskGib), ...secrets.bazel, readers: shared.bazelReaders }
+      : undefined,
   };
 }
 
@@ -88,6 +88,10 @@ export type SharedByTenant = {
   bazelGib: number;
   /** The tenant's one view; private as long as any of them asks so. Null where none asks for one. */
   attic: { isPublic: boolean } | null;
+  /** Whether any of them has a pool that is not trusted, and Attic: its pushes go to a view of their own. */
+  hasUntrusted: boolean;
+  /** Who may read the Bazel cache beside the tenant's runners, as the operator says. */
+  bazelReaders: NonNullable<EnrollmentInput['bazel']>['readers'];
   managers: number;
   /** Whether no other enrollment of the tenant is active. */
   isLast: boolean;
@@ -124,6 +128,8 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
     hasBazel: bazelGib > 0,
     bazelGib,
     attic: views.length === 0 ? null : { isPublic: views.every((each) => each.public) },
+    hasUntrusted: all.some(({ spec: { planes } }) => planes.attic && (planes.untrusted ?? []).length > 0),
+    bazelReaders: await bazelReadersOf(row.tenant.clusterId),
     managers: all.reduce((sum, each) => sum + managersOf(each.kind, each.spec.pools), 0),
   };
 }
@@ -160,18 +166,4 @@ export async function githubCredentials(row: EnrollmentRow): Promise<GithubCrede
     });
   }
   return { appId: app.id, installationId: row.installationId, privateKey: app.privateKey };
-}
-
-/** The Attic server of the tenant's cluster; null where the operator entered none. */
-export async function atticServerOf(row: {
-  tenant: { clusterId: string };
-}): Promise<(AtticServer & { id: string }) | null> {
-  const server = await unsafeDb().cacheServer.findFirst({ where: { clusterId: row.tenant.clusterId, plane: 'attic' } });
-  if (!server?.sealedSigningSecret) return null;
-  return {
-    id: server.id,
-    url: server.url,
-    signingSecret: await open(server.sealedSigningSecret, cacheServerPlace(server.id)),
-    fetch: guardedFetch(reach()),
-  };
 }

@@ -57,6 +57,18 @@ describe('documents become objects', () => {
     expect(new Set(values)).toEqual(new Set(['<sealed>']));
   });
 
+  test('with Secrets of their own for pools that are not trusted', () => {
+    const pools = ['docker', 'nix'].map((pool) => ({ pool, maxRunners: 1 }));
+    const mixed = enrollment('mixed', {
+      forge: 'forgejo',
+      scope: { forge: 'https://forgejo.example.org', level: 'organization', path: 'mixed' },
+      pools,
+      planes: { attic: {}, bazel: { sizeGib: 20 }, untrusted: ['docker'] },
+    });
+    const secrets = named([cluster(), tenant, mixed]).filter((each) => each.startsWith('Secret mixed-cache'));
+    expect(secrets).toEqual(['', '-files', '-untrusted', '-untrusted-files'].map((end) => `Secret mixed-cache${end}`));
+  });
+
   const withBazel = (name: string, maxRunners: number, sizeGib: number) =>
     enrollment(name, {
       forge: 'forgejo',

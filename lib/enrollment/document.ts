@@ -25,12 +25,13 @@ import {
   scaleSetNameLengthMax,
   scopeUrl,
   unreadyReason,
+  untrustedViewName,
   type ClusterDocument,
   type EnrollmentDocument,
   type Pool,
   type TenantDocument,
 } from '#lib/model/index.ts';
-import { cacheEnv, firstBazelUser } from './cache-env.ts';
+import { atticAccess, cacheInput, firstBazelUser, type AtticSecrets } from './cache-env.ts';
 
 const pools: ReadonlyMap<string, Pool> = new Map(defaultPools.map((pool) => [pool.name, pool]));
 
@@ -141,24 +142,30 @@ function objectsOf(
   const { spec, metadata } = enrollment;
   const { slug } = shared;
   const bazel = spec.planes.bazel ? { user: firstBazelUser, password: sealed, also: [] } : undefined;
-  const attic = spec.planes.attic
-    ? {
-        server: cluster.spec.atticUrl ?? sealed,
-        view: atticViewName(slug),
-        token: sealed,
-        substituterUrl: sealed,
-        publicKey: sealed,
-      }
-    : undefined;
+  const attic = spec.planes.attic ? sealedAttic(slug, cluster) : undefined;
   const chosen = poolInputsOf(enrollment, tenant);
   return enrollmentObjects({
     tenant: shared,
     name: metadata.name,
     registration: registrationOf(enrollment, chosen, cluster),
     pools: chosen,
-    cacheEnv: cacheEnv(slug, { attic, bazel }),
+    ...cacheInput(slug, spec, { attic, bazel }),
     bazel: bazel ? { sizeGib: bazelGib, ...bazel } : undefined,
   });
+}
+
+/** As if the server had made the views. */
+function sealedAttic(slug: string, cluster: ClusterDocument): AtticSecrets {
+  const [main, untrusted] = [atticViewName(slug), untrustedViewName(slug)];
+  const views = [
+    { name: main, trust: 'trusted' as const, url: sealed, publicKey: sealed },
+    { name: untrusted, trust: 'untrusted' as const, url: sealed, publicKey: sealed },
+  ];
+  const known = { server: cluster.spec.atticUrl ?? sealed, token: sealed };
+  return {
+    trusted: atticAccess(views, 'trusted', { ...known, first: main }),
+    untrusted: atticAccess(views, 'untrusted', { ...known, first: untrusted }),
+  };
 }
 
 /** A mark is no base64, which `data` must be: the API server takes it as `stringData`. */

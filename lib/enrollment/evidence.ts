@@ -1,11 +1,11 @@
 import { observeAtticView } from '#lib/cache/index.ts';
+import { atticServerOf } from '#lib/caching/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { atticViewName } from '#lib/model/index.ts';
+import { atticViewName, untrustedViewName } from '#lib/model/index.ts';
 import { atScope } from './at-scope.ts';
 import { openForgeFor } from './connections.ts';
 import { parsedConditions } from './conditions.ts';
-import { atticServerOf } from './desired.ts';
 import { groupName } from './plan.ts';
 import { enrollmentRow } from './rows.ts';
 
@@ -48,17 +48,18 @@ export async function forgeStillThere(enrollmentId: string): Promise<Evidence> {
   }
 }
 
-/** The tenant's Attic view on its cluster's server; null where there is no such server. */
+/** The Attic views that enrollments make, on the cluster's server; null where there is no such server. */
 export async function cacheStillThere(tenantId: string): Promise<Evidence | null> {
   const tenant = await unsafeDb().tenant.findUniqueOrThrow({ where: { id: tenantId } });
-  const server = await atticServerOf({ tenant });
+  const server = await atticServerOf(tenant);
   if (!server) return null;
-  const name = atticViewName(tenant.slug);
-  const view = await observeAtticView({ server, name });
+  const names = [atticViewName(tenant.slug), untrustedViewName(tenant.slug)];
+  const views = await Promise.all(names.map((name) => observeAtticView({ server, name })));
+  const there = views.flatMap((view) => (view ? [view.name] : []));
   return {
     where: 'cache',
-    what: `Attic view ${name}`,
-    gone: view === null,
-    how: view ? 'Asked anew: it is there.' : 'Asked anew: the server knows no such view.',
+    what: `Attic views ${names.join(', ')}`,
+    gone: there.length === 0,
+    how: there.length > 0 ? `Asked anew: ${there.join(', ')} is there.` : 'Asked anew: the server knows no such view.',
   };
 }

@@ -69,4 +69,4 @@ export { poolsNow } from './pools-now.ts';
 export type { PoolNow, PoolsNow } from './pools-now.ts';
 export { wakeOfChange } from './drift.ts';
 export { documentObjects } from './document.ts';
-export { cacheServerPlace, connectionPlace, githubAppPlace } from './places.ts';
+export { connectionPlace, githubAppPlace } from './places.ts';

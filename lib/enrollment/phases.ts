@@ -1,7 +1,9 @@
-import { ensureAtticView, signAtticToken } from '#lib/cache/index.ts';
+import { ensureAtticView } from '#lib/cache/index.ts';
+import { atticServerOf, isRunnerTokenGood, issueRunnerToken, type OpenServer } from '#lib/caching/index.ts';
 import {
   bazelClaim,
   bazelObjects,
+  cacheSecretNames,
   ensureObjects,
   poolObjects,
   secretObjects,
@@ -11,17 +13,24 @@ import {
   type Observed,
   type Registration,
 } from '#lib/cluster/index.ts';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction, type CacheViewModel } from '#lib/db/index.ts';
 import type { AtScope, Forge, ScopeObservation } from '#lib/forge/index.ts';
-import { atticViewName, labelOf, namespacesOf, runnerPodsUnheld } from '#lib/model/index.ts';
+import {
+  atticViewName,
+  labelOf,
+  namespacesOf,
+  runnerPodsUnheld,
+  untrustedViewName,
+  type ViewTrust,
+} from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
-import type { Secrets } from './cache-env.ts';
+import { atticAccess, viewScope, type AtticSecrets, type KnownView } from './cache-env.ts';
 import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
-import { atticServerOf, diskGibOf, enrollmentInput, poolInputs, tenantInputOf } from './desired.ts';
+import { diskGibOf, enrollmentInput, poolInputs, tenantInputOf } from './desired.ts';
 import { podsUnheld } from './held.ts';
 import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
-import { leavePlanes } from './planes.ts';
+import { knownViews, leavePlanes } from './planes.ts';
 import {
   dropRunners,
   holdRunners,
@@ -35,9 +44,6 @@ import { hasMoved, type EnrollmentRow } from './rows.ts';
 import { groupName } from './plan.ts';
 
 /* The phases of enrolling: each makes one thing so, is idempotent, and says how far it is. */
-
-const tokenDays = 30;
-const dayMs = 24 * 3600_000;
 
 async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   const { row } = scope;
@@ -141,71 +147,115 @@ async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
 }
 
 async function cacheReady(scope: PassScope): Promise<PhaseResult> {
-  const { row, spec, lease } = scope;
+  const { row, spec } = scope;
   if (!spec.planes.attic) return ok('No Attic view was asked for.');
-  const server = await atticServerOf(row);
+  const server = await atticServerOf(row.tenant);
   if (!server) return wait('NoCacheServer', 'The operator has entered no Attic server for this cluster.', 'operator');
+  const { attic, hasUntrusted } = await scope.shared();
   const name = atticViewName(row.tenant.slug);
   // Another of the tenant's enrollments may want it private.
-  const isPublic = (await scope.shared()).attic?.isPublic ?? false;
-  const where = { serverId_name: { serverId: server.id, name } };
-  let kept = await unsafeDb().cacheView.findUnique({ where });
-  if (!kept?.publicKey || kept.isPublic !== isPublic || !isFresh(scope, 'attic')) {
-    await lease.check();
-    const { publicKey, substituterUrl } = await ensureAtticView({ server, name, isPublic, signal: lease.signal });
-    const data = { publicKey, substituterUrl, isPublic, observedAt: scope.clock.now() };
-    kept = await unsafeDb().cacheView.upsert({
-      where,
-      create: { tenantId: row.tenantId, serverId: server.id, plane: 'attic', name, ...data },
-      update: data,
-    });
-    markSeen(scope, 'attic');
-  }
-  const token = await atticToken(scope, server.signingSecret, name);
-  scope.attic = {
-    server: server.url,
-    view: name,
-    token,
-    substituterUrl: kept.substituterUrl ?? '',
-    publicKey: kept.publicKey ?? '',
-  };
+  const isPublic = attic?.isPublic ?? false;
+  await ensureView(scope, server, { name, trust: 'trusted', isPublic });
+  // What strangers wrote is nobody's to read but those who asked for it.
+  if (hasUntrusted)
+    await ensureView(scope, server, { name: untrustedViewName(row.tenant.slug), trust: 'untrusted', isPublic: false });
+  scope.attic = await atticSecrets(scope, server);
   const why = spec.planes.attic.public && !isPublic ? ', as another enrollment of the tenant asks' : '';
-  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}${why}.`);
+  const apart = hasUntrusted ? ' What is not trusted pushes to a view of its own.' : '';
+  return ok(`Attic view ${name}, ${isPublic ? 'public' : 'private'}${why}.${apart}`);
 }
 
-/** What was last known of the view, while its server is away; null where that is not enough to be served by. */
-async function keptAttic(scope: PassScope): Promise<Secrets['attic'] | null> {
-  const { row } = scope;
-  const server = await atticServerOf(row);
-  const name = atticViewName(row.tenant.slug);
-  const kept =
-    server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
-  if (!server || !kept?.publicKey) return null;
-  const { publicKey, substituterUrl } = kept;
+type ViewWish = { name: string; trust: ViewTrust; isPublic: boolean };
+
+/** As enrollments want it, and set as people set it; looked at now and then, and when somebody set it anew. */
+async function ensureView(scope: PassScope, server: OpenServer, wish: ViewWish): Promise<void> {
+  const { row, lease } = scope;
+  const { name, isPublic, trust } = wish;
+  const where = { serverId_name: { serverId: server.id, name } };
+  const kept = await unsafeDb().cacheView.findUnique({ where });
+  if (kept && isAsWished(kept, wish) && isFresh(scope, `attic/${name}`)) return;
+  await lease.check();
+  const { priority, upstreamKeys, retentionSeconds } = kept ?? {};
+  const set = kept
+    ? { priority: priority ?? 0, upstreamKeys: upstreamKeys ?? [], retentionSeconds: retentionSeconds ?? null }
+    : {};
+  const made = await ensureAtticView({ server, name, isPublic, ...set, signal: lease.signal });
+  const observedAt = scope.clock.now();
+  const { publicKey, substituterUrl } = made;
+  const data = { publicKey, substituterUrl, isPublic, trust, observedAt, trouble: null };
+  const create = {
+    tenantId: row.tenantId,
+    serverId: server.id,
+    plane: 'attic' as const,
+    name,
+    ...data,
+    changedAt: observedAt,
+  };
+  await unsafeDb().cacheView.upsert({ where, create, update: data });
+  markSeen(scope, `attic/${name}`);
+}
+
+function isAsWished(kept: CacheViewModel, { isPublic }: ViewWish): boolean {
+  const isSet = kept.observedAt !== null && kept.changedAt <= kept.observedAt;
+  return kept.publicKey !== null && kept.isPublic === isPublic && isSet;
+}
+
+/** What was last known of the views, while their server is away; null where that is not enough to be served by. */
+async function keptAttic(scope: PassScope): Promise<AtticSecrets | null> {
+  const server = await atticServerOf(scope.row.tenant);
   // Signed here: a server that is away will believe it as soon as it is back.
-  const token = await atticToken(scope, server.signingSecret, name);
-  return { server: server.url, view: name, token, substituterUrl: substituterUrl ?? '', publicKey };
+  return server && (await atticSecrets(scope, server).catch(unlessUnknown));
 }
 
-/** Kept and renewed in the last third of its life: a new one each pass would be a change each pass. */
-async function atticToken(scope: PassScope, signingSecret: string, name: string): Promise<string> {
-  const kept = await keptCredential(scope.row, 'attic-token');
-  const nowMs = scope.clock.now().getTime();
-  if (kept?.expiresAt && kept.expiresAt.getTime() - nowMs > (tokenDays / 3) * dayMs) return kept.value;
-  const expiresAt = new Date(nowMs + tokenDays * dayMs);
-  const { token } = await signAtticToken({
-    secretBase64: signingSecret,
-    subject: `${scope.row.tenantId}/${scope.row.id}`,
-    expiresAt,
-    caches: { [name]: { r: true, w: true } },
+class ViewUnknown extends Error {
+  override name = 'ViewUnknown';
+}
+
+function unlessUnknown(error: unknown): null {
+  if (error instanceof ViewUnknown) return null;
+  throw error;
+}
+
+async function atticSecrets(scope: PassScope, server: OpenServer): Promise<AtticSecrets> {
+  const { row, spec } = scope;
+  const views = await knownViews(row.tenantId, server.id);
+  const access = async (trust: ViewTrust, first: string) => {
+    if (!views.some(({ name }) => name === first)) throw new ViewUnknown(first);
+    const token = await atticToken(scope, server, views, trust);
+    return atticAccess(views, trust, { server: server.url, token, first });
+  };
+  const isMixed = (spec.planes.untrusted ?? []).length > 0;
+  return {
+    trusted: await access('trusted', atticViewName(row.tenant.slug)),
+    untrusted: isMixed ? await access('untrusted', untrustedViewName(row.tenant.slug)) : undefined,
+  };
+}
+
+/** Kept and renewed in time: a new one each pass would be a change each pass. */
+async function atticToken(
+  { row, clock }: PassScope,
+  server: OpenServer,
+  views: readonly KnownView[],
+  trust: ViewTrust,
+): Promise<string> {
+  const kind = trust === 'trusted' ? 'attic-token' : 'attic-token.untrusted';
+  const kept = await keptCredential(row, kind);
+  const now = clock.now();
+  const scope = viewScope(views, trust);
+  const isDue = kept === null || kept.expiresAt === null || kept.expiresAt <= now;
+  if (!isDue && (await isRunnerTokenGood({ tokenId: kept.externalId, server, scope, now }))) return kept.value;
+  const usedIn = `Secret ${namespacesOf(row.tenant.slug).runners}/${cacheSecretNames(row.name)[trust].env}`;
+  const wish = { tenantId: row.tenantId, enrollmentId: row.id, enrollment: row.name, usedIn, scope };
+  return unsafeTransaction(async (tx) => {
+    const { token, tokenId, expiresAt } = await issueRunnerToken(tx, server, wish, now);
+    await keepCredential(row, kind, token, { externalId: tokenId, expiresAt, replaces: kept }, tx);
+    return token;
   });
-  await keepCredential(scope.row, 'attic-token', token, { expiresAt, replaces: kept });
-  return token;
 }
 
 async function passInput(scope: PassScope, registration: Registration): Promise<EnrollmentInput> {
   const { row, spec } = scope;
-  const secrets: Secrets = {
+  const secrets = {
     attic: scope.attic,
     bazel: spec.planes.bazel ? await bazelAccess(row, scope.clock.now()) : undefined,
   };

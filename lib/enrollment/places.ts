@@ -7,7 +7,3 @@ export function connectionPlace(id: string, what: 'client_secret' | 'private_key
 export function githubAppPlace(row: { tenantId: string; id: string }, what: 'private_key' | 'webhook_secret'): string {
   return `tenant/${row.tenantId}/github_app/${row.id}/${what}`;
 }
-
-export function cacheServerPlace(id: string): string {
-  return `cache_server/${id}/signing_secret`;
-}

@@ -26,6 +26,7 @@ import {
   type Observed,
   type Registration,
 } from '#lib/cluster/index.ts';
+import { atticServerOf } from '#lib/caching/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { runnerGroupPrefix, type ScopeChoice, type ScopeObservation } from '#lib/forge/index.ts';
@@ -37,6 +38,8 @@ import {
   namespacesOf,
   planNeedsOperator,
   scopeUrl,
+  untrustedViewName,
+  type ViewTrust,
 } from '#lib/model/index.ts';
 import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -45,18 +48,18 @@ import { atScope, webhookUrl } from './at-scope.ts';
 import { poolsByName } from './catalog.ts';
 import { hasNoWebhook } from './conditions.ts';
 import { keptBazelAccess, keptCredential } from './credentials.ts';
-import { firstBazelUser, type Secrets } from './cache-env.ts';
+import { atticAccess, firstBazelUser, type AtticSecrets, type KnownView, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
 import {
-  atticServerOf,
   diskGibOf,
   enrollmentInput,
   githubCredentials,
   sharedByTenant,
   tenantInputOf,
+  type SharedByTenant,
 } from './desired.ts';
 import { checkPools, provenScope, refuseEnrolled, refusePath } from './draft.ts';
-import { unwanted } from './planes.ts';
+import { knownViews, unwanted, unwantedViews } from './planes.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
 import { enrollmentRow, hasMoved, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
@@ -233,19 +236,8 @@ async function plannedInput(
     namespace: cluster.controllerNamespace,
     serviceAccount: cluster.controllerServiceAccount,
   };
-  const attic = spec.planes.attic ? await keptAttic(row) : undefined;
   const secrets: Secrets = {
-    ...(spec.planes.attic
-      ? {
-          attic: attic ?? {
-            server: planned,
-            view: atticViewName(row.tenant.slug),
-            token: planned,
-            substituterUrl: planned,
-            publicKey: planned,
-          },
-        }
-      : {}),
+    ...(spec.planes.attic ? { attic: await plannedAttic(row, spec) } : {}),
     ...(spec.planes.bazel
       ? { bazel: (await keptBazelAccess(row)) ?? { user: firstBazelUser, password: planned, also: [] } }
       : {}),
@@ -271,19 +263,26 @@ function mayHaveGroups({ connection, level }: EnrollmentRow): boolean {
   return connection.kind === 'github' && (level === 'organization' || level === 'enterprise');
 }
 
-async function keptAttic(row: EnrollmentRow): Promise<Secrets['attic']> {
-  const server = await atticServerOf(row);
-  const token = await keptCredential(row, 'attic-token');
-  const name = atticViewName(row.tenant.slug);
-  const view =
-    server && (await unsafeDb().cacheView.findUnique({ where: { serverId_name: { serverId: server.id, name } } }));
-  if (!server || !token || !view?.publicKey || !view.substituterUrl) return undefined;
+/** As it is kept, and what is not yet there as what will be. */
+async function plannedAttic(row: EnrollmentRow, spec: EnrollmentSpec): Promise<AtticSecrets> {
+  const server = await atticServerOf(row.tenant);
+  const there = server ? await knownViews(row.tenantId, server.id) : [];
+  const { slug } = row.tenant;
+  const access = async (trust: ViewTrust, first: string) => {
+    const token = await keptCredential(row, trust === 'trusted' ? 'attic-token' : 'attic-token.untrusted');
+    const own: KnownView[] = there.some(({ name }) => name === first)
+      ? []
+      : [{ name: first, trust, url: planned, publicKey: planned }];
+    return atticAccess([...there, ...own], trust, {
+      server: server?.url ?? planned,
+      token: token?.value ?? planned,
+      first,
+    });
+  };
+  const isMixed = (spec.planes.untrusted ?? []).length > 0;
   return {
-    server: server.url,
-    view: name,
-    token: token.value,
-    substituterUrl: view.substituterUrl,
-    publicKey: view.publicKey,
+    trusted: await access('trusted', atticViewName(slug)),
+    untrusted: isMixed ? await access('untrusted', untrustedViewName(slug)) : undefined,
   };
 }
 
@@ -448,16 +447,32 @@ async function groupIsMissing(row: EnrollmentRow, seen: ScopeObservation): Promi
 }
 
 async function cacheChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanChange[]> {
-  const name = atticViewName(row.tenant.slug);
-  const view = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic', name } });
-  const change = (op: PlanChange['op'], fields: PlanChange['fields']): PlanChange[] => [
-    { where: 'cache', op, kind: 'AtticView', name, fields },
-  ];
-  const { attic } = await sharedByTenant(row, kind === 'withdraw' ? null : spec);
-  if (!attic) return view ? change('-', [{ path: 'public', before: String(view.isPublic) }]) : [];
-  if (!view) return kind === 'withdraw' ? [] : change('+', [{ path: 'public', after: String(attic.isPublic) }]);
-  if (view.isPublic === attic.isPublic) return [];
-  return change('~', [{ path: 'public', before: String(view.isPublic), after: String(attic.isPublic) }]);
+  const shared = await sharedByTenant(row, kind === 'withdraw' ? null : spec);
+  const views = await unsafeDb().cacheView.findMany({ where: { tenantId: row.tenantId, plane: 'attic' } });
+  const change = (op: PlanChange['op'], name: string, fields: PlanChange['fields']): PlanChange => ({
+    where: 'cache',
+    op,
+    kind: 'AtticView',
+    name,
+    fields,
+  });
+  const removed = (await unwantedViews(row, shared)).map(({ name, isPublic }) =>
+    change('-', name, [{ path: 'public', before: String(isPublic) }]),
+  );
+  const wanted = wantedViews(row.tenant.slug, shared).flatMap(({ name, isPublic: after }): PlanChange[] => {
+    const before = views.find((view) => view.name === name);
+    if (!before) return kind === 'withdraw' ? [] : [change('+', name, [{ path: 'public', after: String(after) }])];
+    if (before.isPublic === after) return [];
+    return [change('~', name, [{ path: 'public', before: String(before.isPublic), after: String(after) }])];
+  });
+  return [...removed, ...wanted];
+}
+
+/** What the tenant's enrollments make, beside what people asked for on the page of the caches. */
+function wantedViews(slug: string, { attic, hasUntrusted }: SharedByTenant): { name: string; isPublic: boolean }[] {
+  if (!attic) return [];
+  const main = { name: atticViewName(slug), isPublic: attic.isPublic };
+  return hasUntrusted ? [main, { name: untrustedViewName(slug), isPublic: false }] : [main];
 }
 
 // ------------------------------------------------------------------------------------------------ approval

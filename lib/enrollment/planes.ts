@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeAtticView } from '#lib/cache/index.ts';
+import { atticServerOf } from '#lib/caching/index.ts';
 import {
   appliedHash,
   enrollmentLabel,
@@ -8,11 +9,12 @@ import {
   type Observed,
 } from '#lib/cluster/index.ts';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
-import { atticViewName, namespacesOf } from '#lib/model/index.ts';
+import { namespacesOf, untrustedViewName } from '#lib/model/index.ts';
 import { lockLine } from './allocation.ts';
+import type { KnownView } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
 import { dropCredential, leaveBazelPassword } from './credentials.ts';
-import { atticServerOf, tenantInputOf, type SharedByTenant } from './desired.ts';
+import { tenantInputOf, type SharedByTenant } from './desired.ts';
 import type { PassScope } from './pass.ts';
 import { remove, stuck } from './removal.ts';
 import type { EnrollmentRow } from './rows.ts';
@@ -43,16 +45,42 @@ export function unwanted(
   });
 }
 
-/** The tenant's view goes when no live enrollment asks for one. */
-export async function removeView({ row, lease }: PassScope): Promise<string> {
-  const name = atticViewName(row.tenant.slug);
-  const kept = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic', name } });
-  const server = kept && (await atticServerOf(row));
-  if (!server || !kept) return 'No view is left.';
-  await lease.check();
-  await removeAtticView({ server, name, signal: lease.signal });
-  await unsafeDb().cacheView.delete({ where: { id: kept.id } });
-  return `The view ${name} is gone.`;
+/** The tenant's views that are at the server and stay there. */
+export async function knownViews(tenantId: string, serverId: string): Promise<KnownView[]> {
+  const rows = await unsafeDb().cacheView.findMany({
+    where: { tenantId, serverId, plane: 'attic', removingAt: null },
+    orderBy: { name: 'asc' },
+  });
+  return rows.flatMap(({ name, trust, substituterUrl: url, publicKey }) =>
+    url === null || publicKey === null
+      ? []
+      : [{ name, trust: trust === 'untrusted' ? ('untrusted' as const) : ('trusted' as const), url, publicKey }],
+  );
+}
+
+/** The views that no live enrollment of the tenant asks for any more: all, or the one of what is not trusted. */
+export async function unwantedViews(
+  { tenantId, tenant: { slug } }: Pick<EnrollmentRow, 'tenantId' | 'tenant'>,
+  { attic, hasUntrusted }: Pick<SharedByTenant, 'attic' | 'hasUntrusted'>,
+) {
+  const views = await unsafeDb().cacheView.findMany({ where: { tenantId, plane: 'attic' }, orderBy: { name: 'asc' } });
+  if (!attic) return views;
+  return hasUntrusted ? [] : views.filter(({ name }) => name === untrustedViewName(slug));
+}
+
+/** They go from the server, and then from our tables. */
+export async function removeViews(scope: PassScope): Promise<string> {
+  const { row, lease } = scope;
+  const views = await unwantedViews(row, await scope.shared());
+  const server = views.length > 0 ? await atticServerOf(row.tenant) : null;
+  if (!server) return 'No view is left.';
+  for (const { id, name } of views) {
+    await lease.check();
+    await removeAtticView({ server, name, signal: lease.signal });
+    await unsafeDb().cacheView.deleteMany({ where: { id } });
+  }
+  const names = views.map(({ name }) => name).join(', ');
+  return views.length === 1 ? `The view ${names} is gone.` : `The views ${names} are gone.`;
 }
 
 /** Ways and namespaces in the cluster that the tenant's live enrollments want no more. Null when none is left. */
@@ -86,8 +114,10 @@ export async function leavePlanes(scope: PassScope): Promise<PhaseResult | null>
   const left = await removeShared(scope);
   // What was ready once of this generation left what it does not want.
   if (left || row.observedGeneration === row.generation) return left;
+  const isMixed = spec.planes.attic !== undefined && (spec.planes.untrusted ?? []).length > 0;
   if (!spec.planes.attic) await dropCredential(row, 'attic-token');
-  if (!(await scope.shared()).attic) await removeView(scope);
+  if (!isMixed) await dropCredential(row, 'attic-token.untrusted');
+  await removeViews(scope);
   if (!spec.planes.bazel)
     await unsafeTransaction(async (tx) => {
       await lockLine(tx, row.tenantId);

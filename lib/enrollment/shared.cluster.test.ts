@@ -200,6 +200,7 @@ describe('what no enrollment wants any more', () => {
       `ResourceQuota bazel-${slug}/flywheel`,
       `Secret bazel-${slug}/bazel-remote-htpasswd`,
       `Secret runners-${slug}/${slug}-docker-cache`,
+      `Secret runners-${slug}/${slug}-docker-cache-files`,
       `Service bazel-${slug}/bazel-remote`,
     ]);
     expect(changed).toContain(`ResourceQuota runners-${slug}/flywheel`);
@@ -214,7 +215,11 @@ describe('what no enrollment wants any more', () => {
     const password = await bazelOf(b);
     await planesOf(a, {});
     const first = await agrees(a, 'change', [b.enrollmentId]);
-    expect(first.removed).toEqual([`AtticView /${slug}+main`, `Secret runners-${slug}/${slug}-docker-cache`]);
+    expect(first.removed).toEqual([
+      `AtticView /${slug}+main`,
+      `Secret runners-${slug}/${slug}-docker-cache`,
+      `Secret runners-${slug}/${slug}-docker-cache-files`,
+    ]);
     expect(await bazelOf(b)).toEqual(password);
     const second = await agrees(b, 'withdraw', [a.enrollmentId]);
     expect(second.removed).toContain(`NetworkPolicy runners-${slug}/allow-bazel`);

@@ -1,7 +1,19 @@
 import { z } from 'zod';
 import { unsafeDb, type PlanKind, type PlanState } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
-import { labelOf, workflowSnippet, type Condition, type ForgeKind, type Scope } from '#lib/model/index.ts';
+import {
+  atticViewName,
+  type Condition,
+  cpuMillicores,
+  type ForgeKind,
+  formatCpu,
+  formatMemory,
+  isReady,
+  labelOf,
+  memoryBytes,
+  type Scope,
+  workflowSnippet,
+} from '#lib/model/index.ts';
 import { may, type Ctx } from '#lib/tenant/index.ts';
 import { livePools, type LivePool } from '#lib/usage/index.ts';
 import { poolsByName } from './catalog.ts';
@@ -166,7 +178,8 @@ async function poolViews(ctx: Ctx, row: EnrollmentRow): Promise<PoolView[]> {
 }
 
 async function atticOf(row: EnrollmentRow): Promise<EnrollmentView['planes']['attic']> {
-  const view = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic' } });
+  const name = atticViewName(row.tenant.slug);
+  const view = await unsafeDb().cacheView.findFirst({ where: { tenantId: row.tenantId, plane: 'attic', name } });
   if (!view) return null;
   const token = await unsafeDb().credential.findUnique({
     where: { enrollmentId_kind: { enrollmentId: row.id, kind: 'attic-token' } },

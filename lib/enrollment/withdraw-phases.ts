@@ -5,7 +5,7 @@ import { namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
 import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
-import { removeShared, removeView, untilGone } from './planes.ts';
+import { removeShared, removeViews, untilGone } from './planes.ts';
 import { dropAllRunners, leaveRunners } from './registration.ts';
 import { remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
 
@@ -120,7 +120,7 @@ async function registrationsUnseen(scope: PassScope): Promise<PhaseResult> {
 
 async function cacheGone(scope: PassScope): Promise<PhaseResult> {
   const { attic } = await scope.shared();
-  return ok(attic ? 'The tenant’s view stays for its other enrollments.' : await removeView(scope));
+  return ok(attic ? 'The tenant’s view stays for its other enrollments.' : await removeViews(scope));
 }
 
 async function namespaceGone(scope: PassScope): Promise<PhaseResult> {

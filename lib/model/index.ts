@@ -6,6 +6,7 @@
  * know how a rule is stored, shown or enforced in a cluster.
  */
 export * from './approval.ts';
+export * from './cache-client.ts';
 export * from './document.ts';
 export * from './enrollment.ts';
 export * from './label.ts';

@@ -223,7 +223,7 @@ test('leaving: the list first, then all of it goes, and a report of what was loo
     ['cluster', 'Namespace bazel-leaver', true],
     ['cluster', 'Namespace dind-leaver', true],
     ['forge', 'leaver at GitHub', true],
-    ['cache', 'Attic view leaver+main', true],
+    ['cache', 'Attic views leaver+main, leaver+pull-requests', true],
   ]);
   expect(Object.values(portal.github.state.runnerGroups).map(({ name }) => name)).not.toContain('flywheel-leaver');
   expect(await unsafeDb().credential.count({ where: { tenantId: ctx.tenant.id } })).toBe(0);

@@ -8,6 +8,7 @@ export const tenantPermissions = [
   'pool:see',
   'job:see',
   'cache:see',
+  'cache:change',
   'cluster:see',
   'usage:see',
   'billing:see',
@@ -29,6 +30,7 @@ const sensitive: ReadonlySet<TenantPermission> = new Set([
   'enrollment:approve',
   'enrollment:withdraw',
   'credential:change',
+  'cache:change',
   'member:change',
 ]);
 

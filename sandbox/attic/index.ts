@@ -1,24 +1,26 @@
 /**
  * An Attic server for the sandbox and for tests: cache views, tokens and their rules, uploads, and what Nix reads.
  *
- * It promises Attic's own decisions: HS256 tokens, an exact cache name before the first wildcard in the order of the token,
+ * It promises Attic's own decisions: HS256 or RS256 tokens, an exact cache name before the first wildcard in the order of the token,
  * an invalid token is nobody, a name one may do nothing with answers 401 whether or not it exists, bytes are stored once for
  * all views and a path is readable only through a view that it was pushed to. Narinfos carry a real signature.
  *
- * It does not do: chunks on disk, compression, garbage collection, `attic-cache-info`, RS256, issuer and audience binding.
+ * It does not do: chunks on disk, compression, garbage collection, `attic-cache-info`, issuer and audience binding.
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Answer, type Ask, keepState, type Kept, Reply, Routes, startService } from '#sandbox/stand-in/index.ts';
-import { grantedFor, nothing, readToken, type Permissions, type Token } from './token.ts';
+import { grantedFor, nothing, readToken, type Permissions, type Token, type Verifier } from './token.ts';
 
 export interface AtticOptions {
   port: number;
   /** Without it caches and bytes end with the process. */
   statePath?: string;
-  hs256SecretBase64: string;
+  /** One of both, as in Attic's configuration: the second is the PEM of an RSA key. */
+  hs256SecretBase64?: string;
+  rs256SecretBase64?: string;
   publicUrl?: string;
   now?: () => Date;
 }
@@ -26,7 +28,18 @@ export interface AtticOptions {
 export interface Attic {
   url: string;
   state: AtticState;
+  /** What an operator may change in the server's configuration. */
+  configure(change: Partial<AtticConfiguration>): void;
+  /** Another key, as after a restart with another configuration: what the former one signed is nobody's any more. */
+  rekey(hs256SecretBase64: string): void;
+  /** How many requests have come. */
+  asked(): number;
   stop(): Promise<void>;
+}
+
+export interface AtticConfiguration {
+  /** Off, an upload of a NAR that is there already is believed without its bytes. */
+  requireProofOfPossession: boolean;
 }
 
 export interface Cache {
@@ -52,13 +65,16 @@ export interface StoredPath {
   narSize: number;
   createdAt: string;
   createdBy: string | null;
+  /** When its NAR was last given out. */
+  lastAccessedAt?: string;
 }
 
 export interface AtticState {
   caches: Record<string, Cache>;
   paths: Record<string, StoredPath>;
-  nars: Record<string, { size: number }>;
-  chunks: Record<string, true>;
+  nars: Record<string, { size: number; chunks?: string[] }>;
+  /** Bytes by hash; a state of before has `true`, which is one byte. */
+  chunks: Record<string, number | true>;
 }
 
 const chunkBytes = 64 * 1024;
@@ -66,10 +82,11 @@ const CacheName = /^[A-Za-z0-9][A-Za-z0-9\-_+]{0,49}$/;
 
 export async function startAttic(options: AtticOptions): Promise<Attic> {
   const kept = keepState<AtticState>(options.statePath, () => ({ caches: {}, paths: {}, nars: {}, chunks: {} }));
-  const secret = Buffer.from(options.hs256SecretBase64, 'base64');
-  const server = new Server(kept, secret, new Bytes(options.statePath), options.now ?? (() => new Date()));
+  const server = new Server(kept, verifierOf(options), new Bytes(options.statePath), options.now ?? (() => new Date()));
   const routes = server.routes();
+  let requests = 0;
   const service = await startService('Attic', options.port, (ask) => {
+    requests += 1;
     const found = routes.find(ask.method === 'HEAD' ? 'GET' : ask.method, ask.path);
     return found ? found.handler({ ...ask, params: found.params }) : fail('NotFound');
   });
@@ -77,11 +94,23 @@ export async function startAttic(options: AtticOptions): Promise<Attic> {
   return {
     url: server.url,
     state: kept.value,
+    asked: () => requests,
+    configure: (change) => Object.assign(server.configuration, change),
+    rekey: (hs256SecretBase64) => {
+      server.verifier = verifierOf({ hs256SecretBase64 });
+    },
     stop: async () => {
       await service.stop();
       kept.flush();
     },
   };
+}
+
+function verifierOf({ hs256SecretBase64, rs256SecretBase64 }: Partial<AtticOptions>): Verifier {
+  if (rs256SecretBase64 !== undefined)
+    return { algorithm: 'RS256', key: createPublicKey(Buffer.from(rs256SecretBase64, 'base64')) };
+  if (hs256SecretBase64 === undefined) throw new Error('Attic wants a key.');
+  return { algorithm: 'HS256', key: Buffer.from(hs256SecretBase64, 'base64') };
 }
 
 const errors = {
@@ -128,14 +157,15 @@ const NarInfo = z.object({
 
 class Server {
   readonly #kept: Kept<AtticState>;
-  readonly #secret: Uint8Array;
   readonly #bytes: Bytes;
   readonly #now: () => Date;
   url = '';
+  verifier: Verifier;
+  readonly configuration: AtticConfiguration = { requireProofOfPossession: true };
 
-  constructor(kept: Kept<AtticState>, secret: Uint8Array, bytes: Bytes, now: () => Date) {
+  constructor(kept: Kept<AtticState>, verifier: Verifier, bytes: Bytes, now: () => Date) {
     this.#kept = kept;
-    this.#secret = secret;
+    this.verifier = verifier;
     this.#bytes = bytes;
     this.#now = now;
   }
@@ -145,7 +175,7 @@ class Server {
     const config = '/_api/v1/cache-config/:cache';
     const on = (method: string, path: string, handle: (ask: Ask, token: Token | undefined) => Answer): void => {
       routes.on(method, path, async (ask) =>
-        handle(ask, await readToken(ask.headers.authorization, this.#secret, this.#now())),
+        handle(ask, await readToken(ask.headers.authorization, this.verifier, this.#now())),
       );
     };
     on('GET', config, (ask, token) => this.#show(this.#need(ask.params['cache'], token, 'pull').cache));
@@ -261,10 +291,11 @@ class Server {
     if (!info.success) return fail('RequestError', 'The NAR information is not valid');
     const { cache } = this.#need(info.data.cache, token, 'push');
     const nar = ask.rawBody.subarray(preamble);
-    const hash = `sha256:${createHash('sha256').update(nar).digest('hex')}`;
-    if (hash !== info.data.nar_hash || nar.length !== info.data.nar_size)
-      return fail('RequestError', 'The NAR does not match its hash or size');
+    const { nar_hash: hash, nar_size: size } = info.data;
     const known = this.#kept.value.nars[hash] !== undefined;
+    const isBelieved = known && !this.configuration.requireProofOfPossession;
+    const isProven = hash === `sha256:${createHash('sha256').update(nar).digest('hex')}` && nar.length === size;
+    if (!isBelieved && !isProven) return fail('RequestError', 'The NAR does not match its hash or size');
     const fraction = known ? 1 : this.#keepNar(hash, nar);
     this.#kept.value.paths[`${cache.name}/${info.data.store_path_hash}`] = {
       cache: cache.name,
@@ -273,7 +304,7 @@ class Server {
       references: info.data.references,
       deriver: info.data.deriver ?? null,
       narHash: hash,
-      narSize: nar.length,
+      narSize: size,
       createdAt: this.#now().toISOString(),
       createdBy: token?.subject ?? null,
     };
@@ -285,14 +316,16 @@ class Server {
   /** Keeps the bytes and returns the share of them that was there before, in whatever view. */
   #keepNar(hash: string, nar: Buffer): number {
     let sharedBytes = 0;
+    const chunks: string[] = [];
     for (let at = 0; at < nar.length; at += chunkBytes) {
       const chunk = nar.subarray(at, at + chunkBytes);
       const id = createHash('sha256').update(chunk).digest('base64');
       if (this.#kept.value.chunks[id]) sharedBytes += chunk.length;
-      this.#kept.value.chunks[id] = true;
+      this.#kept.value.chunks[id] = chunk.length;
+      chunks.push(id);
     }
     this.#bytes.put(hash, nar);
-    this.#kept.value.nars[hash] = { size: nar.length };
+    this.#kept.value.nars[hash] = { size: nar.length, chunks };
     return nar.length === 0 ? 0 : sharedBytes / nar.length;
   }
 
@@ -318,7 +351,10 @@ class Server {
   #nar(ask: Ask, token: Token | undefined): Answer {
     const [hash, kind] = (ask.params['path'] as string).split('.', 2);
     if (kind !== 'nar') return fail('NotFound');
-    const nar = this.#bytes.get(this.#stored(ask, token, hash as string).path.narHash);
+    const { path } = this.#stored(ask, token, hash as string);
+    const nar = this.#bytes.get(path.narHash);
+    path.lastAccessedAt = this.#now().toISOString();
+    this.#saved();
     return nar
       ? { status: 200, headers: { 'content-type': 'application/x-nix-nar' }, body: nar }
       : fail('IncompleteNar');

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { jwtVerify } from 'jose';
 import { z } from 'zod';
 
@@ -39,12 +40,19 @@ const Claims = z.object({
     .optional(),
 });
 
+/** By what a server verifies: one algorithm and no other, whatever a token says of itself. */
+export type Verifier = { algorithm: 'HS256'; key: Uint8Array } | { algorithm: 'RS256'; key: KeyObject };
+
 /** The token of an Authorization header: Bearer, or the password of Basic. Anything that is not good is nobody, not an error. */
-export async function readToken(header: string | undefined, secret: Uint8Array, now: Date): Promise<Token | undefined> {
+export async function readToken(
+  header: string | undefined,
+  { algorithm, key }: Verifier,
+  now: Date,
+): Promise<Token | undefined> {
   const jwt = bearer(header);
   if (jwt === undefined) return undefined;
   try {
-    const { payload } = await jwtVerify(jwt, secret, { algorithms: ['HS256'], currentDate: now });
+    const { payload } = await jwtVerify(jwt, key, { algorithms: [algorithm], currentDate: now });
     const claims = Claims.parse(payload);
     const caches = Object.entries(claims[namespace]?.caches ?? {});
     return { subject: claims.sub ?? null, caches: caches.map(([pattern, flags]) => [pattern, inWords(flags)]) };

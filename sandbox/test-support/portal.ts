@@ -1,9 +1,11 @@
 // A whole portal but for its pages: database, stand-ins, the operator's entries, and people who can act. For tests.
+import { KubeConfig } from '@kubernetes/client-node';
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { systemClock } from '#lib/clock.ts';
+import { reconcileViews, viewTask } from '#lib/caching/index.ts';
 import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
 import { acceptDelivery, acceptDirectedDelivery, jobsTask, takeJobs } from '#lib/delivery/index.ts';
@@ -14,7 +16,10 @@ import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { reconcileTenant } from '#lib/tenancy/index.ts';
 import { measureRunners } from '#lib/usage/index.ts';
 import { loop, type Lease } from '#lib/work/index.ts';
+import { Kube } from '#sandbox/arc/kube.ts';
 import { startAttic, type Attic } from '#sandbox/attic/index.ts';
+import { instanceIn } from '#sandbox/bazel-remote/cluster.ts';
+import { startBazelRemotes, type BazelRemotes } from '#sandbox/bazel-remote/index.ts';
 import { startForgejo, type Forgejo } from '#sandbox/forgejo/index.ts';
 import { startGithub, type Github } from '#sandbox/github/index.ts';
 import { startGitlab, type Gitlab } from '#sandbox/gitlab/index.ts';
@@ -28,6 +33,8 @@ export interface TestPortal extends AsyncDisposable {
   gitlab: Gitlab;
   forgejo: Forgejo;
   attic: Attic;
+  /** The tenants' Bazel caches, as their objects in the cluster say. */
+  bazel: BazelRemotes;
   /** Somebody who is signed in with a forge, GitHub unless another is named, under this login. */
   person(login: string, forge?: ForgeKind): Promise<PersonCtx>;
   /** The same, within a tenant they belong to. */
@@ -70,11 +77,13 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     LOG_LEVEL: 'silent',
   });
   const hs256SecretBase64 = randomBytes(32).toString('base64');
-  const [github, gitlab, forgejo, attic] = await Promise.all([
+  const admin = new Kube(configOf(cluster.kubeconfigPath));
+  const [github, gitlab, forgejo, attic, bazel] = await Promise.all([
     startGithub({ port: 0 }),
     startGitlab({ port: 0 }),
     startForgejo({ port: 0 }),
     startAttic({ port: 0, hs256SecretBase64 }),
+    startBazelRemotes({ port: 0, instanceOf: (namespace) => instanceIn(admin, namespace) }),
   ]);
   const webhookSecret = randomBytes(32).toString('base64url');
   await seed({
@@ -82,6 +91,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     gitlab: { url: gitlab.url, ...gitlab.application, webhookSecret },
     forgejo: { url: forgejo.url, ...forgejo.app, webhookSecret },
     attic: { url: attic.url, hs256SecretBase64 },
+    bazelUrl: bazel.url,
   });
   const served = new Set((options.runnersOf ?? []).map((slug) => namespacesOf(slug).runners));
   const runners =
@@ -100,7 +110,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     await Promise.all([...workers].map((worker) => worker.stop()));
     await closeDb();
     await runners?.stop();
-    await Promise.all([github.stop(), gitlab.stop(), forgejo.stop(), attic.stop()]);
+    await Promise.all([github.stop(), gitlab.stop(), forgejo.stop(), attic.stop(), bazel.stop()]);
     door.close();
     await database.drop();
   };
@@ -117,6 +127,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     gitlab,
     forgejo,
     attic,
+    bazel,
     person,
     member: async (login, tenant) => {
       const ctx = await tenantCtx(await person(login), tenant);
@@ -141,6 +152,12 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+function configOf(path: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromFile(path);
+  return config;
 }
 
 /** The one door that forges come to by themselves; Next, which stands before it in production, reads nothing of it. */
@@ -174,6 +191,7 @@ function startWorker(): TestWorker {
     enrollment: (lease: Lease) => reconcileEnrollment(deps, lease),
     tenant: (lease: Lease) => reconcileTenant(deps, lease),
     [jobsTask]: takeJobs,
+    [viewTask]: (lease: Lease) => reconcileViews(lease),
   };
   const log = process.env['TEST_WORKER_LOG'] ? (entry: object) => console.error(entry) : undefined;
   const done = loop({ tasks, concurrency: 4, signal: abort.signal, ...(log ? { log } : {}) });

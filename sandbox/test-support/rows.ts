@@ -1,5 +1,5 @@
 // Rows for tests of what stands on the database alone: a tenant with one row in each table that is a tenant's.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { closeDb, unsafeDb } from '#lib/db/index.ts';
 import { testDatabase, type TestDatabase } from './index.ts';
 
@@ -14,6 +14,7 @@ export interface TenantRows {
   credentialId: string;
   githubAppId: string;
   viewId: string;
+  tokenId: string;
   auditId: string;
   /** Also the label and the name of the one runner set. */
   scaleSetName: string;
@@ -134,6 +135,21 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     data: { tenantId, serverId: 'attic', plane: 'attic', name: `${slug}+main` },
   });
   const at = new Date('2026-03-01T12:00:00Z');
+  const token = await db.cacheToken.create({
+    data: {
+      id: randomUUID(),
+      tenantId,
+      serverId: 'attic',
+      kind: 'person',
+      userId: user.id,
+      holder: user.name,
+      scope: { [`${slug}+main`]: 'r' },
+      usedIn: 'a laptop',
+      keyId: 'key',
+      expiresAt: new Date('2027-01-01T00:00:00Z'),
+    },
+  });
+  await db.cacheReading.create({ data: { tenantId, source: 'bazel', observedAt: at, hits: 1n } });
   const podUid = `pod-of-${slug}`;
   await db.runnerReading.create({
     data: { ...own, podUid, observedAt: at, poolName: 'nix', startedAt: at, runnerSeconds: '0' },
@@ -177,6 +193,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     credentialId: credential.id,
     githubAppId: githubApp.id,
     viewId: view.id,
+    tokenId: token.id,
     auditId: audit.id,
     scaleSetName,
     podUid,

@@ -1,3 +1,4 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeProtectedHeader, jwtVerify } from 'jose';
@@ -7,12 +8,14 @@ import {
   type AtticServer,
   ensureAtticView,
   observeAtticView,
+  probeProofOfPossession,
   readAtticView,
   removeAtticView,
   signAtticToken,
 } from '../index.ts';
 
 const signingSecret = Buffer.from('0123456789abcdef0123456789abcdef').toString('base64');
+const key = { algorithm: 'HS256' as const, secretBase64: signingSecret };
 const name = 'acme+main';
 const path = '/_api/v1/cache-config/acme%2Bmain';
 const config = {
@@ -30,6 +33,11 @@ const absent = {
   status: 404,
   body: { code: 404, error: 'NoSuchCache', message: 'The requested cache does not exist.' },
 };
+
+/** As `openssl genrsa -traditional` writes it, which Attic's own guide has people do. */
+function rsaPem(modulusLength: number): string {
+  return generateKeyPairSync('rsa', { modulusLength }).privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+}
 
 type Expected = { request: string; status?: number; body?: unknown };
 type Seen = { request: string; caches: unknown; body: unknown };
@@ -63,7 +71,7 @@ async function strictAttic(expected: Expected[]): Promise<{ server: AtticServer;
     server.close();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { server: { url, signingSecret, fetch }, seen, done: () => expect(left).toEqual([]) };
+  return { server: { url, key, fetch }, seen, done: () => expect(left).toEqual([]) };
 }
 
 describe('a token', () => {
@@ -71,7 +79,7 @@ describe('a token', () => {
     const expiresAt = new Date(Date.now() + 60_000);
     const caches = { 'acme+main': { r: true, w: true, d: false } };
     const { token, tokenId } = await signAtticToken({
-      secretBase64: signingSecret,
+      key,
       subject: 'acme',
       expiresAt,
       caches,
@@ -86,13 +94,32 @@ describe('a token', () => {
     });
   });
 
+  test('is RS256 where the server verifies so', async () => {
+    const pem = rsaPem(2048);
+    const rsa = { algorithm: 'RS256' as const, secretBase64: Buffer.from(pem).toString('base64') };
+    const expiresAt = new Date(Date.now() + 60_000);
+    const { token } = await signAtticToken({
+      key: rsa,
+      subject: 'acme',
+      expiresAt,
+      caches: { 'acme+main': { r: true } },
+    });
+    expect(decodeProtectedHeader(token).alg).toBe('RS256');
+    const { payload } = await jwtVerify(token, createPublicKey(pem));
+    expect(payload['https://jwt.attic.rs/v1']).toEqual({ caches: { 'acme+main': { r: 1 } } });
+  });
+
   test.each(['acme-*', '*', '', 'a/b', '-a', 'a'.repeat(51), '__proto__ '])('A22: %j is no exact name', async (bad) => {
-    const input = { secretBase64: signingSecret, subject: 's', expiresAt: new Date(), caches: { [bad]: { r: true } } };
+    const input = { key, subject: 's', expiresAt: new Date(), caches: { [bad]: { r: true } } };
     await expect(signAtticToken(input)).rejects.toThrow(TypeError);
   });
 
-  test('an unusable secret is said to be so', async () => {
-    const input = { secretBase64: '', subject: 's', expiresAt: new Date(), caches: { a: { r: true } } };
+  test.each([
+    ['HS256', ''],
+    ['RS256', signingSecret],
+    ['RS256', Buffer.from(rsaPem(1024)).toString('base64')],
+  ] as const)('an unusable secret is said to be so: %s', async (algorithm, secretBase64) => {
+    const input = { key: { algorithm, secretBase64 }, subject: 's', expiresAt: new Date(), caches: { a: { r: true } } };
     await expect(signAtticToken(input)).rejects.toMatchObject({ code: 'internal' });
   });
 });
@@ -140,6 +167,23 @@ describe('a view', () => {
     attic.done();
   });
 
+  test('is set as asked: a retention comes after a creation, since that takes none', async () => {
+    const attic = await strictAttic([
+      { request: `GET ${path}`, ...absent },
+      { request: `POST ${path}`, body: '' },
+      { request: `GET ${path}`, body: { ...config, priority: 30 } },
+      { request: `PATCH ${path}`, body: '' },
+    ]);
+    const settings = { isPublic: false, priority: 30, upstreamKeys: ['cache.nixos.org-1'], retentionSeconds: 86_400 };
+    expect(await ensureAtticView({ server: attic.server, name, ...settings })).toMatchObject({ change: 'created' });
+    expect(attic.seen[1]?.body).toMatchObject({ priority: 30 });
+    expect(attic.seen[3]).toMatchObject({
+      body: { retention_period: { Period: 86_400 } },
+      caches: { [name]: { cr: 1, cq: 1 } },
+    });
+    attic.done();
+  });
+
   test('that somebody made meanwhile is taken as it is', async () => {
     const attic = await strictAttic([
       { request: `GET ${path}`, ...absent },
@@ -184,7 +228,7 @@ describe('against a stateful Attic', () => {
   let server: AtticServer;
   beforeEach(async () => {
     attic = await startAttic({ port: 0, hs256SecretBase64: signingSecret });
-    server = { url: attic.url, signingSecret, fetch };
+    server = { url: attic.url, key, fetch };
   });
   afterEach(() => attic.stop());
 
@@ -196,6 +240,10 @@ describe('against a stateful Attic', () => {
     expect(await ensureAtticView({ server, name, isPublic: false })).toEqual({ ...made, change: null });
     expect(await ensureAtticView({ server, name, isPublic: true })).toEqual({ ...made, change: 'updated' });
     expect(await readAtticView({ server, name })).toMatchObject({ isPublic: true, publicKey: made.publicKey });
+    const settings = { isPublic: true, priority: 39, upstreamKeys: [], retentionSeconds: 0 };
+    expect(await ensureAtticView({ server, name, ...settings })).toEqual({ ...made, change: 'updated' });
+    expect(await readAtticView({ server, name })).toMatchObject(settings);
+    expect(await ensureAtticView({ server, name, ...settings })).toEqual({ ...made, change: null });
     expect(await removeAtticView({ server, name })).toEqual({ change: 'removed' });
     expect(await removeAtticView({ server, name })).toEqual({ change: null });
   });
@@ -211,16 +259,40 @@ describe('against a stateful Attic', () => {
     for (const view of ['acme+main', 'acme-eu+main']) await ensureAtticView({ server, name: view, isPublic: false });
     const expiresAt = new Date(Date.now() + 60_000);
     const caches = { 'acme+main': { r: true } };
-    const { token } = await signAtticToken({ secretBase64: signingSecret, subject: 'acme', expiresAt, caches });
+    const { token } = await signAtticToken({ key, subject: 'acme', expiresAt, caches });
     const read = async (view: string) =>
       (await fetch(`${attic.url}/${view}/nix-cache-info`, { headers: { authorization: `Bearer ${token}` } })).status;
     expect(await read('acme+main')).toBe(200);
     expect(await read('acme-eu+main')).toBe(401);
   });
 
+  test.each([
+    [true, 'required'],
+    [false, 'not-required'],
+  ] as const)(
+    'whether an upload must have the bytes (%s) is found out, and nothing is left of the question',
+    async (proof, found) => {
+      attic.configure({ requireProofOfPossession: proof });
+      expect(await probeProofOfPossession(server)).toBe(found);
+      expect(attic.state.caches).toEqual({});
+      expect(attic.state.paths).toEqual({});
+    },
+  );
+
+  test('a server that verifies by RS256 takes what is signed so, and nothing else', async () => {
+    const pem = rsaPem(2048);
+    const rs256SecretBase64 = Buffer.from(pem).toString('base64');
+    const other = await startAttic({ port: 0, rs256SecretBase64 });
+    stops.push(() => void other.stop());
+    const rsa = { ...server, url: other.url, key: { algorithm: 'RS256' as const, secretBase64: rs256SecretBase64 } };
+    expect(await ensureAtticView({ server: rsa, name, isPublic: false })).toMatchObject({ change: 'created' });
+    const hs = { ...rsa, key };
+    await expect(observeAtticView({ server: hs, name })).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
   test('a wrong signing key is refused on a private view', async () => {
     await ensureAtticView({ server, name, isPublic: false });
-    const wrong = { ...server, signingSecret: Buffer.alloc(32, 1).toString('base64') };
+    const wrong = { ...server, key: { ...key, secretBase64: Buffer.alloc(32, 1).toString('base64') } };
     await expect(observeAtticView({ server: wrong, name })).rejects.toMatchObject({ code: 'forbidden' });
   });
 });

@@ -1,13 +1,13 @@
 import { AppError } from '../../errors.ts';
 import { AtticError, CacheConfig } from './schema.ts';
-import { type AtticPermissions, signAtticToken } from './token.ts';
+import { type AtticPermissions, signAtticToken, type SigningKey } from './token.ts';
 
 /** An Attic server that an operator entered. */
 export type AtticServer = {
   /** Where its API answers, without a trailing slash. */
   url: string;
-  /** Base64 of the HS256 secret that the server verifies tokens with. */
-  signingSecret: string;
+  /** What the server verifies tokens with. */
+  key: SigningKey;
   /** A guarded fetch (lib/forge): an operator typed the URL. */
   fetch: typeof globalThis.fetch;
 };
@@ -42,12 +42,7 @@ async function send(
   permissions: AtticPermissions,
   body: object | undefined,
 ): Promise<Response> {
-  const { token } = await signAtticToken({
-    secretBase64: asked.server.signingSecret,
-    subject: 'flywheel-portal',
-    expiresAt: new Date(Date.now() + tokenLifeMs),
-    caches: { [asked.name]: permissions },
-  });
+  const token = await ownToken(asked, permissions);
   const url = `${asked.server.url}/_api/v1/cache-config/${encodeURIComponent(asked.name)}`;
   const headers: Record<string, string> = { authorization: `Bearer ${token}` };
   if (body) headers['content-type'] = 'application/json';
@@ -57,6 +52,18 @@ async function send(
     ...(body ? { body: JSON.stringify(body) } : {}),
     signal: asked.signal ?? null,
   });
+}
+
+/** One call's own: it names this cache alone, and ends within minutes. */
+export async function ownToken({ server, name }: OneView, permissions: AtticPermissions): Promise<string> {
+  const expiresAt = new Date(Date.now() + tokenLifeMs);
+  const { token } = await signAtticToken({
+    key: server.key,
+    subject: 'flywheel-portal',
+    expiresAt,
+    caches: { [name]: permissions },
+  });
+  return token;
 }
 
 async function readConfig(asked: OneView, response: Response): Promise<CacheConfig> {

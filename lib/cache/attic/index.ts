@@ -5,23 +5,20 @@
  * Each call signs itself a token that names exactly this cache, may do exactly this, and ends within minutes.
  */
 import { AppError, nothingChanged } from '../../errors.ts';
+import { defaultViewSettings, type ViewSettings } from '../../model/index.ts';
 import { type OneView, request } from './client.ts';
 export type { AtticServer } from './client.ts';
 import type { CacheConfig } from './schema.ts';
 
-export type AtticView = {
+export type AtticView = ViewSettings & {
   name: string;
-  isPublic: boolean;
   /** `<cache>:<base64>`, for trusted-public-keys. */
   publicKey: string;
   substituterUrl: string;
 };
 
-export type AtticViewWish = OneView & { isPublic: boolean };
-
-/** Lower wins in Nix and cache.nixos.org has 40: what is upstream comes from there, what is ours from here. */
-const priority = 41;
-const upstreamKeys = ['cache.nixos.org-1'];
+/** What is left out of the settings is as for a new view. */
+export type AtticViewWish = OneView & Partial<ViewSettings> & Pick<ViewSettings, 'isPublic'>;
 
 /** The view as it is, or null. A missing view is an answer and not an error. */
 export async function observeAtticView(input: OneView): Promise<AtticView | null> {
@@ -48,14 +45,41 @@ export async function readAtticView(input: OneView): Promise<AtticView> {
 export async function ensureAtticView(
   wish: AtticViewWish,
 ): Promise<{ change: 'created' | 'updated' | null; publicKey: string; substituterUrl: string }> {
+  const wanted = settingsOf(wish);
   const before = await observeAtticView(wish);
-  if (!before) {
-    await request(wish, 'POST', { cc: true }, creation(wish));
-    return { change: 'created', ...addressOf(await readCreated(wish)) };
-  }
-  if (before.isPublic === wish.isPublic) return { change: null, ...addressOf(before) };
-  await request(wish, 'PATCH', { cr: true }, { is_public: wish.isPublic });
-  return { change: 'updated', ...addressOf(before) };
+  if (!before) await request(wish, 'POST', { cc: true }, creation(wanted));
+  const present = before ?? (await readCreated(wish));
+  // A creation takes no retention, and of two at once the other's is what is found.
+  const isChanged = await mend(wish, wanted, present);
+  return { change: before ? (isChanged ? 'updated' : null) : 'created', ...addressOf(present) };
+}
+
+function settingsOf({ isPublic, priority, upstreamKeys, retentionSeconds }: AtticViewWish): ViewSettings {
+  return {
+    isPublic,
+    priority: priority ?? defaultViewSettings.priority,
+    upstreamKeys: upstreamKeys ?? defaultViewSettings.upstreamKeys,
+    retentionSeconds: retentionSeconds === undefined ? defaultViewSettings.retentionSeconds : retentionSeconds,
+  };
+}
+
+/** Changes what differs, and nothing else. */
+async function mend(asked: OneView, wanted: ViewSettings, present: ViewSettings): Promise<boolean> {
+  const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+  const isKept = isSame(wanted.retentionSeconds, present.retentionSeconds);
+  const change = {
+    ...(wanted.isPublic === present.isPublic ? {} : { is_public: wanted.isPublic }),
+    ...(wanted.priority === present.priority ? {} : { priority: wanted.priority }),
+    ...(isSame(wanted.upstreamKeys, present.upstreamKeys) ? {} : { upstream_cache_key_names: wanted.upstreamKeys }),
+    ...(isKept ? {} : { retention_period: retentionOf(wanted) }),
+  };
+  if (Object.keys(change).length === 0) return false;
+  await request(asked, 'PATCH', isKept ? { cr: true } : { cr: true, cq: true }, change);
+  return true;
+}
+
+function retentionOf({ retentionSeconds }: ViewSettings): CacheConfig['retention_period'] {
+  return retentionSeconds === null ? 'Global' : { Period: retentionSeconds };
 }
 
 /** Removes the view by name; null where it was not there. Paths that other views share stay in the store. */
@@ -65,10 +89,10 @@ export async function removeAtticView(input: OneView): Promise<{ change: 'remove
   return { change: 'removed' };
 }
 
-function creation(wish: AtticViewWish): object {
+function creation({ isPublic, priority, upstreamKeys }: ViewSettings): object {
   return {
     keypair: 'Generate',
-    is_public: wish.isPublic,
+    is_public: isPublic,
     store_dir: '/nix/store',
     priority,
     upstream_cache_key_names: upstreamKeys,
@@ -76,7 +100,7 @@ function creation(wish: AtticViewWish): object {
 }
 
 /** With soft deletion configured, Attic keeps a removed name taken: creation then says "exists" and reading "no such". */
-async function readCreated(wish: AtticViewWish): Promise<AtticView> {
+async function readCreated(wish: OneView): Promise<AtticView> {
   const view = await observeAtticView(wish);
   if (view) return view;
   throw new AppError('conflict', {
@@ -90,9 +114,13 @@ async function readCreated(wish: AtticViewWish): Promise<AtticView> {
 }
 
 function viewOf(name: string, config: CacheConfig): AtticView {
+  const retention = config.retention_period ?? 'Global';
   return {
     name,
     isPublic: config.is_public,
+    priority: config.priority,
+    upstreamKeys: config.upstream_cache_key_names,
+    retentionSeconds: retention === 'Global' ? null : retention.Period,
     publicKey: config.public_key,
     substituterUrl: config.substituter_endpoint,
   };

@@ -4,7 +4,7 @@ import { redirect } from 'next/navigation';
 import { z } from 'zod';
 import { discardDraft, enrollmentDraft, makePlan, planView, savePlanes, savePools } from '#lib/enrollment/index.ts';
 import { invalidFields } from '#lib/errors.ts';
-import type { PoolChoice } from '#lib/model/index.ts';
+import { PoolName, type PoolChoice } from '#lib/model/index.ts';
 import { SubmitInput, submitPlan } from '#lib/tenancy/index.ts';
 import { action } from '#lib/tenant/index.ts';
 
@@ -53,16 +53,18 @@ const Planes = z.object({
     .regex(/^[1-9]\d{0,3}$/, 'is a whole number of GiB')
     .default('20')
     .transform(Number),
+  untrusted: z.array(PoolName).max(1000).default([]),
 });
 
 /** Makes the plan too, since only that is missing then. */
 export const choosePlanes = action(
   'enrollment:plan',
   Planes,
-  async (ctx, { enrollmentId, attic, bazel, bazelSizeGib }) => {
+  async (ctx, { enrollmentId, attic, bazel, bazelSizeGib, untrusted }) => {
     const planes = {
       ...(attic === 'off' ? {} : { attic: { public: attic === 'public' } }),
       ...(bazel ? { bazel: { sizeGib: bazelSizeGib } } : {}),
+      ...(untrusted.length > 0 && (attic !== 'off' || bazel) ? { untrusted } : {}),
     };
     await savePlanes(ctx, { enrollmentId, planes });
     const { state } = await enrollmentDraft(ctx, enrollmentId);

@@ -14,7 +14,7 @@ type Params = { tenant: string; enrollment: string };
 
 export default page<Params>('enrollment:see', async (ctx, { params }) => {
   const draft = await enrollmentDraft(ctx, params.enrollment);
-  const { attic, bazel } = draft.draft.planes;
+  const { attic, bazel, untrusted = [] } = draft.draft.planes;
   const where = { slug: ctx.tenant.slug, enrollment: draft.id };
   return (
     <>
@@ -30,6 +30,7 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
         viewName={atticViewName(ctx.tenant.slug)}
         attic={attic === undefined ? 'off' : attic.public ? 'public' : 'private'}
         bazelSizeGib={bazel?.sizeGib ?? null}
+        pools={draft.draft.pools.map(({ pool }) => ({ name: pool, isUntrusted: untrusted.includes(pool) }))}
         back={`/t/${where.slug}/enroll/${where.enrollment}/pools`}
         canEdit={may(ctx.role, 'enrollment:plan')}
       />
