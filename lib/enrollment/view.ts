@@ -4,13 +4,8 @@ import { notFound } from '#lib/errors.ts';
 import {
   atticViewName,
   type Condition,
-  cpuMillicores,
   type ForgeKind,
-  formatCpu,
-  formatMemory,
-  isReady,
   labelOf,
-  memoryBytes,
   type Scope,
   workflowSnippet,
 } from '#lib/model/index.ts';
