@@ -55,6 +55,7 @@ export const viewKinds: readonly ViewKind[] = [
   { kind: 'Role', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'RoleBinding', apiVersion: 'rbac.authorization.k8s.io/v1' },
   { kind: 'AutoscalingRunnerSet', apiVersion: 'actions.github.com/v1alpha1' },
+  { kind: 'EphemeralRunner', apiVersion: 'actions.github.com/v1alpha1' },
   { kind: 'Deployment', apiVersion: 'apps/v1' },
   { kind: 'Service', apiVersion: 'v1' },
   { kind: 'PersistentVolumeClaim', apiVersion: 'v1' },
@@ -162,9 +163,14 @@ export class ClusterView {
   }
 
   *allIn(namespace: string, kind: Kind): Generator<Observed> {
+    yield* this.named(namespace, kind, '');
+  }
+
+  /** Those whose name begins so: of a namespace that all tenants have something in, one tenant's alone are read. */
+  *named(namespace: string, kind: Kind, beginning: string): Generator<Observed> {
     for (const path of this.#within.get(namespace) ?? []) {
       const entry = this.#entries.get(path);
-      if (entry?.kind === kind) yield observedOf(entry);
+      if (entry?.kind === kind && path.slice(path.lastIndexOf('/') + 1).startsWith(beginning)) yield observedOf(entry);
     }
   }
 

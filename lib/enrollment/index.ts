@@ -66,5 +66,13 @@ export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';
 export { wakeOfChange } from './drift.ts';
+// What the doctor and the proof, a room above, go by.
+export { atScope } from './at-scope.ts';
+export { parsedConditions } from './conditions.ts';
+export { openForgeFor } from './connections.ts';
+export { keptBazelAccess, keptCredential } from './credentials.ts';
+export { atticServerOf } from './desired.ts';
+export { forgetControllers } from './registration.ts';
+export { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 export { documentObjects } from './document.ts';
 export { cacheServerPlace, connectionPlace, githubAppPlace } from './places.ts';
