@@ -11,6 +11,7 @@
  *
  *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
  *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
+ *   P4             a deleted NetworkPolicy is there again, p99  | a bare loop: one watch, one apply
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
@@ -21,6 +22,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { deliveries } from './deliveries.ts';
+import { driftRepair } from './drift.ts';
 import { enrolling } from './enrolling.ts';
 import { memory } from './memory.ts';
 import { nothingToDo } from './nothing-to-do.ts';
@@ -32,6 +34,7 @@ import { stopWorlds } from './world.ts';
 const metrics: Readonly<Record<string, Metric>> = {
   P1: enrolling,
   P3: nothingToDo,
+  P4: driftRepair,
   P6: deliveries,
   'worker-memory': memory,
   P9: recovery,
@@ -39,7 +42,7 @@ const metrics: Readonly<Record<string, Metric>> = {
 };
 
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
-const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10']];
+const groups = [['P1'], ['P3', 'P4', 'worker-memory'], ['P6'], ['P9'], ['P10']];
 
 type Asked = { names: string[]; options: Options };
 

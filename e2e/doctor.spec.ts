@@ -39,7 +39,7 @@ test('what is broken is found, said and repaired from the page, and the proof sa
   as,
   request,
 }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(480_000);
   await control('orgs', { login: slug, admins: ['ada-tinyland'] });
   const { id: installation } = await control('installations', { account: slug });
   await control('repos', { owner: slug, name: 'app' });
