@@ -5,10 +5,10 @@ import { TextField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
 
-type Props = { action: FormAction; findingId: string; image: string; says: string };
+type Props = { action: FormAction; findingId: string; title: string; image: string };
 
 /** The image that a pool is to have instead. */
-export function ImageForm({ action, findingId, image, says }: Props) {
+export function ImageForm({ action, findingId, title, image }: Props) {
   const form = useActionForm(action);
   return (
     <form {...form.form} className="grid max-w-prose gap-3">
@@ -18,7 +18,7 @@ export function ImageForm({ action, findingId, image, says }: Props) {
       <TextField
         name="image"
         label="Another image"
-        help={says}
+        help={`For: ${title}.`}
         defaultValue={form.valueOf('image', image)}
         error={form.errorAt('image')}
         className="font-mono"

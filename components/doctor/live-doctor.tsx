@@ -1,5 +1,7 @@
 'use client';
 
+import { useRouter } from 'next/navigation';
+import { useEffect } from 'react';
 import type { DoctorView, FindingView, OfferView, RepairView } from '#lib/doctor/index.ts';
 import { Polled } from '#components/app/polled.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
@@ -7,7 +9,6 @@ import type { FormAction } from '#components/form/use-action-form.ts';
 import { Card, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout, StatusIcon } from '#components/ui/status.tsx';
-import { ImageForm } from './image-form.tsx';
 import { GoneTable, RepairTable } from './past-tables.tsx';
 
 type Actions = { propose: FormAction; apply: FormAction };
@@ -26,9 +27,25 @@ function everyMs({ repairs, findings }: DoctorView): number {
 export function LiveDoctor({ url, first, propose, apply }: Props) {
   return (
     <Polled url={url} first={first} everyMs={everyMs}>
-      {(view) => <Now view={view} propose={propose} apply={apply} />}
+      {(view) => (
+        <>
+          <RenderAnew isOutdated={foundIn(view) !== foundIn(first)} />
+          <Now view={view} propose={propose} apply={apply} />
+        </>
+      )}
     </Polled>
   );
+}
+
+const foundIn = ({ findings }: DoctorView) => findings.map(({ id }) => id).join();
+
+/** What the server rendered around this part is of other findings: it is asked for again. */
+function RenderAnew({ isOutdated }: { isOutdated: boolean }) {
+  const router = useRouter();
+  useEffect(() => {
+    if (isOutdated) router.refresh();
+  }, [isOutdated, router]);
+  return null;
 }
 
 function Now({ view, propose, apply }: Actions & { view: DoctorView }) {
@@ -133,7 +150,16 @@ function Offer({ findingId, offer, propose }: { findingId: string; offer: OfferV
         <span className="font-medium text-ink-2">{label}:</span> somebody with more rights may do this. {says}
       </p>
     );
-  if (image !== null) return <ImageForm action={propose} findingId={findingId} image={image} says={says} />;
+  // What is typed stands outside of what is refreshed.
+  if (image !== null)
+    return (
+      <p className="max-w-prose text-sm text-ink-3">
+        <a href="#image" className="font-medium text-accent underline">
+          {label}
+        </a>
+        : {says}
+      </p>
+    );
   return (
     <div className="grid gap-1">
       <ButtonForm action={propose} fields={{ findingId, kind }} look="secondary">

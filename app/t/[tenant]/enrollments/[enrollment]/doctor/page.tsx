@@ -1,10 +1,11 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { doctorView } from '#lib/doctor/index.ts';
+import { doctorView, type FindingView } from '#lib/doctor/index.ts';
 import { page } from '#lib/tenant/index.ts';
+import { ImageForm } from '#components/doctor/image-form.tsx';
 import { LiveDoctor } from '#components/doctor/live-doctor.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
-import { PageHeader } from '#components/ui/layout.tsx';
+import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
 import { apply, look, propose } from './actions.ts';
 
 export const metadata: Metadata = { title: 'Doctor' };
@@ -38,6 +39,24 @@ export default page<Params>('enrollment:see', async (ctx, { params, searchParams
         propose={propose.bind(null, slug)}
         apply={apply.bind(null, slug)}
       />
+      <Images findings={view.findings} slug={slug} />
     </>
   );
 });
+
+/** Where something is typed, nothing is refreshed under the hand. */
+function Images({ findings, slug }: { findings: FindingView[]; slug: string }) {
+  const given = findings.flatMap(({ id, title, offers }) =>
+    offers.flatMap(({ image, mayApply }) => (image !== null && mayApply ? [{ id, title, image }] : [])),
+  );
+  if (given.length === 0) return null;
+  return (
+    <Section id="image" title="Set another image">
+      <Card className="grid gap-6">
+        {given.map(({ id, title, image }) => (
+          <ImageForm key={id} action={propose.bind(null, slug)} findingId={id} title={title} image={image} />
+        ))}
+      </Card>
+    </Section>
+  );
+}
