@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ClusterClient, clusterConnection, type ClusterView, type Observed } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
@@ -25,14 +26,17 @@ let aheadMs = 0;
 const now = () => new Date(Date.now() + aheadMs);
 const clock = { now, monotonicMs: () => performance.now() };
 /** As much of an API server as a repair asks for. */
-function answer({ method = '', url = '' }: IncomingMessage, response: ServerResponse): void {
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { method = '', url = '' } = request;
+  const body = await text(request);
   const { pathname, searchParams } = new URL(url, 'http://cluster');
   const say = (status: number, body: object) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   };
   if (pathname.endsWith('/deployments')) return say(200, { items: [] });
   const name = pathname.split('/').at(-1);
-  const isDry = searchParams.has('dryRun');
+  // A deletion's options are read from its body, and then not from the query.
+  const isDry = method === 'DELETE' ? body.includes('"dryRun":["All"]') : searchParams.has('dryRun');
   const found = objects.find(({ metadata }) => metadata.name === name);
   if (!found) return say(404, { reason: 'NotFound', message: 'no such object' });
   if (method === 'GET') return say(200, found);
@@ -41,7 +45,7 @@ function answer({ method = '', url = '' }: IncomingMessage, response: ServerResp
   return say(200, found);
 }
 
-const server = createServer(answer);
+const server = createServer((request, response) => void answer(request, response));
 let view: ClusterView;
 
 async function startCluster(): Promise<void> {
@@ -120,7 +124,7 @@ function heldAccount(finalizer = 'acme.example/hold'): Observed {
   };
 }
 
-async function proposed(kind: 'drop-finalizer' | 'set-image' = 'drop-finalizer'): Promise<string> {
+async function proposed(kind: 'drop-finalizer' | 'restart-runners' | 'set-image' = 'drop-finalizer'): Promise<string> {
   const [finding] = await findings();
   const made = await proposeRepair(ctx, { findingId: finding?.id ?? '', kind });
   if (!('repairId' in made)) throw new Error('no repair');
@@ -217,6 +221,25 @@ describe('a repair', () => {
     await look();
     expect((await repairs())[0]).toMatchObject({ state: 'helped', outcome: expect.stringContaining('nothing of it') });
     for (const action of ['repair:apply', 'repair:carried-out', 'repair:helped']) expect(await audits(action)).toBe(1);
+  });
+
+  test('that removes something removes nothing while it is a plan', async () => {
+    const { metadata } = heldAccount();
+    const { deletionTimestamp: _, finalizers: __, ...there } = metadata;
+    const failures = { a: 'x', b: 'y', c: 'z' };
+    objects = [
+      {
+        apiVersion: 'actions.github.com/v1alpha1',
+        kind: 'EphemeralRunner',
+        metadata: { ...there, name: 'failing' },
+        status: { phase: 'Pending', failures },
+      },
+    ];
+    await look();
+    await applyRepair(ctx, { repairId: await proposed('restart-runners') });
+    expect(sent).toEqual(['DELETE failing dry', 'DELETE failing dry']);
+    await look();
+    expect(sent.at(-1)).toBe('DELETE failing');
   });
 
   test('that does not help is said to have failed', async () => {
