@@ -37,9 +37,14 @@ export function LiveDoctor({ url, first, propose, apply }: Props) {
   );
 }
 
-const foundIn = ({ findings }: DoctorView) => findings.map(({ id }) => id).join();
+/** Those for which an image can be entered, which the server renders. */
+const foundIn = ({ findings }: DoctorView) =>
+  findings
+    .filter(({ offers }) => offers.some(({ image, mayApply }) => image !== null && mayApply))
+    .map(({ id }) => id)
+    .join();
 
-/** What the server rendered around this part is of other findings: it is asked for again. */
+/** What the server rendered beside this part is of other findings: it is asked for again. */
 function RenderAnew({ isOutdated }: { isOutdated: boolean }) {
   const router = useRouter();
   useEffect(() => {

@@ -65,7 +65,8 @@ const listener = (about: Partial<ListenerFact>): ListenerFact => ({
   reason: 'Error',
   message: '',
   restarts: 0,
-  startedAt: ago(5),
+  startedAt: ago(120),
+  since: ago(5),
   ...about,
 });
 const condition = (reason: string, status: Condition['status'] = 'False'): Condition => ({
@@ -256,7 +257,7 @@ const cases: Case[] = [
   [
     'listener-restarting',
     'with an error of another kind',
-    { listeners: [listener({ message: '401 Unauthorized' })] },
+    { listeners: [listener({ message: '401 Unauthorized', since: ago(9) })] },
     'acme-docker',
     /does not stay up/,
     ['restart-listener acme-docker acme-docker-1a2b-listener', 'register-anew acme-docker'],
@@ -272,7 +273,7 @@ const cases: Case[] = [
   [
     'listener-restarting',
     'not up for a minute',
-    { listeners: [listener({ startedAt: ago(61) })] },
+    { listeners: [listener({ since: ago(61) })] },
     'acme-docker',
     /does not stay up/,
     ['restart-listener acme-docker acme-docker-1a2b-listener', 'register-anew acme-docker'],
@@ -339,6 +340,7 @@ const nothings: [what: string, facts: Partial<Facts>, ripeInSeconds: number | nu
     240,
   ],
   ['a listener that starts', { listeners: [listener({ reason: 'ContainerCreating' })] }, 55],
+  ['a listener that was refused just now', { listeners: [listener({ message: '500 Internal Server Error' })] }, 3],
   ['a container that is made', { pods: [pod({ waiting: { reason: 'ContainerCreating', message: '' } })] }, null],
   ['a near miss, just queued', { strays: [stray(['nix'], 5)] }, 10],
   ['a stranger’s label, queued for a minute', { strays: [stray(['windows-arm'], 60)] }, 60],

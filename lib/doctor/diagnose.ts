@@ -169,6 +169,7 @@ function versions({ sets, controllerVersion }: Facts): Found[] {
 const scaleSetGone = /(RunnerScaleSetNotFound|No (such )?runner scale set)/i;
 const sessionHeld = /(already has an active session|SessionConflict|RunnerScaleSetSessionConflict)/i;
 const startMs = 60_000;
+const troubledMs = 8_000;
 const restartsMany = 3;
 
 function listeners(facts: Facts, isLong: Patience): Found[] {
@@ -176,8 +177,10 @@ function listeners(facts: Facts, isLong: Patience): Found[] {
     if (listener.isReady && listener.restarts < restartsMany) return [];
     if (scaleSetGone.test(listener.message)) return [goneAtForge(facts, listener)];
     if (sessionHeld.test(`${listener.reason ?? ''} ${listener.message}`)) return [held(facts, listener)];
-    const isTroubled = listener.message !== '' || listener.restarts >= restartsMany;
-    return isTroubled || isLong(listener.startedAt, startMs) ? [restarting(listener)] : [];
+    if (listener.restarts >= restartsMany) return [restarting(listener)];
+    // One refusal may be answered by the next attempt, or tell more with it.
+    const patienceMs = listener.message === '' ? startMs : troubledMs;
+    return isLong(listener.since, patienceMs) ? [restarting(listener)] : [];
   });
 }
 

@@ -3,9 +3,11 @@ import type { ClusterView } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { forgetControllers, type EnrollmentRow } from '#lib/enrollment/index.ts';
+import { namespacesOf } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { diagnose } from './diagnose.ts';
+import { withEvents } from './events.ts';
 import type { Found, FindingKind, RepairKind } from './facts.ts';
 import { lookAt } from './look.ts';
 import { liveRow, positionOf, StoredOffer } from './rows.ts';
@@ -43,7 +45,8 @@ export async function examineEnrollment(deps: DoctorDeps, lease: Lease): Promise
     return { kind: 'wait', againMs: awayMs, waitingFor: 'cluster' };
   const wasCarriedOut = await carryOutApproved(row, view, lease, deps.clock);
   const now = deps.clock.now();
-  const { findings, ripeAt } = diagnose(await lookAt(row, view, now));
+  const { findings: seen, ripeAt } = diagnose(await lookAt(row, view, now));
+  const findings = await withEvents(view, namespacesOf(row.tenant.slug).runners, seen);
   const left = await keepFindings(row, findings, lease, now);
   const againMs =
     left.since === null && !wasCarriedOut

@@ -27,6 +27,8 @@ export type ListenerFact = {
   message: string;
   restarts: number;
   startedAt: string;
+  /** Since when it is ready, or is not. */
+  since: string;
 };
 
 /** A runner as ARC has it (EphemeralRunner), before, while and after it has a pod. */

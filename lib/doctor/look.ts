@@ -128,7 +128,8 @@ async function listenerFacts(view: ClusterView, namespace: string, sets: readonl
 }
 
 async function listenerFact(view: ClusterView, set: string, pod: Observed): Promise<ListenerFact> {
-  const { phase, containerStatuses = [] } = statusOf(pod);
+  const { phase, conditions = [], containerStatuses = [] } = statusOf(pod);
+  const startedAt = pod.metadata.creationTimestamp ?? '';
   const listener = containerStatuses.find(({ name }) => name === 'listener');
   const { waiting, terminated } = listener?.state ?? {};
   const isReady = listener?.ready ?? false;
@@ -141,7 +142,8 @@ async function listenerFact(view: ClusterView, set: string, pod: Observed): Prom
     reason: waiting?.reason ?? terminated?.reason ?? null,
     message: told === '' && !isReady && !isStarting ? await endOfLog(view, pod) : told,
     restarts: listener?.restartCount ?? 0,
-    startedAt: pod.metadata.creationTimestamp ?? '',
+    startedAt,
+    since: conditions.find(({ type }) => type === 'Ready')?.lastTransitionTime ?? startedAt,
   };
 }
 
