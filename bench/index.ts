@@ -11,6 +11,7 @@
  *
  *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
  *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
+ *   P4             a deleted NetworkPolicy is there again, p99  | a bare loop: one watch, one apply
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
  *   tokens         renewing 1,000 tenants' Attic tokens         | signing and writing them by a bare loop
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
@@ -26,6 +27,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { dashboard } from './dashboard.ts';
 import { deliveries } from './deliveries.ts';
+import { driftRepair } from './drift.ts';
 import { enrolling } from './enrolling.ts';
 import { memory } from './memory.ts';
 import { nothingToDo } from './nothing-to-do.ts';
@@ -40,6 +42,7 @@ import { stopWorlds } from './world.ts';
 const metrics: Readonly<Record<string, Metric>> = {
   P1: enrolling,
   P3: nothingToDo,
+  P4: driftRepair,
   P6: deliveries,
   'worker-memory': memory,
   P9: recovery,
@@ -53,7 +56,7 @@ const metrics: Readonly<Record<string, Metric>> = {
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
 const groups = [
   ['P1'],
-  ['P3', 'worker-memory'],
+  ['P3', 'P4', 'worker-memory'],
   ['P6'],
   ['P9'],
   ['P10'],

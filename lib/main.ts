@@ -6,6 +6,7 @@ import { systemClock } from './clock.ts';
 import { readCaches, reconcileViews, viewTask } from './caching/index.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
+import { examineEnrollment, proveEnrollment, wakeDoctor } from './doctor/index.ts';
 import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
 import { jobsTask, pruneDeliveries, takeJobs } from './delivery/index.ts';
 import { env } from './env.ts';
@@ -42,6 +43,7 @@ function viewOf(clusterId: string): ClusterView {
   if (known) return known;
   const view = new ClusterView(new ClusterClient(clusterConnection(clusterId)));
   view.onChange(wakeOfChange(warn('a change of the cluster could not be passed on')));
+  view.onChange(wakeDoctor(warn('a sign of trouble could not be passed on')));
   const onError = warn('a count or a reading of runners could not be kept');
   measureRunners(view, { clock: systemClock, signal: stop.signal, onError });
   view.start(stop.signal, (message, detail) => log().warn(detail, message));
@@ -54,11 +56,11 @@ async function sweep(): Promise<void> {
     where: { state: { in: ['active', 'withdrawing'] } },
     select: { id: true },
   });
-  await wake(
-    unsafeDb(),
-    'enrollment',
-    rows.map(({ id }) => id),
-  );
+  const ids = rows.map(({ id }) => id);
+  await wake(unsafeDb(), 'enrollment', ids);
+  // Each says by itself when it is due.
+  await wake(unsafeDb(), 'doctor', ids);
+  await wake(unsafeDb(), 'proof', ids);
 }
 
 /** Looked at again and again, by one worker at a time; each has the one key `all`. */
@@ -94,6 +96,8 @@ async function main(): Promise<void> {
   const webhooks = { clock: systemClock, fetch: webhookFetch() };
   const tasks: Tasks = {
     enrollment: (lease) => reconcileEnrollment(deps, lease),
+    doctor: (lease) => examineEnrollment(deps, lease),
+    proof: (lease) => proveEnrollment(deps, lease),
     tenant: (lease) => reconcileTenant(deps, lease),
     [jobsTask]: takeJobs,
     [viewTask]: (lease) => reconcileViews(lease),

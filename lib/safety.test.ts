@@ -85,6 +85,7 @@ const rooms = [
   ['lib/main.ts', 'lib/web.ts', 'lib/cli.ts', 'lib/verify-audit.ts', 'app', 'proxy.ts'],
   ['components'],
   ['lib/tenancy'],
+  ['lib/doctor'],
   ['lib/enrollment'],
   ['lib/caching'],
   ['lib/billing'],
@@ -254,6 +255,9 @@ const pureFiles = [
   'lib/state/snapshot.ts',
   'lib/state/admit.ts',
   'lib/state/diff.ts',
+  'lib/doctor/facts.ts',
+  'lib/doctor/diagnose.ts',
+  'lib/doctor/badge.ts',
 ];
 const pure = new Set(globSync(pureFiles, { cwd: root }).filter((path) => !isTest(path)));
 
@@ -511,6 +515,14 @@ const unsafeUsers: Record<string, string> = {
   'lib/enrollment/view.ts': 'installations and cache servers belong to no tenant',
   'lib/enrollment/allocation.ts': 'what is left of a quota depends on the tenants above and below',
   'lib/enrollment/evidence.ts': 'a worker acts for all tenants',
+  'lib/doctor/examine.ts': 'a worker acts for all tenants',
+  'lib/doctor/look.ts': 'a worker acts for all tenants',
+  'lib/doctor/proof.ts': 'a worker acts for all tenants',
+  'lib/doctor/proof-checks.ts': 'a worker acts for all tenants; another’s namespace is what must be refused',
+  'lib/doctor/proof-route.ts': 'a worker acts for all tenants',
+  'lib/doctor/proof-view.ts': 'whoever has a badge’s address belongs to no tenant',
+  'lib/doctor/rows.ts': 'a worker acts for all tenants',
+  'lib/doctor/wake.ts': 'what the cluster tells of is of any tenant',
   'lib/main.ts': 'a worker acts for all tenants',
   'lib/tenancy/approvals.ts': 'an operator sees all tenants',
   'lib/tenancy/ask.ts': 'a new tenant is made before anybody belongs to it; a share is taken from the tenant above',

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { breakSandbox, breakUsage } from '#sandbox/break.ts';
 import { builtControlPlane } from '#sandbox/control-plane.ts';
 import { Keepsakes, type Address } from '#sandbox/keepsakes.ts';
 import { ROOT } from '#sandbox/setup.mjs';
@@ -9,7 +10,8 @@ import { ROOT } from '#sandbox/setup.mjs';
 const USAGE = `npm run sandbox -- job OWNER/REPOSITORY LABEL…   queues a job that asks for a runner with these labels
                      [--forge github|gitlab|forgejo] [--seconds N] [--name NAME]
 npm run sandbox -- where                         prints where everything is
-npm run sandbox -- kubectl …                     kubectl, as administrator of the sandbox's cluster`;
+npm run sandbox -- kubectl …                     kubectl, as administrator of the sandbox's cluster
+${breakUsage}`;
 
 /** Each stand-in is asked in its forge's own words. */
 const jobOf: Record<string, (repository: string, labels: string[]) => object> = {
@@ -57,6 +59,7 @@ async function main([command, ...args]: string[]): Promise<void> {
   const address = new Keepsakes(process.env['SANDBOX_DATA_DIR'] ?? join(ROOT, '.sandbox')).address();
   if (!address) throw new Error('No sandbox has been started here: npm start');
   if (command === 'job') return queueJob(address, args);
+  if (command === 'break') return console.log(await breakSandbox(address, args));
   if (command === 'kubectl') return kubectl(address, args);
   if (command === 'where')
     return console.log(

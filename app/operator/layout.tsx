@@ -1,4 +1,15 @@
-import { Building2, Database, FileStack, GitBranch, House, Inbox, ListChecks, ScrollText, Shield, Users } from 'lucide-react';
+import {
+  Building2,
+  Database,
+  FileStack,
+  GitBranch,
+  House,
+  Inbox,
+  ListChecks,
+  ScrollText,
+  Shield,
+  Users,
+} from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { countUnread } from '#lib/notice/index.ts';

@@ -7,7 +7,7 @@
  * It may touch the network through the `fetch` that comes with the server; callers give a guarded one (lib/forge). It
  * reads no database of ours and no configuration, keeps no secret, and does not decide who may have which view.
  */
-export { ensureAtticView, observeAtticView, readAtticView, removeAtticView } from './attic/index.ts';
+export { ensureAtticView, observeAtticView, readAtticView, removeAtticView, tryAtticToken } from './attic/index.ts';
 export { probeProofOfPossession, type ProofOfPossession } from './attic/probe.ts';
 export {
   probeStatistics,

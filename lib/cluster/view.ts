@@ -163,9 +163,14 @@ export class ClusterView {
   }
 
   *allIn(namespace: string, kind: Kind): Generator<Observed> {
+    yield* this.named(namespace, kind, '');
+  }
+
+  /** Those whose name begins so: of a namespace that all tenants have something in, one tenant's alone are read. */
+  *named(namespace: string, kind: Kind, beginning: string): Generator<Observed> {
     for (const path of this.#within.get(namespace) ?? []) {
       const entry = this.#entries.get(path);
-      if (entry?.kind === kind) yield observedOf(entry);
+      if (entry?.kind === kind && path.slice(path.lastIndexOf('/') + 1).startsWith(beginning)) yield observedOf(entry);
     }
   }
 

@@ -20,6 +20,11 @@ export const tenantModels = {
   Notice: 'tenantId',
   WebhookEndpoint: 'tenantId',
   WebhookMessage: 'tenantId',
+  Finding: 'tenantId',
+  Repair: 'tenantId',
+  StrayJob: 'tenantId',
+  ProofRun: 'tenantId',
+  ProofSetting: 'tenantId',
 } as const;
 
 /** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */

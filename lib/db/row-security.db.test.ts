@@ -164,6 +164,29 @@ describe('A3: what Postgres itself keeps apart', () => {
         [b.tenantId, a.userId],
       ],
       [
+        `insert into repair (id, tenant_id, enrollment_id, finding_id, kind, params, changes, dry_run, created_by)
+         values (gen_random_uuid(), $1, $2, $3, 'sly', '{}', '[]', false, 'sly')`,
+        [b.tenantId, b.enrollmentId, b.findingId],
+      ],
+      [
+        `insert into proof_run (id, tenant_id, enrollment_id) values (gen_random_uuid(), $1, $2)`,
+        [b.tenantId, b.enrollmentId],
+      ],
+      [
+        `insert into proof_setting (enrollment_id, tenant_id, updated_at) values ($2, $1, now())`,
+        [b.tenantId, b.enrollmentId],
+      ],
+      [
+        `insert into finding (id, tenant_id, enrollment_id, kind, subject, severity, title, words, evidence, offers, first_seen_at, last_seen_at)
+         values (gen_random_uuid(), $1, $2, 'sly', 'sly', 'bad', 'sly', 'sly', '[]', '[]', now(), now())`,
+        [b.tenantId, b.enrollmentId],
+      ],
+      [
+        `insert into stray_job (connection_id, external_id, enrollment_id, tenant_id, repository, queued_at)
+         values ('forge', 'sly', $2, $1, 'sly', now())`,
+        [b.tenantId, b.enrollmentId],
+      ],
+      [
         `insert into runner_reading (pod_uid, observed_at, tenant_id, enrollment_id, pool_name, started_at, runner_seconds)
          values ('sly', now(), $1, $2, 'nix', now(), 1)`,
         [b.tenantId, b.enrollmentId],

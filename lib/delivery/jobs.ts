@@ -5,6 +5,7 @@ import { insertJobs, mergeKnown, type Pool } from './job-rows.ts';
 import { type JobReading, mergeJob } from './job-state.ts';
 import { absorbSeen, takeTurns, turnsOf } from './seen.ts';
 import { servesRepository } from './serves.ts';
+import { noteStrays } from './stray.ts';
 
 /**
  * Takes a job's reading into its row. A job that runs elsewhere (another's runners, GitHub's own) is none of ours. Where a
@@ -13,9 +14,10 @@ import { servesRepository } from './serves.ts';
  */
 export async function recordJob(tx: UnsafeTx, connectionId: string, job: WorkflowJob, teller: Teller): Promise<void> {
   const pool = poolAmong(await namedPools(tx, connectionId, teller, job.labels), job);
-  if (!pool) return;
   const word = 'id' in teller ? teller.id : teller.githubAppId;
   const externalId = word === null ? job.externalId : `${word}:${job.externalId}`;
+  if (!isMet(pool, job)) await noteStrays(tx, connectionId, teller, [{ ...job, externalId }]);
+  if (!pool) return;
   const key = { connectionId, externalId };
   const reading = readingOf(job);
   const told = [{ externalId, jobId: job.externalId, ...pool, ...reading }];
@@ -38,12 +40,15 @@ export async function recordJobs(tx: UnsafeTx, connectionId: string, jobs: reado
   const labels = [...new Set(jobs.flatMap((job) => job.labels))];
   const named = await namedPools(tx, connectionId, { githubAppId: null }, labels);
   const rows = new Map<string, Pool & JobReading>();
+  const strays: WorkflowJob[] = [];
   for (const job of jobs) {
     const pool = poolAmong(named, job);
+    if (!isMet(pool, job)) strays.push(job);
     if (!pool) continue;
     const before = rows.get(job.externalId);
     rows.set(job.externalId, { ...pool, ...(before ? mergeJob(before, readingOf(job)) : readingOf(job)) });
   }
+  await noteStrays(tx, connectionId, { githubAppId: null }, strays);
   if (rows.size === 0) return;
   // Always in the same order, so that two who write the same jobs cannot wait for each other.
   const sorted = [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -74,6 +79,11 @@ async function namedPools(tx: UnsafeTx, connectionId: string, teller: Teller, la
 function poolAmong(named: readonly NamedPool[], job: WorkflowJob): Pool | undefined {
   const found = named.find((each) => job.labels.includes(each.scaleSetName) && servesRepository(each, job));
   return found && { tenantId: found.tenantId, enrollmentId: found.enrollmentId, scaleSetName: found.scaleSetName };
+}
+
+/** Runners answer to one label alone: a job that asks for another beside it gets none of them. */
+function isMet(pool: Pool | undefined, { labels }: WorkflowJob): boolean {
+  return pool !== undefined && labels.length === 1;
 }
 
 function readingOf(job: WorkflowJob): JobReading {

@@ -20,8 +20,8 @@ export function wakeOfChange(onError: (error: unknown) => void): (change: Change
   };
   return (change) => {
     if (change.tenant === undefined || change.first) return;
-    if (change.kind === 'EphemeralRunner') return;
     if (change.kind === 'Pod' && !isEndedRunner(change.object)) return;
+    if (change.kind === 'EphemeralRunner') return;
     const names = changed.get(change.tenant) ?? new Set();
     changed.set(change.tenant, names.add(change.enrollment));
     timer ??= setTimeout(() => void flush().catch(onError), gatherMs);

@@ -68,5 +68,12 @@ export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, 
 export { poolsNow } from './pools-now.ts';
 export type { PoolNow, PoolsNow } from './pools-now.ts';
 export { wakeOfChange } from './drift.ts';
+// What the doctor and the proof, a room above, go by.
+export { atScope } from './at-scope.ts';
+export { parsedConditions } from './conditions.ts';
+export { openForgeFor } from './connections.ts';
+export { keptBazelAccess, keptCredential } from './credentials.ts';
+export { forgetControllers } from './registration.ts';
+export { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 export { documentObjects } from './document.ts';
 export { connectionPlace, githubAppPlace } from './places.ts';

@@ -170,6 +170,9 @@ async function keepConditions(
         ...(isReady && row.readyAt === null ? { readyAt: now } : {}),
       },
     });
+    // What is wrong is said in words by the doctor (lib/doctor), a room above.
+    await wake(tx, 'doctor', row.id);
+    if (isReady && row.readyAt === null) await wake(tx, 'proof', row.id);
   });
   return conditions;
 }

@@ -87,6 +87,11 @@ async function githubRegistration(scope: PassScope): Promise<Registration | Phas
 const controllers = new Map<string, { found: ControllerInput | null; atMs: number }>();
 const controllerMs = 60_000;
 
+/** So that the next pass of this process asks anew which controller is installed. */
+export function forgetControllers(): void {
+  controllers.clear();
+}
+
 /** Found once a minute a cluster, and written down for plans that are made while the cluster is away. */
 async function controllerOf({ view, row, clock }: PassScope): Promise<ControllerInput | null> {
   const known = controllers.get(view.client.id);

@@ -205,6 +205,9 @@ export type RunnerGroup = {
 
 export type Unsupported = { unsupported: true };
 
+/** Whether a workflow was started, or why the forge does not permit it, as the end of a sentence. */
+export type Dispatched = { sent: true } | (Unsupported & { why: string });
+
 export type Webhook = {
   event: string;
   /**
@@ -394,6 +397,16 @@ export type Forge = {
    */
   ensureWebhook(input: AtScope & { url: string }): Promise<{ change: 'created' | 'updated' | null } | Unsupported>;
   removeWebhook(input: AtScope & { url: string }): Promise<{ change: 'removed' | null } | Unsupported>;
+
+  /**
+   * Starts a workflow that somebody put into a repository within the scope, on its default branch. Null where the portal knows
+   * no way to: the forge's jobs are then seen only when people start them.
+   */
+  dispatchWorkflow:
+    | ((
+        input: AtScope & { repository: string; workflow: string; inputs: Record<string, string> },
+      ) => Promise<Dispatched>)
+    | null;
 
   /** `webhookOf(kind).verifyWebhook` with this connection's secret. */
   verifyWebhook(input: WebhookInput): Webhook;

@@ -422,14 +422,21 @@ function refused(door: string, headers: Arrived['headers'], error: unknown): Ans
   return failed(failure, id);
 }
 
-/** The same as a route of Next. */
+/** The same as a route of Next; what it answers is JSON, or a response of its own form. */
 export function openRoute<P>(
   door: string,
-  answer: (arrived: Arrived, params: P) => Promise<{ status: number; body: unknown }>,
+  answer: (arrived: Arrived, params: P) => Promise<{ status: number; body: unknown } | Response>,
 ): RouteHandler<P> {
   return async (request, context) => {
     const params = await context.params;
-    return sent(await openDoor(door, request, () => answer(request, params)));
+    let own: Response | undefined;
+    const given = await openDoor(door, request, async () => {
+      const answered = await answer(request, params);
+      if (!(answered instanceof Response)) return answered;
+      own = answered;
+      return { status: answered.status, body: null };
+    });
+    return own ?? sent(given);
   };
 }
 

@@ -13,7 +13,7 @@
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { install } from './install.ts';
-import { Kube } from './kube.ts';
+import { Kube, type Obj } from './kube.ts';
 import { Kubelet } from './kubelet.ts';
 import { Listeners } from './listeners.ts';
 import type {
@@ -23,7 +23,7 @@ import type {
   EphemeralRunnerSet,
   RunningPod,
 } from './objects.ts';
-import { runnerPodLabel } from './objects.ts';
+import { runnerPodLabel, versionLabel } from './objects.ts';
 import { Queue } from './queue.ts';
 import { lookAtRunner, RunnerSets } from './runners.ts';
 import { Forges, type Scope } from './scope.ts';
@@ -72,6 +72,7 @@ export async function startArc(options: ArcOptions): Promise<Arc> {
   const watched = [
     scope.runnerPods,
     scope.controllerPods,
+    scope.deployments,
     scope.runners,
     scope.runnerSets,
     scope.listeners,
@@ -116,6 +117,10 @@ function makeScope(
     listeners: new Watched<AutoscalingListener>(controller, 'AutoscalingListener'),
     runnerPods: new Watched<RunningPod>(controller, 'Pod', { labels: `${runnerPodLabel}=True` }),
     controllerPods: new Watched<RunningPod>(admin, 'Pod', { namespace }),
+    deployments: new Watched<Obj>(admin, 'Deployment', {
+      namespace,
+      labels: 'app.kubernetes.io/part-of=gha-rs-controller',
+    }),
     queues: { sets: idle, runnerSets: idle, runners: idle, listeners: idle },
     forges: new Forges(controller),
   };
@@ -133,6 +138,12 @@ function connect(scope: Scope, kubelet: Kubelet): void {
       queues.sets.add(`${listener.spec.autoscalingRunnerSetNamespace}/${listener.spec.autoscalingRunnerSetName}`);
   };
   scope.sets.onChange((key) => queues.sets.add(key));
+  scope.deployments.onChange((_, now) => {
+    const version = now?.metadata.labels?.[versionLabel];
+    if (version === undefined || version === scope.version) return;
+    scope.version = version;
+    for (const { metadata } of scope.sets.values()) queues.sets.add(`${metadata.namespace}/${metadata.name}`);
+  });
   scope.runnerSets.onChange((key, now, before) => {
     queues.runnerSets.add(key);
     addOwner(queues.sets, 'AutoscalingRunnerSet', now ?? before);

@@ -62,6 +62,7 @@ const collections: Record<string, [apiVersion: string, plural: string]> = {
   ClusterRole: ['rbac.authorization.k8s.io/v1', 'clusterroles'],
   ClusterRoleBinding: ['rbac.authorization.k8s.io/v1', 'clusterrolebindings'],
   Deployment: ['apps/v1', 'deployments'],
+  NetworkPolicy: ['networking.k8s.io/v1', 'networkpolicies'],
   CustomResourceDefinition: ['apiextensions.k8s.io/v1', 'customresourcedefinitions'],
   AutoscalingRunnerSet: ['actions.github.com/v1alpha1', 'autoscalingrunnersets'],
   AutoscalingListener: ['actions.github.com/v1alpha1', 'autoscalinglisteners'],

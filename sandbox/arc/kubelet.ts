@@ -15,7 +15,8 @@ interface RunnerJob {
  * There are no nodes in the sandbox. This marks pods as running, and plays the program in a runner's pod: with the JIT
  * configuration from the pod's environment it waits for one job, lets its time pass, and ends.
  *
- * An image that ends in `:crash` fails at once; one that ends in `:deprecated` ends as a runner that GitHub no longer takes.
+ * An image that ends in `:crash` fails at once; one that ends in `:deprecated` ends as a runner that GitHub no longer takes;
+ * one that ends in `:gone` cannot be pulled. A pod that asks for nodes labelled `nowhere` finds none.
  */
 export class Kubelet {
   readonly #scope: Scope;
@@ -58,6 +59,8 @@ export class Kubelet {
   runRunner = async (pod: RunningPod, signal: AbortSignal): Promise<void> => {
     if (pod.status?.phase !== 'Running') {
       await sleep(podStartMs, undefined, { signal });
+      const pending = pendingStatus(pod);
+      if (pending) return this.#markPending(pod, pending);
       await this.#markRunning(pod);
     }
     const runner = pod.spec.containers.find((container) => container.name === 'runner');
@@ -89,6 +92,11 @@ export class Kubelet {
     return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString();
   }
 
+  /** It stays so until somebody removes it. */
+  async #markPending(pod: RunningPod, status: Record<string, unknown>): Promise<void> {
+    await this.#scope.admin.patch(pod, { status }, 'status');
+  }
+
   async #markRunning(pod: RunningPod): Promise<void> {
     await this.#scope.admin.patch(pod, { status: runningStatus(pod) }, 'status');
   }
@@ -116,6 +124,30 @@ export class Kubelet {
       'status',
     );
   }
+}
+
+/** What a scheduler or a kubelet says of a pod that does not come to run; undefined of one that does. */
+function pendingStatus(pod: RunningPod): Record<string, unknown> | undefined {
+  const nodeSelector = (pod.spec['nodeSelector'] ?? {}) as Record<string, string>;
+  const lastTransitionTime = stamp();
+  if (Object.values(nodeSelector).includes('nowhere')) {
+    const message = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.";
+    const unscheduled = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message, lastTransitionTime };
+    return { phase: 'Pending', conditions: [unscheduled] };
+  }
+  const gone = pod.spec.containers.find(({ image }) => image?.endsWith(':gone'));
+  if (!gone) return undefined;
+  const message = `Back-off pulling image "${gone.image}": not found`;
+  return {
+    phase: 'Pending',
+    conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime }],
+    containerStatuses: pod.spec.containers.map((container) => ({
+      ...describe(container),
+      ready: false,
+      started: false,
+      state: { waiting: { reason: 'ImagePullBackOff', message } },
+    })),
+  };
 }
 
 /** The status of a pod whose containers run, as a kubelet writes it; containers that come before them have ended well. */

@@ -160,6 +160,8 @@ class Process {
   #wanted: number | undefined;
   #isRestored = false;
   #ready: boolean | undefined;
+  /** Since when it is ready, or is not. */
+  #since = '';
 
   constructor(scope: Scope, self: Kube, listener: AutoscalingListener, pod: RunningPod, forge: ScaleSets) {
     this.#scope = scope;
@@ -274,8 +276,9 @@ class Process {
   /** A kubelet's word on the listener's container: ready while the session is held, else why not. */
   async #say(ready: boolean, reason: string, message: string): Promise<void> {
     if (ready && this.#ready === true) return;
-    this.#ready = ready;
     const startedAt = `${new Date().toISOString().slice(0, 19)}Z`;
+    if (this.#ready !== ready) this.#since = startedAt;
+    this.#ready = ready;
     const state = ready ? { running: { startedAt } } : { waiting: { reason, message: message.slice(0, 500) } };
     const container = {
       name: 'listener',
@@ -285,7 +288,7 @@ class Process {
       imageID: '',
       state,
     };
-    const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: startedAt }];
+    const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: this.#since }];
     await this.#scope.admin.patch(
       this.#pod,
       { status: { phase: 'Running', startTime: startedAt, conditions, containerStatuses: [container] } },

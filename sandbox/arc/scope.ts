@@ -18,6 +18,7 @@ export interface Scope {
   /** As the controller's ServiceAccount: everything else. */
   controller: Kube;
   namespace: string;
+  /** As its Deployment is labelled: who changes the label has upgraded the controller. */
   version: string;
   /** Multiplies ARC's waits, so that a test need not sit through them. */
   waitScale: number;
@@ -30,6 +31,7 @@ export interface Scope {
   listeners: Watched<AutoscalingListener>;
   runnerPods: Watched<RunningPod>;
   controllerPods: Watched<RunningPod>;
+  deployments: Watched<Obj>;
   queues: { sets: Queue; runnerSets: Queue; runners: Queue; listeners: Queue };
   forges: Forges;
 }

@@ -31,6 +31,11 @@ export async function lookAtSet(scope: Scope, key: string): Promise<number | und
   const isOutdated =
     set.status?.phase === 'Outdated' && set.metadata.annotations?.[notes.changeHash] === changeHash(set);
   if (isOutdated) return shutDown(scope, set);
+  // Another spec is another chance; what is noted of it below must not make it look as if it had failed too.
+  if (set.status?.phase === 'Outdated') {
+    await patchStatus(scope, set, { phase: 'Pending' });
+    return undefined;
+  }
   const scaleSetId = await ensureRegistered(scope, set);
   if (scaleSetId === undefined) return undefined;
   const runnerSet = await ensureRunnerSet(scope, set, scaleSetId);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Answer, type Ask, html, type Html, page, Reply, type Routes } from '#sandbox/stand-in/index.ts';
 import { personalToken } from './enterprises.ts';
@@ -12,7 +13,7 @@ import {
   setSuspended,
 } from './installations.ts';
 import type { Jobs } from './jobs.ts';
-import type { App, Enterprise, Installation, Job, Org, Repo, User } from './model.ts';
+import type { App, Enterprise, Installation, Job, Org, Repo, ScaleSet, User } from './model.ts';
 import { userToken } from './oauth.ts';
 import { newKey } from './seed.ts';
 import { peopleControls } from './teams.ts';
@@ -62,6 +63,10 @@ export function controlRoutes(web: Routes, world: World, hooks: Webhooks, jobs: 
       session: Object.values(world.state.sessions).find((x) => x.scaleSetId === s.id) ?? null,
     })),
   }));
+  web.on('DELETE', '/_sandbox/scale-sets/:name', (ask) => done(jobs.removeSet(setNamed(world, ask.params['name']))));
+  post('/scale-sets/:name/hold', z.object({ owner: z.string().min(1) }), ({ owner }, ask) =>
+    holdSession(world, setNamed(world, ask.params['name']), owner),
+  );
   web.on('GET', '/_sandbox/deliveries', () => ({ status: 200, body: world.state.deliveries }));
   post('/faults', Fault, (fault) => faults.add(fault));
   web.on('GET', '/_sandbox/faults', () => ({ status: 200, body: faults.list() }));
@@ -96,6 +101,11 @@ function accountControls(post: Post, web: Routes, world: World, hooks: Webhooks)
     const org = world.org(ask.params['org'] as string) ?? absent('organization');
     renameOrg(world, hooks, org.login, to.login, senderFor(world, org.id, to.sender));
     return org;
+  });
+  post('/repos/:owner/:repo/workflows', z.object({ file: z.string().min(1) }), ({ file }, ask) => {
+    const repo = world.repo(ask.params['owner'] as string, ask.params['repo'] as string) ?? absent('repository');
+    repo.workflows = [...new Set([...(repo.workflows ?? []), file])];
+    world.save();
   });
   post('/repos/:owner/:repo/rename', z.object({ name: z.string().min(1) }), (to, ask) => {
     renameRepo(world, `${ask.params['owner']}/${ask.params['repo']}`, to.name);
@@ -202,6 +212,19 @@ function revokeOldKeys(world: World, app: App): void {
   app.publicKeyPem = app.morePublicKeyPems?.at(-1) ?? app.publicKeyPem;
   app.morePublicKeyPems = [];
   world.save();
+}
+
+function setNamed(world: World, name: string | undefined): ScaleSet {
+  return Object.values(world.state.scaleSets).find((s) => same(s.name, name ?? '')) ?? absent('scale set');
+}
+
+/** Somebody else's listener has the set's session and keeps it: it seems to have been seen in an hour. */
+function holdSession(world: World, set: ScaleSet, ownerName: string): void {
+  for (const session of Object.values(world.state.sessions))
+    if (session.scaleSetId === set.id) delete world.state.sessions[session.id];
+  const id = randomUUID();
+  world.state.sessions[id] = { id, scaleSetId: set.id, ownerName, seenAt: world.now().getTime() + 3_600_000 };
+  world.wake();
 }
 
 function needUser(world: World, login: string): User {

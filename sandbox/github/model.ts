@@ -48,6 +48,8 @@ export interface Repo {
   private: boolean;
   archived: boolean;
   collaborators: { userId: number; level: Level }[];
+  /** Files of workflows that can be started by hand. */
+  workflows?: string[];
   createdAt: string;
 }
 

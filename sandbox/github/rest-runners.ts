@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Answer, Ask, Routes } from '#sandbox/stand-in/index.ts';
-import { fail, identify, needOrg, needRepoAdmin, notFound, seesPrivate, type Who } from './access.ts';
+import { fail, identify, needOrg, needRepoAdmin, notByIntegration, notFound, seesPrivate, type Who } from './access.ts';
 import { type Jobs, mayUseGroup } from './jobs.ts';
 import { needEnterprise } from './enterprises.ts';
 import type { Enterprise, Org, Repo, Runner, RunnerGroup } from './model.ts';
@@ -55,10 +55,29 @@ export function runnerRoutes(api: Routes, world: World, jobs: Jobs): void {
   inRepo('DELETE', '/runners/:id', 'write', (repo, ask) => removeRunner(jobs, oneRunner(world, `r${repo.id}`, ask)));
   groupRoutes(inOrg, world, jobs);
   enterpriseRunnerRoutes(api, world, jobs);
+  dispatchRoute(api, world, jobs);
   api.on('GET', '/repos/:owner/:repo/actions/jobs/:id', async (ask) => {
     const repo = needRepo(world, await identify(world, ask), ask);
     const job = world.state.jobs[ask.params['id'] as string];
     return job?.repositoryId === repo.id ? { status: 200, body: render.workflowJob(world, job) } : notFound();
+  });
+}
+
+const Dispatch = z.object({ ref: z.string().min(1), inputs: z.record(z.string(), z.string()).default({}) });
+
+/** Starts a workflow by hand. Of all that its file could say, it asks for the label that it was given as an input. */
+function dispatchRoute(api: Routes, world: World, jobs: Jobs): void {
+  api.on('POST', '/repos/:owner/:repo/actions/workflows/:file/dispatches', async (ask) => {
+    const who = await identify(world, ask);
+    const repo = needRepo(world, who, ask);
+    if (who.kind !== 'installation' || who.permissions['actions'] !== 'write') return notByIntegration();
+    const file = ask.params['file'] ?? '';
+    if (!repo.workflows?.includes(file)) return notFound();
+    const given = Dispatch.safeParse(ask.body);
+    if (!given.success) return fail(422, 'Invalid request.');
+    const workflow = file.replace(/\.ya?ml$/, '');
+    jobs.queue({ repo, labels: [given.data.inputs['label'] ?? 'ubuntu-latest'], name: 'proof', workflow });
+    return { status: 204 };
   });
 }
 

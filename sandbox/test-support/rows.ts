@@ -20,6 +20,8 @@ export interface TenantRows {
   scaleSetName: string;
   podUid: string;
   jobId: string;
+  findingId: string;
+  repairId: string;
 }
 
 export interface TestRows extends AsyncDisposable {
@@ -181,6 +183,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
       version: '1',
     },
   });
+  const care = await addCare(own, slug, at);
   const audit = await db.audit.create({ data: { tenantId, actor: 'test', action: 'tenant.made', target: slug } });
   return {
     tenantId,
@@ -198,5 +201,47 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     scaleSetName,
     podUid,
     jobId,
+    ...care,
   };
+}
+
+/** What the doctor found and offers, a job with a label that nobody has, and a proof that held. */
+async function addCare(own: { tenantId: string; enrollmentId: string }, slug: string, at: Date) {
+  const db = unsafeDb();
+  const said = { severity: 'bad', title: slug, words: slug, evidence: [] };
+  const finding = await db.finding.create({
+    data: {
+      ...own,
+      ...said,
+      kind: 'installation-suspended',
+      subject: slug,
+      offers: [{ kind: 'look-again', who: 'admin', params: {} }],
+      firstSeenAt: at,
+      lastSeenAt: at,
+    },
+  });
+  const repair = await db.repair.create({
+    data: {
+      ...own,
+      findingId: finding.id,
+      kind: 'look-again',
+      params: {},
+      changes: [],
+      dryRun: false,
+      createdBy: slug,
+    },
+  });
+  await db.strayJob.create({
+    data: {
+      ...own,
+      connectionId: 'forge',
+      externalId: `stray-of-${slug}`,
+      labels: ['nix'],
+      repository: `${slug}/app`,
+      queuedAt: at,
+    },
+  });
+  await db.proofRun.create({ data: { ...own, state: 'held', endedAt: at } });
+  await db.proofSetting.create({ data: { ...own, badgeToken: slug.padEnd(32, '-') } });
+  return { findingId: finding.id, repairId: repair.id };
 }

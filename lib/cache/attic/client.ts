@@ -36,6 +36,35 @@ export async function request(
   throw refused(asked, method, response.status, error);
 }
 
+/**
+ * What a token opens: whether it reads the view, and whether it may push to it. Pushing is asked about with an empty list of
+ * paths, which sends nothing; of a view that anybody may read, an answer to a reader says nothing about the token.
+ */
+export async function tried(asked: OneView, token: string): Promise<{ reads: boolean; pushes: boolean }> {
+  const headers = { authorization: `Bearer ${token}` };
+  const { url, fetch } = asked.server;
+  const signal = asked.signal ?? null;
+  const config = await fetch(`${url}/_api/v1/cache-config/${encodeURIComponent(asked.name)}`, { headers, signal });
+  const missing = await fetch(`${url}/_api/v1/get-missing-paths`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ cache: asked.name, store_path_hashes: [] }),
+    signal,
+  });
+  return { reads: await opens(asked, 'GET', config), pushes: await opens(asked, 'POST', missing) };
+}
+
+/** A refusal is an answer here; anything else is none. */
+async function opens(asked: OneView, method: string, response: Response): Promise<boolean> {
+  if (response.ok) {
+    await response.body?.cancel();
+    return true;
+  }
+  const error = await readError(response);
+  if (response.status === 401 || response.status === 403) return false;
+  throw refused(asked, method, response.status, error);
+}
+
 async function send(
   asked: OneView,
   method: string,

@@ -6,7 +6,7 @@
  */
 import { AppError, nothingChanged } from '../../errors.ts';
 import { defaultViewSettings, type ViewSettings } from '../../model/index.ts';
-import { type OneView, request } from './client.ts';
+import { type OneView, request, tried } from './client.ts';
 export type { AtticServer } from './client.ts';
 import type { CacheConfig } from './schema.ts';
 
@@ -87,6 +87,11 @@ export async function removeAtticView(input: OneView): Promise<{ change: 'remove
   if (!(await observeAtticView(input))) return { change: null };
   await request(input, 'DELETE', { r: true, cd: true });
   return { change: 'removed' };
+}
+
+/** What a token that somebody holds opens at one view: the portal's own right is not used. */
+export async function tryAtticToken(input: OneView & { token: string }): Promise<{ reads: boolean; pushes: boolean }> {
+  return tried(input, input.token);
 }
 
 function creation({ isPublic, priority, upstreamKeys }: ViewSettings): object {

@@ -41,6 +41,7 @@ export function forgejoForge(connection: ForgeConnectionValue): Forge {
     removeRunnerGroup: () => Promise.resolve({ change: null }),
     runners: forgejoRunners(client),
     ...forgejoHooks(client, secret),
+    dispatchWorkflow: null,
     verifyWebhook: (input) => forgejoWebhooks.verifyWebhook(secret, input),
     readWorkflowJob: forgejoWebhooks.readWorkflowJob,
   };

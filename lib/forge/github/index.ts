@@ -7,6 +7,7 @@
  */
 import type { Forge, ForgeConnectionValue } from '../port.ts';
 import { type Client, githubClient } from './client.ts';
+import { dispatchWorkflow } from './dispatch.ts';
 import { githubObserver } from './observe.ts';
 import { findAccount, listTeams, standingAt } from './people.ts';
 import { AppItself } from './schema.ts';
@@ -37,6 +38,7 @@ export function githubForge(connection: ForgeConnectionValue): Forge {
     runners: null,
     ensureWebhook: unsupported,
     removeWebhook: unsupported,
+    dispatchWorkflow: (input) => dispatchWorkflow(client, input),
     verifyWebhook: (input) => githubWebhooks.verifyWebhook(connection.webhookSecret ?? '', input),
     readWorkflowJob: githubWebhooks.readWorkflowJob,
   };

@@ -39,6 +39,7 @@ export function gitlabForge(connection: ForgeConnectionValue): Forge {
     removeRunnerGroup: () => Promise.resolve({ change: null }),
     runners: gitlabRunners(client, guardOf(connection)),
     ...gitlabHooks(client, connection.webhookSecret),
+    dispatchWorkflow: null,
     verifyWebhook: (input) => gitlabWebhooks.verifyWebhook(connection.webhookSecret ?? '', input),
     readWorkflowJob: gitlabWebhooks.readWorkflowJob,
   };

@@ -1,5 +1,6 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
+import { careOf, type Care } from '#lib/doctor/index.ts';
 import { enrollmentView, type EnrollmentView } from '#lib/enrollment/index.ts';
 import { labelKey, workflowFile } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
@@ -39,6 +40,9 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
         }
       />
       <LiveEnrollment url={`/api/views/enrollments/${slug}/${enrollment.id}`} first={enrollment} />
+      {enrollment.state === 'draft' ? null : (
+        <CareLinks care={await careOf(ctx, enrollment.id)} at={`/t/${slug}/enrollments/${enrollment.id}`} />
+      )}
       {enrollment.state === 'active' ? (
         <>
           <Snippets enrollment={enrollment} />
@@ -50,6 +54,55 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
     </>
   );
 });
+
+const proofWords: Record<Care['standing'], { word: string; tone: Tone }> = {
+  held: { word: 'Holds', tone: 'good' },
+  broken: { word: 'Broken', tone: 'bad' },
+  stale: { word: 'Not proven lately', tone: 'warn' },
+  none: { word: 'Not proven yet', tone: 'idle' },
+};
+
+/** Whether something is wrong, and whether it is proven to work: each with its page. */
+function CareLinks({ care, at }: { care: Care; at: string }) {
+  const { findings, standing, lastHeldAt } = care;
+  const more = findings.length > 1 ? ` and ${findings.length - 1} more` : '';
+  return (
+    <Section title="Doctor and proof">
+      <Card>
+        <Facts
+          rows={[
+            [
+              <Link key="doctor" href={`${at}/doctor`} className="text-accent underline">
+                Doctor
+              </Link>,
+              findings[0] === undefined ? (
+                <Badge tone="good">Nothing found</Badge>
+              ) : (
+                <span className="flex flex-wrap items-center gap-2">
+                  <Badge tone="bad">{findings.length === 1 ? '1 finding' : `${findings.length} findings`}</Badge>
+                  <span className="min-w-0 break-words">{`${findings[0]}${more}`}</span>
+                </span>
+              ),
+            ],
+            [
+              <Link key="proof" href={`${at}/proof`} className="text-accent underline">
+                Proof
+              </Link>,
+              <span key="standing" className="flex flex-wrap items-center gap-2">
+                <Badge tone={proofWords[standing].tone}>{proofWords[standing].word}</Badge>
+                {lastHeldAt ? (
+                  <span>
+                    last held <RelativeTime at={lastHeldAt} />
+                  </span>
+                ) : null}
+              </span>,
+            ],
+          ]}
+        />
+      </Card>
+    </Section>
+  );
+}
 
 function Snippets({ enrollment }: { enrollment: EnrollmentView }) {
   return (
