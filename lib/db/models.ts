@@ -9,7 +9,13 @@ export const tenantModels = {
   Credential: 'tenantId',
   GithubApp: 'tenantId',
   CacheView: 'tenantId',
-  RunnerReading: 'tenantId',
+  UsageSource: 'tenantId',
+  UsageHour: 'tenantId',
+  Agreement: 'tenantId',
+  CostTag: 'tenantId',
+  Budget: 'tenantId',
+  Invoice: 'tenantId',
+  InvoiceLine: 'tenantId',
   Job: 'tenantId',
   Runner: 'tenantId',
   ApprovalRequest: 'tenantId',
@@ -22,7 +28,7 @@ export const tenantModels = {
 
 /** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */
 export const globalModels = {
-  readable: ['Pool', 'Rate', 'Cluster'],
+  readable: ['Pool', 'Rate', 'Cluster', 'CostRule'],
   systemOnly: [
     'User',
     'Identity',
@@ -37,6 +43,9 @@ export const globalModels = {
     'AuditHead',
     'AuditAnchor',
     'NoticeRead',
+    'UsageReading',
+    'UsageRefusal',
+    'UsageWatch',
     'StateStack',
     'StateVersion',
     'StateLock',
