@@ -11,6 +11,7 @@ export const tenantPermissions = [
   'cluster:see',
   'usage:see',
   'billing:see',
+  'budget:change',
   'credential:see',
   'credential:change',
   'member:see',
