@@ -152,7 +152,7 @@ async function called({ path, name }: Door): Promise<Called> {
 /** Where a door is about one thing of a tenant, that thing's id. */
 function paramsOf(slug: string, of: Rows): Record<string, string> {
   const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan } = of;
-  return { tenant: slug, enrollment, request, endpoint, plan, token: 'none', stack, version: '1' };
+  return { tenant: slug, period: '2026-03', enrollment, request, endpoint, plan, token: 'none', stack, version: '1' };
 }
 
 /** What came of a call, in a word. */
@@ -293,6 +293,9 @@ const namesThings: Record<string, (of: Rows) => object> = {
   'members revoke': (of) => ({ invitationId: of.invitationId }),
   'notices openNotice': (of) => ({ noticeId: of.noticeId }),
   'notices readNotice': (of) => ({ noticeId: of.noticeId }),
+  'billing/budgets change': (of) => ({ budgetId: of.budgetId, amount: '200' }),
+  'billing/budgets lift': (of) => ({ budgetId: of.budgetId }),
+  'billing/budgets remove': (of) => ({ budgetId: of.budgetId }),
   'settings/webhooks change': (of) => ({
     endpointId: of.endpointId,
     url: 'https://hooks.example/other',
@@ -315,6 +318,9 @@ const namesThings: Record<string, (of: Rows) => object> = {
 const namesNothing = new Set([
   'notices readAllNotices',
   'settings/webhooks add',
+  'billing/budgets add',
+  'billing/statements tag',
+  'billing/statements untag',
   'members invite',
   'settings follow',
   'settings rename',
@@ -344,6 +350,9 @@ async function rowsOf({ tenantId }: TenantRows): Promise<string> {
       db.cacheView.findMany({ where }),
       db.notice.findMany({ where, include: { reads: true } }),
       db.webhookEndpoint.findMany({ where, include: { messages: true } }),
+      db.budget.findMany({ where }),
+      db.costTag.findMany({ where }),
+      db.invoice.findMany({ where, include: { lines: true } }),
       db.audit.findMany({ where }),
     ]),
     (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),

@@ -1,4 +1,15 @@
-import { Building2, Database, GitBranch, House, Inbox, ListChecks, ScrollText, Shield, Users } from 'lucide-react';
+import {
+  Building2,
+  Database,
+  GitBranch,
+  House,
+  Inbox,
+  ListChecks,
+  Receipt,
+  ScrollText,
+  Shield,
+  Users,
+} from 'lucide-react';
 import { cookies } from 'next/headers';
 import type { ReactNode } from 'react';
 import { countUnread } from '#lib/notice/index.ts';
@@ -11,6 +22,7 @@ const items = [
   { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden />, exact: true },
   { href: '/operator/approvals', label: 'Approvals', icon: <Inbox size={16} aria-hidden /> },
   { href: '/operator/tenants', label: 'Tenants', icon: <Building2 size={16} aria-hidden /> },
+  { href: '/operator/billing', label: 'Cost', icon: <Receipt size={16} aria-hidden /> },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
   { href: '/operator/jobs', label: 'Jobs', icon: <ListChecks size={16} aria-hidden /> },
   { href: '/operator/state', label: 'State', icon: <Database size={16} aria-hidden /> },
