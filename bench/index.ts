@@ -11,7 +11,9 @@
  *
  *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
  *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
+ *   P5             readings kept once and rolled up           | COPY of the same rows
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
+ *   P7             a tenant's month at 10 million readings, and the FOCUS export of all | SQL by hand on the roll-up
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
  *   change-to-screen  a runner's change until a page shows it   | a bare watch of the same objects
@@ -23,6 +25,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ingest, monthOfCost } from './billing.ts';
 import { dashboard } from './dashboard.ts';
 import { deliveries } from './deliveries.ts';
 import { enrolling } from './enrolling.ts';
@@ -38,7 +41,9 @@ import { stopWorlds } from './world.ts';
 const metrics: Readonly<Record<string, Metric>> = {
   P1: enrolling,
   P3: nothingToDo,
+  P5: ingest,
   P6: deliveries,
+  P7: monthOfCost,
   'worker-memory': memory,
   P9: recovery,
   P10: pages,
@@ -48,7 +53,18 @@ const metrics: Readonly<Record<string, Metric>> = {
 };
 
 /** Those of a line need the same world, which takes minutes to fill, and share it. */
-const groups = [['P1'], ['P3', 'worker-memory'], ['P6'], ['P9'], ['P10'], ['P11'], ['change-to-screen'], ['state']];
+const groups = [
+  ['P1'],
+  ['P3', 'worker-memory'],
+  ['P5'],
+  ['P6'],
+  ['P7'],
+  ['P9'],
+  ['P10'],
+  ['P11'],
+  ['change-to-screen'],
+  ['state'],
+];
 
 type Asked = { names: string[]; options: Options };
 

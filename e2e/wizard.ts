@@ -120,7 +120,7 @@ export async function expectNoPart(
   const { enrollment = 'none', plan = 'none', request = 'none', endpoint = 'none' } = of ?? {};
   for (const folder of folders.filter((each) => each.startsWith('t/[tenant]'))) {
     const query = folder.endsWith('/plan') ? `?plan=${plan}` : '';
-    const path = pathOf(folder, { tenant, enrollment, request, endpoint }) + query;
+    const path = pathOf(folder, { tenant, enrollment, request, endpoint, period: '2026-11' }) + query;
     expect((await page.goto(path))?.status(), path).toBe(404);
   }
   for (const view of [`overview/${tenant}`, `pools/${tenant}`, `enrollments/${tenant}/${enrollment}`])
