@@ -152,7 +152,8 @@ async function called({ path, name }: Door): Promise<Called> {
 /** Where a door is about one thing of a tenant, that thing's id. */
 function paramsOf(slug: string, of: Rows): Record<string, string> {
   const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan, viewId: view } = of;
-  return { tenant: slug, enrollment, request, endpoint, plan, view, token: 'none', stack, version: '1' };
+  const fixed = { period: '2026-03', token: 'none', stack, version: '1' };
+  return { tenant: slug, enrollment, request, endpoint, plan, view, ...fixed };
 }
 
 /** What came of a call, in a word. */
@@ -297,6 +298,9 @@ const namesThings: Record<string, (of: Rows) => object> = {
   'members revoke': (of) => ({ invitationId: of.invitationId }),
   'notices openNotice': (of) => ({ noticeId: of.noticeId }),
   'notices readNotice': (of) => ({ noticeId: of.noticeId }),
+  'billing/budgets change': (of) => ({ budgetId: of.budgetId, amount: '200' }),
+  'billing/budgets lift': (of) => ({ budgetId: of.budgetId }),
+  'billing/budgets remove': (of) => ({ budgetId: of.budgetId }),
   'settings/webhooks change': (of) => ({
     endpointId: of.endpointId,
     url: 'https://hooks.example/other',
@@ -329,6 +333,9 @@ const namesNothing = new Set([
   'notices readAllNotices',
   'caches create',
   'settings/webhooks add',
+  'billing/budgets add',
+  'billing/statements tag',
+  'billing/statements untag',
   'members invite',
   'settings follow',
   'settings rename',
@@ -362,6 +369,9 @@ async function rowsOf({ tenantId }: TenantRows): Promise<string> {
       db.finding.findMany({ where, include: { repairs: true } }),
       db.proofRun.findMany({ where }),
       db.proofSetting.findMany({ where }),
+      db.budget.findMany({ where }),
+      db.costTag.findMany({ where }),
+      db.invoice.findMany({ where, include: { lines: true } }),
       db.audit.findMany({ where }),
     ]),
     (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),

@@ -12,7 +12,9 @@
  *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
  *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
  *   P4             a deleted NetworkPolicy is there again, p99  | a bare loop: one watch, one apply
+ *   P5             readings kept once and rolled up           | COPY of the same rows
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
+ *   P7             a tenant's month at 10 million readings, and the FOCUS export of all | SQL by hand on the roll-up
  *   tokens         renewing 1,000 tenants' Attic tokens         | signing and writing them by a bare loop
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
@@ -25,6 +27,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ingest, monthOfCost } from './billing.ts';
 import { dashboard } from './dashboard.ts';
 import { deliveries } from './deliveries.ts';
 import { driftRepair } from './drift.ts';
@@ -43,7 +46,9 @@ const metrics: Readonly<Record<string, Metric>> = {
   P1: enrolling,
   P3: nothingToDo,
   P4: driftRepair,
+  P5: ingest,
   P6: deliveries,
+  P7: monthOfCost,
   'worker-memory': memory,
   P9: recovery,
   P10: pages,
@@ -57,7 +62,9 @@ const metrics: Readonly<Record<string, Metric>> = {
 const groups = [
   ['P1'],
   ['P3', 'P4', 'worker-memory'],
+  ['P5'],
   ['P6'],
+  ['P7'],
   ['P9'],
   ['P10'],
   ['P11'],

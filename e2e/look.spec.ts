@@ -12,7 +12,17 @@ const tenant = 'look-corp';
 const asking = 'look-managed';
 const free = 'look-free';
 /** What the pages with a bracket are about; filled by the first test. */
-const known = { tenant, enrollment: '', plan: '', request: '', endpoint: '', view: '', token: '', stack: 'look-stack' };
+const known = {
+  tenant,
+  period: '2026-11',
+  enrollment: '',
+  plan: '',
+  request: '',
+  endpoint: '',
+  view: '',
+  token: '',
+  stack: 'look-stack',
+};
 
 async function ask(path: string, body: object): Promise<void> {
   const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {

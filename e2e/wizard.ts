@@ -126,7 +126,8 @@ export async function expectNoPart(
   } = of ?? {};
   for (const folder of folders.filter((each) => each.startsWith('t/[tenant]'))) {
     const query = folder.endsWith('/plan') ? `?plan=${plan}` : '';
-    const path = pathOf(folder, { tenant, enrollment, request, endpoint, view: cacheView }) + query;
+    const known = { tenant, enrollment, request, endpoint, view: cacheView, period: '2026-11' };
+    const path = pathOf(folder, known) + query;
     expect((await page.goto(path))?.status(), path).toBe(404);
   }
   for (const view of [`overview/${tenant}`, `pools/${tenant}`, `enrollments/${tenant}/${enrollment}`])

@@ -1,11 +1,17 @@
 /** A cell's value; a number is written as it is, since no spreadsheet runs one. */
-export type Cell = string | number | bigint | null | undefined;
+export type Cell = string | number | bigint | Exactly | null | undefined;
+/** A decimal of any length: a number, so that a minus sign is one. */
+export type Exactly = { decimal: string };
 
 /** What makes a spreadsheet take a text for a formula, also behind blanks and in its wide form (OWASP, CSV injection). */
 const formula = /^[\s\0]*[=+\-@＝＋－＠]|^[\t\r\n]/u;
 
 function cellOf(value: Cell): string {
   if (value === null || value === undefined) return '';
+  if (typeof value === 'object') {
+    if (!/^-?\d+(\.\d+)?$/.test(value.decimal)) throw new TypeError('not a decimal');
+    return value.decimal;
+  }
   if (typeof value !== 'string') return String(value);
   const text = formula.test(value) ? `'${value}` : value;
   return /[",\r\n']/.test(text) || text.trim() !== text ? `"${text.replaceAll('"', '""')}"` : text;

@@ -31,6 +31,12 @@ const Env = z.object({
    * Forgejo and Gitea as long as they keep it, which is 7 days unless told otherwise (`[cron.cleanup_hook_task_table]`).
    */
   FLYWHEEL_DELIVERY_DAYS: z.coerce.number().int().min(8).max(3650).default(30),
+  /** For how many minutes a step of a budget's limit is told of before it is taken. */
+  FLYWHEEL_BUDGET_NOTICE_MINUTES: z.coerce.number().int().min(0).max(10_080).default(60),
+  /** Whose name stands on statements and in exports. */
+  FLYWHEEL_INVOICE_ISSUER: z.string().min(1).max(100).default('GloriousFlywheel'),
+  /** For how many days raw readings are kept; what was rolled up of them stays. */
+  FLYWHEEL_READING_DAYS: z.coerce.number().int().min(62).max(3650).default(400),
   /** Worker tasks at once. */
   FLYWHEEL_WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(8),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),

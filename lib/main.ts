@@ -7,6 +7,7 @@ import { readCaches, reconcileViews, viewTask } from './caching/index.ts';
 import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.ts';
 import { closeDb, unsafeDb } from './db/index.ts';
 import { examineEnrollment, proveEnrollment, wakeDoctor } from './doctor/index.ts';
+import { budgetTask, closeDue, lookAtBudgets } from './billing/index.ts';
 import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
 import { jobsTask, pruneDeliveries, takeJobs } from './delivery/index.ts';
 import { env } from './env.ts';
@@ -14,7 +15,7 @@ import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
 import { deliverDue, sweepNotices, webhookFetch, webhookTask } from './notice/index.ts';
 import { anchorChains } from './tenant/index.ts';
-import { measureRunners, mendJobs } from './usage/index.ts';
+import { measureRunners, mendJobs, pruneReadings } from './usage/index.ts';
 import { loop, wake, type Outcome, type Tasks } from './work/index.ts';
 
 /** What is cut off the end of the audit within this time, and its head mended, nobody can show. */
@@ -26,6 +27,7 @@ const webhookConcurrency = 4;
 /** A wake that was lost in spite of everything is made good by this. */
 const sweepMs = 10 * 60_000;
 const pruneMs = 3_600_000;
+const dayMs = 24 * 3600_000;
 /** What no delivery told of a job is made good within this time, and those ten minutes that deliveries may be late. */
 const ledgerMs = 5 * 60_000;
 /** A day of the caches' pages is made of some hundred readings at most. */
@@ -69,6 +71,9 @@ const rounds: Tasks = {
   'credential-expiry': round(expiryMs, tellOfExpiry),
   'notice-sweep': round(noticeSweepMs, sweepNotices),
   'delivery-sweep': round(pruneMs, pruneDeliveries),
+  [budgetTask]: async () => ({ kind: 'done', againMs: await lookAtBudgets(systemClock.now()) }),
+  'invoice-close': round(pruneMs, closeDue),
+  'reading-prune': round(dayMs, (now) => pruneReadings(new Date(now.getTime() - env().FLYWHEEL_READING_DAYS * dayMs))),
   'ledger-mend': round(ledgerMs, mendJobs),
   'cache-reading': round(cacheReadingMs, readCaches),
 };

@@ -126,12 +126,8 @@ async function seedPools(): Promise<void> {
     await unsafeDb().pool.upsert({ where: { name: pool.name }, create: { ...pool, position }, update: {} });
     const price = pricePerRunnerSecond[pool.name];
     if (price === undefined) continue;
-    const where = { poolName_validFrom: { poolName: pool.name, validFrom: firstDay } };
-    await unsafeDb().rate.upsert({
-      where,
-      create: { poolName: pool.name, validFrom: firstDay, pricePerRunnerSecond: price },
-      update: {},
-    });
+    const data = { poolName: pool.name, validFrom: firstDay, unitPrice: price };
+    await unsafeDb().rate.createMany({ data, skipDuplicates: true });
   }
 }
 

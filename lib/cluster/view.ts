@@ -103,6 +103,8 @@ export class ClusterView {
   /** The paths within each namespace: a pass over one tenant must not read what all tenants have. */
   readonly #within = new Map<string, Set<string>>();
   readonly #synced = new Set<Kind>();
+  /** Kinds of which nothing is heard at present. */
+  readonly #unheard = new Set<Kind>();
   readonly #listeners: ((change: Change) => void)[] = [];
   /** Writes of ours that are under way, by path: the hash that each leaves. */
   readonly #expected = new Map<string, string | undefined>();
@@ -128,6 +130,11 @@ export class ClusterView {
   /** Whether all kinds were listed once: before that an absence means nothing. */
   get synced(): boolean {
     return this.#synced.size === viewKinds.length;
+  }
+
+  /** Whether what the view has of this kind is what there is: it was listed, and is watched. */
+  hears(kind: Kind): boolean {
+    return this.#synced.has(kind) && !this.#unheard.has(kind);
   }
 
   async whenSynced(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
@@ -199,6 +206,7 @@ export class ClusterView {
       try {
         let version: string | undefined = await this.#list(kind, apiVersion, signal);
         this.#synced.add(kind);
+        this.#unheard.delete(kind);
         while (!signal.aborted && version !== undefined) {
           const startedMs = performance.now();
           const lasted = () => performance.now() - startedMs >= healthyMs;
@@ -213,6 +221,7 @@ export class ClusterView {
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
+        this.#unheard.add(kind);
         if (failures === 1)
           log?.('a watch of the cluster broke; it will be listed again', {
             kind,

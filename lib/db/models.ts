@@ -11,7 +11,13 @@ export const tenantModels = {
   CacheView: 'tenantId',
   CacheToken: 'tenantId',
   CacheReading: 'tenantId',
-  RunnerReading: 'tenantId',
+  UsageSource: 'tenantId',
+  UsageHour: 'tenantId',
+  Agreement: 'tenantId',
+  CostTag: 'tenantId',
+  Budget: 'tenantId',
+  Invoice: 'tenantId',
+  InvoiceLine: 'tenantId',
   Job: 'tenantId',
   Runner: 'tenantId',
   ApprovalRequest: 'tenantId',
@@ -29,7 +35,7 @@ export const tenantModels = {
 
 /** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */
 export const globalModels = {
-  readable: ['Pool', 'Rate', 'Cluster'],
+  readable: ['Pool', 'Rate', 'Cluster', 'CostRule'],
   systemOnly: [
     'User',
     'Identity',
@@ -44,6 +50,9 @@ export const globalModels = {
     'AuditHead',
     'AuditAnchor',
     'NoticeRead',
+    'UsageReading',
+    'UsageRefusal',
+    'UsageWatch',
     'StateStack',
     'StateVersion',
     'StateLock',

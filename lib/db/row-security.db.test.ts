@@ -187,9 +187,16 @@ describe('A3: what Postgres itself keeps apart', () => {
         [b.tenantId, b.enrollmentId],
       ],
       [
-        `insert into runner_reading (pod_uid, observed_at, tenant_id, enrollment_id, pool_name, started_at, runner_seconds)
-         values ('sly', now(), $1, $2, 'nix', now(), 1)`,
-        [b.tenantId, b.enrollmentId],
+        `insert into usage_hour (source_id, meter, hour, tenant_id, highest)
+         values ('sly', 'runnerSeconds', date_trunc('hour', now()), $1, 1)`,
+        [b.tenantId],
+      ],
+      [`insert into budget (id, tenant_id, name, amount) values (gen_random_uuid(), $1, 'sly', 1)`, [b.tenantId]],
+      [`insert into cost_tag (tenant_id, key, value) values ($1, 'sly', 'sly')`, [b.tenantId]],
+      [
+        `insert into invoice (id, tenant_id, period, number, currency, total, closed_by)
+         values (gen_random_uuid(), $1, 'sly', 'sly', 'USD', 0, 'sly')`,
+        [b.tenantId],
       ],
       [
         `insert into cache_token (id, tenant_id, server_id, kind, user_id, holder, scope, used_in, key_id, expires_at)
@@ -261,9 +268,13 @@ describe('A3: what Postgres itself keeps apart', () => {
           `update audit set actor = 'nobody'`,
           'delete from audit',
           'truncate audit',
-          'update runner_reading set runner_seconds = 0',
-          'delete from runner_reading',
-          'truncate runner_reading',
+          'update usage_reading set quantity = 0',
+          'delete from usage_reading',
+          'truncate usage_reading',
+          'update invoice set total = 0',
+          'delete from invoice',
+          'update invoice_line set list_cost = 0',
+          'delete from invoice_line',
         ])
           expect([role, sql, await touched(client, sql)]).toEqual([role, sql, noPrivilege]);
       });

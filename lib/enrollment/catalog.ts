@@ -10,7 +10,7 @@ export async function catalog(at = new Date()): Promise<CatalogPool[]> {
     orderBy: { position: 'asc' },
     include: {
       rates: {
-        where: { validFrom: { lte: at }, OR: [{ validTo: null }, { validTo: { gt: at } }] },
+        where: { meter: 'runnerSeconds', validFrom: { lte: at }, OR: [{ validTo: null }, { validTo: { gt: at } }] },
         orderBy: { validFrom: 'desc' },
         take: 1,
       },
@@ -18,7 +18,7 @@ export async function catalog(at = new Date()): Promise<CatalogPool[]> {
   });
   return rows.map(({ rates: [rate], position: _, placement, ...pool }) => ({
     ...Pool.parse({ ...pool, placement: placement ?? undefined }),
-    pricePerRunnerHour: rate ? rate.pricePerRunnerSecond.mul(3600).toString() : null,
+    pricePerRunnerHour: rate ? rate.unitPrice.mul(3600).toString() : null,
     currency: rate?.currency ?? null,
   }));
 }

@@ -8,6 +8,7 @@ import {
   type Registration,
   type TenantInput,
 } from '#lib/cluster/index.ts';
+import { restrained, restraintOf } from '#lib/billing/index.ts';
 import { unsafeDb, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import {
@@ -64,7 +65,9 @@ export function enrollmentInput(
     tenant: tenantInputOf(row.tenant.slug, known.pools, shared),
     name: row.name,
     registration,
-    pools: poolInputs(row, spec, known.pools).map((choice) => (shared.isStopped ? stopped(choice) : choice)),
+    pools: poolInputs(row, spec, known.pools).map((choice) =>
+      shared.isStopped ? stopped(choice) : { ...choice, ...restrained(choice, shared.restraint) },
+    ),
     forgeEndpoint: forgeEndpointOf(row.connection),
     caBundle: row.connection.caBundle ?? undefined,
     ...cacheInput(row.tenant.slug, spec, secrets),
@@ -97,6 +100,8 @@ export type SharedByTenant = {
   isLast: boolean;
   /** Whether the tenant, or one above it, is suspended. */
   isStopped: boolean;
+  /** How far the limits of budgets hold its runners back, 0 to 3. */
+  restraint: number;
 };
 
 /** A suspended tenant's pool: its registration stays, so that it goes on where it was, and nothing runs. */
@@ -125,6 +130,7 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
     quota: quotaOfAmounts(leftOf(amountsOf(own), disk)),
     isLast: others.length === 0,
     isStopped: await isStopped(row.tenantId),
+    restraint: await restraintOf(row.tenantId),
     hasBazel: bazelGib > 0,
     bazelGib,
     attic: views.length === 0 ? null : { isPublic: views.every((each) => each.public) },

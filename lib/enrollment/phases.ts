@@ -318,11 +318,18 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
 }
 
 async function runnersReady(scope: PassScope): Promise<PhaseResult> {
-  if ((await scope.shared()).isStopped) {
+  const { isStopped, restraint } = await scope.shared();
+  if (isStopped) {
     await holdRunners(scope);
     return wait('Suspended', 'The tenant is suspended: no runner is started. What is enrolled stays.', 'operator');
   }
   scope.seen.delete(`${scope.row.id}/held`);
+  if (restraint >= 3)
+    return wait(
+      'BudgetSpent',
+      'A budget is spent, and its limit lets no runner start. What is enrolled stays.',
+      'admin',
+    );
   return scope.row.connection.kind === 'github' ? setsListen(scope) : processesServe(scope);
 }
 

@@ -12,6 +12,7 @@ export const tenantPermissions = [
   'cluster:see',
   'usage:see',
   'billing:see',
+  'budget:change',
   'credential:see',
   'credential:change',
   'member:see',

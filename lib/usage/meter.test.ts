@@ -1,16 +1,16 @@
 import { Decimal } from 'decimal.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { secondsBetween, type Reading } from './meter.ts';
+import { refusalOf, usedBetween, type Reading } from './meter.ts';
 
 const at = (second: number) => new Date(Date.UTC(2026, 2, 1) + second * 1000);
 const reading = (second: number, runnerSeconds: number | string): Reading => ({
-  podUid: 'pod',
+  sourceId: 'pod',
+  meter: 'runnerSeconds',
   observedAt: at(second),
-  runnerSeconds: new Decimal(runnerSeconds),
+  quantity: new Decimal(runnerSeconds),
 });
-const between = (readings: Reading[], from: number, to: number) =>
-  secondsBetween(readings, at(from), at(to)).toNumber();
+const between = (readings: Reading[], from: number, to: number) => usedBetween(readings, at(from), at(to)).toNumber();
 
 /** What a pod really did: it ran from `start` to `end`, and was looked at now and then, a reading being what it had run. */
 const observed = fc
@@ -41,7 +41,7 @@ describe('runner-seconds from readings', () => {
   ])('%s', (_, readings, seconds) => expect(between(readings, 0, 60)).toBe(seconds));
 
   test('are exact', () => {
-    expect(secondsBetween([reading(10, '0.1'), reading(20, '0.3')], at(15), at(60)).toFixed()).toBe('0.2');
+    expect(usedBetween([reading(10, '0.1'), reading(20, '0.3')], at(15), at(60)).toFixed()).toBe('0.2');
   });
 
   test('F28: doubled, late and reordered readings change nothing', () => {
@@ -94,4 +94,27 @@ describe('runner-seconds from readings', () => {
       }),
     );
   });
+});
+
+describe('A25: what is refused by itself', () => {
+  const now = at(0);
+  const given = { sourceId: 'pod', meter: 'runnerSeconds' as const, observedAt: now, quantity: '1' };
+
+  test.each([
+    ['a good one', {}, null],
+    ['with six digits', { quantity: '1.000001' }, null],
+    ['negative', { quantity: '-1' }, 'negative'],
+    ['minus nothing', { quantity: '-0' }, 'negative'],
+    ['1e18', { quantity: '1e18' }, 'no decimal, or more than can be'],
+    ['1e18, written out', { quantity: `1${'0'.repeat(18)}` }, 'no decimal, or more than can be'],
+    ['NaN', { quantity: 'NaN' }, 'no decimal, or more than can be'],
+    ['Infinity', { quantity: 'Infinity' }, 'no decimal, or more than can be'],
+    ['a formula', { quantity: '=1+1' }, 'no decimal, or more than can be'],
+    ['finer than is kept', { quantity: '0.0000001' }, 'no decimal, or more than can be'],
+    ['of 1970', { observedAt: new Date(0) }, 'too long ago'],
+    ['of 1969', { observedAt: new Date(-1) }, 'too long ago'],
+    ['of the future', { observedAt: at(6 * 60) }, 'in the future'],
+    ['of no instant', { observedAt: new Date('x') }, 'no instant'],
+    ['of nothing', { sourceId: '' }, 'no source'],
+  ])('%s', (_, change, reason) => expect(refusalOf({ ...given, ...change }, now)).toBe(reason));
 });

@@ -47,11 +47,8 @@ const over = (second: number) => ({
 });
 
 async function kept(podUid = uid) {
-  const found = await unsafeDb().runnerReading.findMany({ where: { podUid }, orderBy: { observedAt: 'asc' } });
-  return found.map(({ observedAt, runnerSeconds }) => [
-    (observedAt.getTime() - start) / 1000,
-    runnerSeconds.toNumber(),
-  ]);
+  const found = await unsafeDb().usageReading.findMany({ where: { sourceId: podUid }, orderBy: { observedAt: 'asc' } });
+  return found.map(({ observedAt, quantity }) => [(observedAt.getTime() - start) / 1000, quantity.toNumber()]);
 }
 
 describe('sampling', () => {
@@ -62,12 +59,13 @@ describe('sampling', () => {
       [15, 15],
       [30.5, 30.5],
     ]);
-    const [row] = await unsafeDb().runnerReading.findMany({ where: { podUid: uid } });
-    expect(row).toMatchObject({
+    expect(await unsafeDb().usageSource.findUnique({ where: { id: uid } })).toMatchObject({
       tenantId: acme.tenantId,
       enrollmentId: acme.enrollmentId,
       poolName: 'nix',
+      name: uid,
       startedAt: at(0),
+      endedAt: null,
     });
   });
 
@@ -79,7 +77,13 @@ describe('sampling', () => {
 
   test('a pod that ended has run to its end, however late we look', async () => {
     await sampleRunners([pod(over(42))], at(5000));
-    expect(await kept()).toEqual([[5000, 42]]);
+    // Whoever looks again, and later, reads the same.
+    expect(await sampleRunners([pod(over(42))], at(9000))).toBe(0);
+    expect(await kept()).toEqual([[42, 42]]);
+    expect(await unsafeDb().usageSource.findUnique({ where: { id: uid } })).toMatchObject({
+      endedAt: at(42),
+      endedItself: true,
+    });
   });
 
   test('a pod of which one container still runs, runs', async () => {
@@ -93,17 +97,38 @@ describe('sampling', () => {
     await sampleRunners([pod(over(-5))], at(40));
     expect(await kept()).toEqual([
       [-30, 0],
-      [40, 0],
+      [0, 0],
     ]);
   });
 
   test.each<[string, () => Observed]>([
-    ['was not started', () => pod({ phase: 'Pending' })],
     ['is of no tenant of ours', () => pod(running, { labels: { 'flywheel.dev/tenant': 'stranger' } })],
     ['is of no enrollment of the tenant', () => pod(running, { labels: { 'flywheel.dev/enrollment': 'another' } })],
-  ])('a pod that %s has no reading', async (_, made) => {
-    expect(await sampleRunners([made()], at(15))).toBe(0);
+    [
+      'says that it is of a tenant in whose namespace it is not',
+      () => {
+        const foreign = pod(running);
+        return { ...foreign, metadata: { ...foreign.metadata, namespace: 'runners-bolt' } };
+      },
+    ],
+  ])('a pod that %s is read, and is nobody’s', async (_, made) => {
+    expect(await sampleRunners([made()], at(15))).toBe(1);
+    expect(await kept()).toEqual([[15, 15]]);
+    const source = await unsafeDb().usageSource.findUnique({ where: { id: uid } });
+    expect([source?.tenantId, source?.enrollmentId]).toEqual([null, null]);
+  });
+
+  test('a pod that was not started has no reading', async () => {
+    expect(await sampleRunners([pod({ phase: 'Pending' })], at(15))).toBe(0);
     expect(await kept()).toEqual([]);
+  });
+
+  test('what a pod asked for goes with it', async () => {
+    const asks = (cpu: string, memory: string) => ({ resources: { requests: { cpu, memory, 'nvidia.com/gpu': '1' } } });
+    const spec = { containers: [asks('1500m', '4Gi'), asks('500m', '512Mi'), asks('nonsense', '1e99')] };
+    await sampleRunners([{ ...pod(running), spec }], at(15));
+    const source = await unsafeDb().usageSource.findUnique({ where: { id: uid } });
+    expect([source?.cpuCores.toString(), source?.memoryGib.toString(), source?.gpuCount]).toEqual(['2', '4.5', 3]);
   });
 
   test('a pod without a pool has none, and hinders no other', async () => {
@@ -139,7 +164,7 @@ describe('what the watch tells', () => {
     const { tell, failures } = teller();
     tell(change());
     await eventually('the reading', async () => (await kept()).length > 0);
-    expect(await kept()).toEqual([[100, seconds]]);
+    expect(await kept()).toEqual([[seconds, seconds]]);
     expect(failures).toEqual([]);
   });
 

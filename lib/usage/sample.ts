@@ -1,3 +1,4 @@
+import { Decimal } from 'decimal.js';
 import type { Clock } from '#lib/clock.ts';
 import {
   enrollmentLabel,
@@ -7,8 +8,14 @@ import {
   type ClusterView,
   type Observed,
 } from '#lib/cluster/index.ts';
-import { type Prisma, unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb } from '#lib/db/index.ts';
+import { cpuMillicores, memoryBytes } from '#lib/model/index.ts';
+import { keepReadings, keepSources, type GivenSource } from './keep.ts';
+import { keepLook } from './looks.ts';
+import type { GivenReading } from './meter.ts';
+import { keepPodMetrics, readPodMetrics } from './metrics.ts';
 import { type Measuring, sweepRunners, watchRunners } from './runners.ts';
+import { sampleStorage } from './storage.ts';
 
 type PodStatus = {
   phase?: string;
@@ -16,20 +23,27 @@ type PodStatus = {
   containerStatuses?: { state?: { terminated?: { finishedAt?: string } } }[];
 };
 
+type Run = { startedAt: Date; endedAt: Date | null; readAt: Date; seconds: number };
+
 /** How long a pod has run: to its containers' end where it has ended, else to now. Null before it started. */
-function runSeconds(pod: Observed, now: Date): { startedAt: Date; seconds: number } | null {
+function runOf(pod: Observed, now: Date): Run | null {
   const status = pod.status as PodStatus | undefined;
   if (!status?.startTime) return null;
   const startedAt = new Date(status.startTime);
   const ends = (status.containerStatuses ?? []).map((container) => container.state?.terminated?.finishedAt);
   const isOver = ends.length > 0 && ends.every((end) => end !== undefined);
-  const end = isOver ? new Date(Math.max(...ends.map((each) => Date.parse(each ?? '')))) : now;
-  // A node's clock may be ahead of ours: never less than nothing.
-  return { startedAt, seconds: Math.max(0, (end.getTime() - startedAt.getTime()) / 1000) };
+  const endedAt = isOver ? new Date(Math.max(...ends.map((each) => Date.parse(each ?? '')))) : null;
+  const end = endedAt ?? now;
+  // Read at its end, however late we look: it is the same reading each time. A node's clock may be ahead of ours.
+  const readAt = new Date(
+    Math.max(Math.min(end.getTime(), now.getTime()), Math.min(startedAt.getTime(), now.getTime())),
+  );
+  return { startedAt, endedAt, readAt, seconds: Math.max(0, (end.getTime() - startedAt.getTime()) / 1000) };
 }
 
 type Owner = { tenantId: string; enrollmentId: string };
 
+/** Whose a pod is: of the enrollment that its labels name, in the namespace of the tenant that they name. */
 async function ownersOf(pods: readonly Observed[]): Promise<(pod: Observed) => Owner | undefined> {
   const slugs = [...new Set(pods.map((pod) => pod.metadata.labels?.[tenantLabel] ?? ''))];
   const rows = await unsafeDb().enrollment.findMany({
@@ -39,31 +53,71 @@ async function ownersOf(pods: readonly Observed[]): Promise<(pod: Observed) => O
   const byName = new Map(
     rows.map((row) => [`${row.tenant.slug}/${row.name}`, { tenantId: row.tenantId, enrollmentId: row.id }]),
   );
-  return (pod) => byName.get(`${pod.metadata.labels?.[tenantLabel]}/${pod.metadata.labels?.[enrollmentLabel]}`);
+  return ({ metadata: { labels = {}, namespace } }) =>
+    namespace === `runners-${labels[tenantLabel]}`
+      ? byName.get(`${labels[tenantLabel]}/${labels[enrollmentLabel]}`)
+      : undefined;
 }
 
-/** Appends a reading of each of these runner pods. Called again for the same instant it adds nothing. */
-export async function sampleRunners(pods: readonly Observed[], now: Date): Promise<number> {
-  if (pods.length === 0) return 0;
-  const ownerOf = await ownersOf(pods);
-  const data = pods.flatMap((pod): Prisma.RunnerReadingCreateManyInput[] => {
-    const run = runSeconds(pod, now);
-    const owner = ownerOf(pod);
-    const poolName = pod.metadata.labels?.[poolLabel];
-    if (!run || !owner || poolName === undefined) return [];
-    return [
-      {
-        ...owner,
-        podUid: pod.metadata.uid,
-        observedAt: now,
-        poolName,
-        startedAt: run.startedAt,
-        runnerSeconds: run.seconds.toFixed(3),
-      },
-    ];
-  });
-  const { count } = await unsafeDb().runnerReading.createMany({ data, skipDuplicates: true });
-  return count;
+type Containers = {
+  containers?: { resources?: { requests?: Record<string, string>; limits?: Record<string, string> } }[];
+};
+
+/** What a pod asked for, as decimals; a quantity that cannot be read counts as none. */
+function askedFor(pod: Observed): Pick<GivenSource, 'cpuCores' | 'memoryGib' | 'gpuCount'> {
+  const { containers = [] } = (pod['spec'] ?? {}) as Containers;
+  const all = containers.flatMap(({ resources }) => Object.entries({ ...resources?.limits, ...resources?.requests }));
+  const sum = (wanted: (name: string) => boolean, amount: (quantity: string) => bigint) =>
+    all.reduce((total, [name, quantity]) => (wanted(name) ? total + read(amount, quantity) : total), 0n);
+  const millicores = sum((name) => name === 'cpu', cpuMillicores);
+  const bytes = sum((name) => name === 'memory', memoryBytes);
+  const gpus = sum((name) => /^[a-z.-]+\/gpu$/.test(name), BigInt);
+  return {
+    cpuCores: new Decimal(millicores.toString()).div(1000).toFixed(3),
+    memoryGib: new Decimal(bytes.toString()).div(1024 ** 3).toFixed(6),
+    gpuCount: Number(gpus),
+  };
+}
+
+function read(amount: (quantity: string) => bigint, quantity: string): bigint {
+  try {
+    return amount(quantity);
+  } catch {
+    return 0n;
+  }
+}
+
+/** Appends a reading of each of these runner pods. Called again for the same instant, or after a pod's end, it adds nothing. */
+export async function sampleRunners(pods: readonly Observed[], now: Date, clusterId = 'main'): Promise<number> {
+  const runners = pods.filter((pod) => pod.metadata.labels?.[poolLabel] !== undefined);
+  if (runners.length === 0) return 0;
+  const ownerOf = await ownersOf(runners);
+  const sources: GivenSource[] = [];
+  const readings: GivenReading[] = [];
+  for (const pod of runners) {
+    const run = runOf(pod, now);
+    if (!run) continue;
+    const { uid: id, name, labels } = pod.metadata;
+    const phase = (pod.status as PodStatus | undefined)?.phase;
+    sources.push({
+      id,
+      clusterId,
+      name,
+      kind: 'runner',
+      poolName: labels?.[poolLabel] ?? null,
+      ...(ownerOf(pod) ?? {
+        tenantId: null,
+        enrollmentId: null,
+      }),
+      ...askedFor(pod),
+      startedAt: run.startedAt,
+      endedAt: run.endedAt,
+      endedItself: run.endedAt === null ? null : phase === 'Succeeded',
+    });
+    readings.push({ sourceId: id, meter: 'runnerSeconds', observedAt: run.readAt, quantity: run.seconds.toFixed(3) });
+  }
+  await keepSources(sources);
+  return (await keepReadings(readings, now)).kept;
 }
 
 type SetStatus = {
@@ -130,7 +184,12 @@ async function keepPodCounts(view: ClusterView, counted: readonly CountedPool[],
  * What the watch tells of runners goes to the pages; a pod that ends gives its last reading at once. Counts are gathered and
  * written one after the other, or an older one could be the last.
  */
-export function keepPoolCounts(view: ClusterView, clock: Clock, onError: (error: unknown) => void): void {
+export function keepPoolCounts(
+  view: ClusterView,
+  clock: Clock,
+  onError: (error: unknown) => void,
+  clusterId = 'main',
+): void {
   const pools = new Map<string, CountedPool>();
   const sets = new Map<string, Observed>();
   let timer: NodeJS.Timeout | undefined;
@@ -153,21 +212,42 @@ export function keepPoolCounts(view: ClusterView, clock: Clock, onError: (error:
     if (pool) pools.set(JSON.stringify(pool), pool);
     if (change.kind === 'AutoscalingRunnerSet' && !change.deleted) sets.set(change.name, change.object);
     if (pools.size + sets.size > 0) gather();
-    if (change.kind === 'Pod' && isOver(change)) sampleRunners([change.object], clock.now()).catch(onError);
+    if (change.kind === 'Pod' && isOver(change)) sampleRunners([change.object], clock.now(), clusterId).catch(onError);
   });
 }
 
 const sampleMs = 15_000;
+const metricsMs = 60_000;
+const withoutMetricsMs = 10 * 60_000;
 
 /** All that a worker measures of a cluster, until the signal aborts: runners, counts, and readings of what runs on and on. */
 export function measureRunners(view: ClusterView, { clock, signal, onError }: Measuring): void {
-  keepPoolCounts(view, clock, onError);
+  const clusterId = view.client.id;
+  keepPoolCounts(view, clock, onError, clusterId);
   watchRunners(view, { clock, onError });
   const look = async () => {
-    await sampleRunners([...view.all('Pod')], clock.now());
-    await sweepRunners(view, clock.now());
+    // While the cluster is away, what the view has is old: nobody looks.
+    if (!view.hears('Pod')) return;
+    const now = clock.now();
+    await sampleRunners([...view.all('Pod')], now, clusterId);
+    await sweepRunners(view, now);
+    await sampleStorage([...view.all('PersistentVolumeClaim')], now, clusterId);
+    await keepLook(clusterId, now);
   };
-  const timer = setInterval(() => void look().catch(onError), sampleMs);
+  let metricsAfter = 0;
+  const measure = async () => {
+    const now = clock.now();
+    if (now.getTime() < metricsAfter) return;
+    const found = await readPodMetrics(view.client, signal);
+    // A cluster without the metrics API is asked again now and then: it may get one.
+    metricsAfter = now.getTime() + (found === null ? withoutMetricsMs : metricsMs);
+    if (found !== null) await keepPodMetrics(found, [...view.all('Pod')], now);
+  };
+  const both = async () => {
+    await look();
+    await measure();
+  };
+  const timer = setInterval(() => void both().catch(onError), sampleMs);
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 

@@ -1,25 +1,179 @@
 import { Decimal } from 'decimal.js';
-import { unsafeDb } from '#lib/db/index.ts';
+import { Prisma, unsafeDb } from '#lib/db/index.ts';
+import type { Meter } from './meters.ts';
 
 export type PoolSeconds = { pool: string; runnerSeconds: Decimal; runners: number };
 
-type Row = { pool: string; runnerSeconds: { toString(): string }; runners: bigint };
+/**
+ * What each source used of each meter in each hour: the highest of the hour less the highest before it, and `total`, the
+ * highest so far. `usedBetween`, as one statement over the roll-up. Hours before `from` are there too where a runner of the
+ * window had begun before it. Windows begin and end at whole hours.
+ */
+function hourUse(tenantIds: readonly string[] | null, from: Date, to: Date): Prisma.Sql {
+  // Null is all tenants, and what belongs to none.
+  const whose = tenantIds === null ? Prisma.sql`true` : Prisma.sql`h.tenant_id = any(${tenantIds}::uuid[])`;
+  return Prisma.sql`
+    inside as materialized (
+      select h.source_id, h.meter, h.hour, h.highest from usage_hour h where ${whose} and h.hour >= ${from} and h.hour < ${to}
+    ), begun as (
+      select s.id, s.kind from usage_source s
+      where s.started_at < ${from} and s.id in (select source_id from inside)
+    ), within as (
+      select source_id, meter, hour, highest from inside
+      union all
+      select h.source_id, h.meter, h.hour, h.highest from begun join usage_hour h on h.source_id = begun.id
+      where begun.kind = 'runner' and h.hour < ${from}
+      union all
+      select h.source_id, h.meter, max(h.hour), max(h.highest) from begun join usage_hour h on h.source_id = begun.id
+      where begun.kind <> 'runner' and h.hour < ${from} group by 1, 2
+    ), risen as (
+      select *, max(highest) over (partition by source_id, meter order by hour) as total from within
+    ), hour_use as materialized (
+      select source_id, meter, hour, total,
+        total - coalesce(lag(total) over (partition by source_id, meter order by hour), 0) as used
+      from risen
+    )`;
+}
 
-/** Runner-seconds a pool within [from, to) of a tenant: `secondsBetween` for every pod, as one statement. */
+/** Runner-seconds a pool of a tenant within [from, to), of whole hours, and how many runners they were of. */
 export async function poolSeconds(tenantId: string, from: Date, to: Date): Promise<PoolSeconds[]> {
-  const rows = await unsafeDb().$queryRaw<Row[]>`
-    select pool_name as pool, sum(seconds) as "runnerSeconds", count(*) filter (where seconds > 0) as runners
-    from (
-      select pod_uid, pool_name,
-             max(runner_seconds) - coalesce(max(runner_seconds) filter (where observed_at < ${from}), 0) as seconds
-      from runner_reading
-      where tenant_id = ${tenantId}::uuid and observed_at < ${to}
-      group by pod_uid, pool_name
-    ) as pod
-    group by pool_name order by pool_name`;
+  const rows = await unsafeDb().$queryRaw<{ pool: string | null; seconds: string; runners: bigint }[]>`
+    with ${hourUse([tenantId], from, to)}
+    select s.pool_name as pool, sum(u.used)::text as seconds, count(distinct s.id) filter (where u.used > 0) as runners
+    from hour_use u join usage_source s on s.id = u.source_id
+    where u.meter = 'runnerSeconds' and u.hour >= ${from} group by 1 order by 1`;
   return rows.map((row) => ({
-    pool: row.pool,
-    runnerSeconds: new Decimal(row.runnerSeconds.toString()),
+    pool: row.pool ?? '',
+    runnerSeconds: new Decimal(row.seconds),
     runners: Number(row.runners),
   }));
+}
+
+/** Why something was used: by a job, by a runner that had none, by one whose job nobody told of, by a plane. */
+export type UseKind = 'job' | 'idle' | 'unattributed' | 'plane';
+
+export type UseLine = {
+  /** Null where it belongs to nobody that we know. */
+  tenantId: string | null;
+  kind: UseKind;
+  /** The beginning of its day, or hour. */
+  at: Date;
+  pool: string | null;
+  meter: Meter;
+  repository: string | null;
+  workflow: string | null;
+  /** Its job, by `<connection>/<id>`, where jobs were asked for. */
+  job: string | null;
+  hasFailed: boolean;
+  quantity: Decimal;
+};
+
+export type UseQuery = {
+  /** Null is all tenants, and what belongs to none. */
+  tenantIds: readonly string[] | null;
+  from: Date;
+  to: Date;
+  bucket: 'hour' | 'day' | 'month';
+  /** How fine the lines are: by pool alone, by repository and workflow, by job. */
+  detail: 'pool' | 'workflow' | 'job';
+};
+
+type Row = {
+  tenantId: string | null;
+  kind: UseKind;
+  at: Date;
+  pool: string | null;
+  meter: Meter;
+  repository: string | null;
+  workflow: string | null;
+  job: string | null;
+  hasFailed: boolean;
+  quantity: string;
+  cores: string;
+  gib: string;
+  gpus: string;
+};
+
+/**
+ * Use as lines that add up to all of it. A runner's time is its jobs' for as long as they ran, as the forge told, and never
+ * more than what was read of it: where it is read late, the jobs that ran meanwhile still have theirs. The rest is idle, or,
+ * where it ended as after a job and nobody told of one, attributed to nothing.
+ */
+export async function useLines(query: UseQuery): Promise<UseLine[]> {
+  const { tenantIds, from, to, bucket, detail } = query;
+  const text = (column: Prisma.Sql, is: boolean) => (is ? column : Prisma.sql`null::text`);
+  const byWorkflow = detail !== 'pool';
+  const rows = await unsafeDb().$queryRaw<Row[]>`
+    with ${hourUse(tenantIds, from, to)}, jobs as (
+      select s.id as source_id, j.connection_id, j.external_id, j.started_at, j.completed_at, j.repository, j.workflow,
+        j.conclusion in ('failure', 'failed', 'timed_out', 'cancelled', 'canceled') as failed,
+        sum(coalesce(extract(epoch from j.completed_at - j.started_at), 1e9)) over (partition by s.id
+          order by j.started_at, j.connection_id, j.external_id) as until
+      from usage_source s join job j on j.tenant_id = s.tenant_id and j.runner_name = s.name and j.started_at is not null
+      where s.kind = 'runner' and s.id in (select source_id from inside)
+    ), told as (
+      select u.source_id, u.hour, u.total, sum(greatest(0, extract(epoch from
+        least(coalesce(j.completed_at, u.hour + interval '1 hour'), u.hour + interval '1 hour') - j.started_at))) as seconds
+      from hour_use u join jobs j using (source_id) where u.meter = 'runnerSeconds' group by 1, 2, 3
+    ), reached as (
+      select source_id, hour, total + least(0, min(seconds - total) over (partition by source_id order by hour)) as until from told
+    ), steps as (
+      select source_id, hour, until, coalesce(lag(until) over (partition by source_id order by hour), 0) as since from reached
+    ), busy as (
+      select t.source_id, t.hour, j.repository, j.workflow, j.connection_id || '/' || j.external_id as job, j.failed,
+        least(t.until, j.until) - greatest(t.since, coalesce(lag(j.until) over (partition by t.source_id, t.hour
+          order by j.started_at, j.connection_id, j.external_id), 0)) as share
+      from steps t join jobs j using (source_id) where t.until > t.since
+    ), rest as (
+      select u.source_id, u.meter, u.hour, u.used - coalesce(t.until - t.since, 0) as share
+      from hour_use u left join steps t on u.meter = 'runnerSeconds' and t.source_id = u.source_id and t.hour = u.hour
+    ), parts as (
+      select source_id, 'runnerSeconds' as meter, hour, 'job' as kind, share, repository, workflow, job,
+        coalesce(failed, false) as failed from busy where share > 0 and hour >= ${from}
+      union all
+      select r.source_id, r.meter, r.hour, case when s.kind <> 'runner' then 'plane' when s.tenant_id is null then 'unattributed'
+        when s.ended_itself and not exists (select from jobs j where j.source_id = s.id) then 'unattributed' else 'idle' end,
+        r.share, null, null, null, false
+      from rest r join usage_source s on s.id = r.source_id where r.share > 0 and r.hour >= ${from}
+    )
+    select s.tenant_id as "tenantId", p.kind, date_trunc(${bucket}, p.hour, 'UTC') as at, s.pool_name as pool, p.meter,
+      ${text(Prisma.sql`p.repository`, byWorkflow)} as repository, ${text(Prisma.sql`p.workflow`, byWorkflow)} as workflow,
+      ${text(Prisma.sql`p.job`, detail === 'job')} as job, ${byWorkflow ? Prisma.sql`p.failed` : Prisma.sql`false`} as "hasFailed",
+      sum(p.share)::text as quantity, sum(p.share * s.cpu_cores)::text as cores, sum(p.share * s.memory_gib)::text as gib,
+      sum(p.share * s.gpu_count)::text as gpus
+    from parts p join usage_source s on s.id = p.source_id
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9 order by 1, 2, 3, 4, 5, 6, 7, 8, 9`;
+  return rows.flatMap(linesOf);
+}
+
+/** What a runner asked for goes with its time. */
+function linesOf({ quantity, cores, gib, gpus, ...row }: Row): UseLine[] {
+  const own = { ...row, quantity: new Decimal(quantity) };
+  if (row.meter !== 'runnerSeconds') return [own];
+  const asked: [Meter, string][] = [
+    ['cpuCoreSeconds', cores],
+    ['memoryGibSeconds', gib],
+    ['gpuSeconds', gpus],
+  ];
+  return [
+    own,
+    ...asked.flatMap(([meter, text]) => {
+      const sum = new Decimal(text);
+      return sum.isZero() ? [] : [{ ...row, meter, quantity: sum }];
+    }),
+  ];
+}
+
+/** Readings that were not taken since an instant, and why: how many of each reason. */
+export async function refusalsSince(since: Date): Promise<{ reason: string; count: number; example: string }[]> {
+  const rows = await unsafeDb().$queryRaw<{ reason: string; count: bigint; example: string }[]>`
+    select reason, count(*) as count, min(source_id) as example from usage_refusal where at >= ${since} group by 1 order by 2 desc`;
+  return rows.map((row) => ({ ...row, count: Number(row.count) }));
+}
+
+/** Drops months of raw readings that ended before, and old refusals; what was rolled up of them stays. */
+export async function pruneReadings(before: Date): Promise<number> {
+  const [row] = await unsafeDb().$queryRaw<{ dropped: number }[]>`select usage_partition_drop(${before}) as dropped`;
+  await unsafeDb().usageRefusal.deleteMany({ where: { at: { lt: before } } });
+  return row?.dropped ?? 0;
 }

@@ -184,7 +184,11 @@ function startWorker(): TestWorker {
   const view = new ClusterView(new ClusterClient(clusterConnection('main')));
   const failures: unknown[] = [];
   view.onChange(wakeOfChange((error) => failures.push(error)));
-  measureRunners(view, { clock: systemClock, signal: abort.signal, onError: (error) => failures.push(error) });
+  measureRunners(view, {
+    clock: systemClock,
+    signal: abort.signal,
+    onError: (error) => failures.push(error),
+  });
   view.start(abort.signal);
   const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };
   const tasks = {

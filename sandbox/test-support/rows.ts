@@ -22,6 +22,7 @@ export interface TenantRows {
   jobId: string;
   findingId: string;
   repairId: string;
+  budgetId: string;
 }
 
 export interface TestRows extends AsyncDisposable {
@@ -153,8 +154,23 @@ export async function addTenant(slug: string): Promise<TenantRows> {
   });
   await db.cacheReading.create({ data: { tenantId, source: 'bazel', observedAt: at, hits: 1n } });
   const podUid = `pod-of-${slug}`;
-  await db.runnerReading.create({
-    data: { ...own, podUid, observedAt: at, poolName: 'nix', startedAt: at, runnerSeconds: '0' },
+  const source = { id: podUid, clusterId: 'main', kind: 'runner', poolName: 'nix', name: podUid, startedAt: at };
+  await db.usageSource.create({ data: { ...own, ...source } });
+  await db.usageHour.create({ data: { tenantId, sourceId: podUid, meter: 'runnerSeconds', hour: at, highest: '0' } });
+  await db.agreement.create({ data: { tenantId, validFrom: at } });
+  await db.costTag.create({ data: { tenantId, key: 'team', value: slug } });
+  const budget = await db.budget.create({ data: { tenantId, name: slug, amount: '100', thresholds: [50, 100] } });
+  const invoice = {
+    tenantId,
+    period: '2026-03',
+    number: `2026-03-${slug}`,
+    currency: 'USD',
+    total: '0',
+    closedBy: 'test',
+  };
+  const line = { tenantId, key: 'x', position: 0, kind: 'usage', description: 'x', period: '2026-03' };
+  await db.invoice.create({
+    data: { ...invoice, lines: { create: { ...line, listCost: '0', contractedCost: '0' } } },
   });
   const jobId = `job-of-${slug}`;
   await db.job.create({
@@ -202,6 +218,7 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     podUid,
     jobId,
     ...care,
+    budgetId: budget.id,
   };
 }
 
