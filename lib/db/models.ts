@@ -48,5 +48,6 @@ export const globalModels = {
     'StateVersion',
     'StateLock',
     'StateCredential',
+    'PoolRollout',
   ],
 } as const;
