@@ -38,6 +38,8 @@ let rows: TestRows;
 type Rows = TenantRows & { noticeId: string; endpointId: string; messageId: string };
 let own: Rows;
 let other: Rows;
+/** Of the operators’, who see each. */
+let rollout: string;
 const sessions = new Map<Who, string>();
 
 beforeAll(async () => {
@@ -46,6 +48,7 @@ beforeAll(async () => {
   rows = await startTestRows();
   own = await addAll('own');
   other = await addAll('other');
+  rollout = (await unsafeDb().poolRollout.create({ data: { poolName: 'nix', plans: [], createdBy: 'test' } })).id;
   for (const { tenantId, slug } of [own, other]) await team(tenantId, `${slug}-team`);
   for (const who of everybody) if (who !== 'signed out') sessions.set(who, await signedIn(who));
   await keepState();
@@ -152,7 +155,7 @@ async function called({ path, name }: Door): Promise<Called> {
 /** Where a door is about one thing of a tenant, that thing's id. */
 function paramsOf(slug: string, of: Rows): Record<string, string> {
   const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan, viewId: view } = of;
-  const fixed = { period: '2026-03', token: 'none', stack, version: '1' };
+  const fixed = { period: '2026-03', token: 'none', stack, version: '1', pool: 'nix', rollout };
   return { tenant: slug, enrollment, request, endpoint, plan, view, ...fixed };
 }
 
@@ -284,6 +287,13 @@ const namesThings: Record<string, (of: Rows) => object> = {
   'enroll choosePlanes': (of) => ({ enrollmentId: of.enrollmentId, attic: 'private' }),
   'enroll plan': (of) => ({ enrollmentId: of.enrollmentId, kind: 'change' }),
   'enroll planWithdrawal': (of) => ({ enrollmentId: of.enrollmentId }),
+  'enrollments/[enrollment]/pools/[pool] changeWarmth': (of) => ({
+    enrollmentId: of.enrollmentId,
+    pool: 'nix',
+    minRunners: '1',
+    intent: 'preview',
+  }),
+  'enrollments/[enrollment]/pools/[pool] followCatalog': (of) => ({ enrollmentId: of.enrollmentId, pool: 'nix' }),
   'enroll approve': (of) => ({ planId: of.planId }),
   'enroll discard': (of) => ({ enrollmentId: of.enrollmentId }),
   'requests answerBack': (of) => ({ requestId: of.requestId, text: 'mine' }),
@@ -338,6 +348,9 @@ const namesNothing = new Set([
   'billing/statements untag',
   'members invite',
   'settings follow',
+  // What they name is looked for in the tenant's own namespace alone.
+  'pools adopt',
+  'pools choose',
   'settings rename',
   'quota ask',
   'quota move',

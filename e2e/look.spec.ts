@@ -22,6 +22,8 @@ const known = {
   view: '',
   token: '',
   stack: 'look-stack',
+  pool: 'docker',
+  rollout: '',
 };
 
 async function ask(path: string, body: object): Promise<void> {
@@ -96,6 +98,19 @@ test.describe.serial('every page', () => {
     const download = ada.waitForEvent('download');
     await ada.getByRole('link', { name: 'Export as OpenTofu' }).click();
     expect((await download).suggestedFilename()).toBe(`${tenant}.tf`);
+
+    // An operator's change of a pool, planned and not applied: it is nobody's before that.
+    const olive = await as('olive-operator');
+    await olive.goto('/operator/pools/docker');
+    await olive.getByLabel('Work folder').fill('21Gi');
+    await olive.getByRole('button', { name: 'Keep the pool' }).click();
+    await olive.getByRole('button', { name: /^Plan the rollout/ }).click();
+    await olive.waitForURL('**/rollouts/*');
+    known.rollout = new URL(olive.url()).pathname.split('/').at(-1) ?? '';
+    await olive.goto('/operator/pools/docker');
+    await olive.getByLabel('Work folder').fill('20Gi');
+    await olive.getByRole('button', { name: 'Keep the pool' }).click();
+    await expect(olive.getByText('The pool is kept as you entered it.')).toBeVisible();
 
     await ada.goto(`/t/${tenant}/members`);
     await ada.getByLabel('Login').fill('sam-tinyland');

@@ -115,7 +115,7 @@ export async function withdraw(page: Page, tenant: string, enrollment: string): 
 export async function expectNoPart(
   page: Page,
   tenant: string,
-  of?: { enrollment: string; plan: string; request?: string; endpoint?: string; view?: string },
+  of?: { enrollment: string; plan: string; request?: string; endpoint?: string; view?: string; pool?: string },
 ): Promise<void> {
   const {
     enrollment = 'none',
@@ -123,10 +123,11 @@ export async function expectNoPart(
     request = 'none',
     endpoint = 'none',
     view: cacheView = 'none',
+    pool = 'docker',
   } = of ?? {};
   for (const folder of folders.filter((each) => each.startsWith('t/[tenant]'))) {
     const query = folder.endsWith('/plan') ? `?plan=${plan}` : '';
-    const known = { tenant, enrollment, request, endpoint, view: cacheView, period: '2026-11' };
+    const known = { tenant, enrollment, request, endpoint, view: cacheView, pool, period: '2026-11' };
     const path = pathOf(folder, known) + query;
     expect((await page.goto(path))?.status(), path).toBe(404);
   }

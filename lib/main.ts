@@ -8,7 +8,14 @@ import { ClusterClient, clusterConnection, ClusterView } from './cluster/index.t
 import { closeDb, unsafeDb } from './db/index.ts';
 import { examineEnrollment, proveEnrollment, wakeDoctor } from './doctor/index.ts';
 import { budgetTask, closeDue, lookAtBudgets } from './billing/index.ts';
-import { reconcileEnrollment, tellOfExpiry, wakeOfChange } from './enrollment/index.ts';
+import {
+  applySchedules,
+  reconcileEnrollment,
+  scheduleTask,
+  tellOfExpiry,
+  wakeOfChange,
+  wakeSchedules,
+} from './enrollment/index.ts';
 import { jobsTask, pruneDeliveries, takeJobs } from './delivery/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
@@ -95,6 +102,7 @@ async function main(): Promise<void> {
   for (const { id } of await unsafeDb().cluster.findMany({ select: { id: true } })) viewOf(id);
   const timer = setInterval(() => void sweep().catch(warn('the sweep failed')), sweepMs);
   await sweep();
+  await wakeSchedules();
   for (const kind of Object.keys(rounds)) await wake(unsafeDb(), kind, 'all');
   const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
   log().info({ concurrency: env().FLYWHEEL_WORKER_CONCURRENCY }, 'worker started');
@@ -106,6 +114,7 @@ async function main(): Promise<void> {
     tenant: (lease) => reconcileTenant(deps, lease),
     [jobsTask]: takeJobs,
     [viewTask]: (lease) => reconcileViews(lease),
+    [scheduleTask]: (lease) => applySchedules(deps, lease),
     ...rounds,
   };
   await Promise.all([

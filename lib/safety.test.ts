@@ -270,7 +270,7 @@ const pureFiles = [
 const pure = new Set(globSync(pureFiles, { cwd: root }).filter((path) => !isTest(path)));
 
 /** Packages that compute and do nothing else. */
-const purePackages = new Set(['zod', 'decimal.js']);
+const purePackages = new Set(['zod', 'decimal.js', 'temporal-polyfill']);
 const impureGlobals = new Set(
   ['process', 'fetch', 'performance', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'crypto'].concat([
     'globalThis',
@@ -289,12 +289,12 @@ function impureImport({ to, typeOnly, names }: Import): boolean {
   return !(to === 'node:crypto' && names.every((name) => name === 'createHash'));
 }
 
-/** `Date.now` and `Math.random`, and a `new Date()` that reads the clock. */
+/** `Date.now`, `Math.random`, Temporal's `Now` under whatever name, and a `new Date()` that reads the clock. */
 function impureUse(node: Node): string | undefined {
   const name = (value: unknown) => (isNode(value) && value.type === 'Identifier' ? (value['name'] as string) : '');
   if (node.type === 'MemberExpression') {
     const use = `${name(node['object'])}.${name(node['property'])}`;
-    return use === 'Date.now' || use === 'Math.random' ? use : undefined;
+    return use === 'Date.now' || use === 'Math.random' || use.endsWith('.Now') ? use : undefined;
   }
   if (node.type === 'NewExpression' || node.type === 'CallExpression') {
     const reads = name(node['callee']) === 'Date' && (node['arguments'] as unknown[]).length === 0;
@@ -347,6 +347,7 @@ describe('pure files', () => {
     'const at = new Date();',
     'const at = Date();',
     'const id = Math.random();',
+    "import * as zones from 'temporal-polyfill'; const at = zones.Temporal.Now.instant();",
     'const home = process.env.HOME;',
     "void fetch('https://example.org');",
     'const id = crypto.randomUUID();',
@@ -511,6 +512,9 @@ const unsafeUsers: Record<string, string> = {
   'lib/enrollment/forge-token.ts': 'credentials are for the system alone',
   'lib/enrollment/connections.ts': 'forge connections belong to no tenant; their secrets are for the system alone',
   'lib/enrollment/desired.ts': 'a worker acts for all tenants; credentials are for the system alone',
+  'lib/enrollment/pool-catalog.ts': 'the operators’ catalog, and the enrollments that have a pool of it',
+  'lib/enrollment/sharing.ts': 'shares are of all enrollments of a tenant, and follow from its quota',
+  'lib/enrollment/warm.ts': 'a worker’s task, which is of every tenant',
   'lib/enrollment/draft.ts':
     'a new tenant is made before anybody belongs to it; a scope is enrolled once over all tenants',
   'lib/enrollment/drift.ts': 'what the cluster tells of is of any tenant',

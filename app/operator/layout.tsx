@@ -1,4 +1,5 @@
 import {
+  Boxes,
   Building2,
   Database,
   FileStack,
@@ -23,6 +24,7 @@ const items = [
   { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden />, exact: true },
   { href: '/operator/approvals', label: 'Approvals', icon: <Inbox size={16} aria-hidden /> },
   { href: '/operator/tenants', label: 'Tenants', icon: <Building2 size={16} aria-hidden /> },
+  { href: '/operator/pools', label: 'Pools', icon: <Boxes size={16} aria-hidden /> },
   { href: '/operator/billing', label: 'Cost', icon: <Receipt size={16} aria-hidden /> },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
   { href: '/operator/jobs', label: 'Jobs', icon: <ListChecks size={16} aria-hidden /> },

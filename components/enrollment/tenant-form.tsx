@@ -6,6 +6,7 @@ import { LinkButton } from '#components/ui/button.tsx';
 import { ChoiceCard, SelectField, TextField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
+import { SharingChoice, type SharingChoiceProps } from '#components/pool/sharing-choice.tsx';
 import { TokenField, type TokenHelp } from './token-form.tsx';
 
 type Props = {
@@ -15,10 +16,12 @@ type Props = {
   token?: TokenHelp | null;
   tenants: { slug: string; displayName: string }[];
   suggested: { slug: string; displayName: string };
+  /** Whose the new tenant's capacity shall be, in the model's words. */
+  sharing: Omit<SharingChoiceProps, 'name' | 'chosen'>;
 };
 
 /** Step two: a tenant that the person administers, or a new one. */
-export function TenantForm({ action, scope, token = null, tenants, suggested }: Props) {
+export function TenantForm({ action, scope, token = null, tenants, suggested, sharing }: Props) {
   const form = useActionForm(action);
   const radio = (value: 'existing' | 'new') => ({
     type: 'radio' as const,
@@ -36,7 +39,7 @@ export function TenantForm({ action, scope, token = null, tenants, suggested }: 
       {tenants.length > 0 ? (
         <div className="grid gap-3 sm:grid-cols-2">
           <ChoiceCard {...radio('existing')} title="A tenant that I administer">
-            The enrollment shares its quota and its bill.
+            The enrollment shares its namespace, its quota and its bill. A dedicated one serves one account of a forge.
           </ChoiceCard>
           <ChoiceCard {...radio('new')} title="A new tenant">
             With a quota, namespaces and a bill of its own.
@@ -64,6 +67,11 @@ export function TenantForm({ action, scope, token = null, tenants, suggested }: 
       ) : null}
       <div className={tenants.length > 0 ? 'hidden gap-4 group-has-[[value=new]:checked]:grid' : 'grid gap-4'}>
         <NewTenant form={form} suggested={suggested} />
+        <SharingChoice
+          name="tenant.new.sharing"
+          chosen={form.valueOf('tenant.new.sharing', 'dedicated')}
+          {...sharing}
+        />
       </div>
       <div className="flex gap-2 pt-2">
         <SubmitButton pending={form.pending}>Continue to pools</SubmitButton>

@@ -33,7 +33,7 @@ function answerOf({ pools, quota }: PoolsNow): Answer {
   return { tone: 'good', text: `No job waits. A runner starts when one comes. ${held}` };
 }
 
-export function LivePools({ url, first }: { url: string; first: PoolsNow }) {
+export function LivePools({ url, first, slug }: { url: string; first: PoolsNow; slug: string }) {
   if (first.pools.length === 0) {
     return (
       <div className="mb-8">
@@ -53,7 +53,7 @@ export function LivePools({ url, first }: { url: string; first: PoolsNow }) {
               <Callout tone={tone} title={text} role="status" />
             </div>
             <Section title="Now">
-              <PoolTable pools={now.pools} />
+              <PoolTable pools={now.pools} slug={slug} />
             </Section>
             <Quota quota={now.quota} />
             <Section title="Runners">

@@ -1,3 +1,4 @@
+import Link from 'next/link';
 import type { LivePool } from '#lib/usage/index.ts';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
@@ -8,8 +9,11 @@ function Number({ value, warn = false }: { value: number; warn?: boolean }) {
   return <span className={warn ? 'font-medium text-bad' : 'font-medium'}>{value}</span>;
 }
 
-/** What runs now in each pool, and where it is told, how many more may start. */
-export function PoolTable({ pools }: { pools: (LivePool & { room?: number })[] }) {
+/**
+ * What runs now in each pool, and where it is told, how many more may start; the label leads to the pool's own page, where the
+ * tenant is known.
+ */
+export function PoolTable({ pools, slug }: { pools: (LivePool & { room?: number })[]; slug?: string }) {
   const hasRoom = pools.some(({ room }) => room !== undefined);
   return (
     <Table label="Pools now">
@@ -29,7 +33,13 @@ export function PoolTable({ pools }: { pools: (LivePool & { room?: number })[] }
       <tbody>
         {pools.map((pool) => (
           <Tr key={pool.label}>
-            <Td className="font-mono text-sm whitespace-nowrap">{pool.label}</Td>
+            <Td className="font-mono text-sm whitespace-nowrap">
+              {slug === undefined ? (
+                pool.label
+              ) : (
+                <Link href={`/t/${slug}/enrollments/${pool.enrollmentId}/pools/${pool.pool}`}>{pool.label}</Link>
+              )}
+            </Td>
             <Td numeric>
               <Number value={pool.queued} />
             </Td>

@@ -2,10 +2,12 @@
 
 import { useFormStatus } from 'react-dom';
 import { LoaderCircle } from 'lucide-react';
-import type { ReactNode } from 'react';
+import type { ComponentProps, ReactNode } from 'react';
 import { Button, type ButtonLook } from './button.tsx';
 
-type Props = { children: ReactNode; look?: ButtonLook; small?: boolean; disabled?: boolean; pending?: boolean };
+type Own = { children: ReactNode; look?: ButtonLook; small?: boolean; disabled?: boolean; pending?: boolean };
+/** A name and a value say which of a form's buttons was pressed. */
+type Props = Own & Pick<ComponentProps<'button'>, 'name' | 'value'>;
 
 /** Says what it does; while the form is under way it cannot be pressed twice. */
 export function SubmitButton({ children, look = 'primary', disabled = false, pending = false, ...rest }: Props) {

@@ -62,3 +62,5 @@ export { statementFile } from './statement-file.ts';
 export { idleRules } from './attribute.ts';
 export type { TagRow } from './tags.ts';
 export { costRules, listTags, removeTag, setTag, TagInput, TagKey } from './tags.ts';
+export { allRates } from './month.ts';
+export { graduated, rateFor } from './price.ts';

@@ -10,6 +10,9 @@ export type Guard = () => Promise<void>;
 
 const writesAtOnce = 8;
 
+/** Whether an object that somebody else made may be made ours, fields and all. */
+export type TakesOver = (object: KubernetesObject) => boolean;
+
 export type Ensured = { applied: number; unchanged: number };
 
 /** Whether we made it, for this tenant. */
@@ -31,12 +34,13 @@ export async function ensureObjects(
   view: ClusterView,
   objects: readonly KubernetesObject[],
   guard: Guard,
+  takesOver: TakesOver = () => false,
 ): Promise<Ensured> {
   const missing = objects.map(stamped).filter((object) => !view.has(object));
   const conflicts: FieldConflict[] = [];
   const ensure = (object: KubernetesObject) =>
     view
-      .learn(object, () => ensureObject(view, object))
+      .learn(object, () => ensureObject(view, object, takesOver(object) && !view.get(object)))
       .catch((error: unknown) => {
         if (!(error instanceof FieldConflict)) throw error;
         conflicts.push(error);
@@ -54,18 +58,23 @@ export async function ensureObjects(
 /** A namespace before what is in it, a Role before what binds it, what runs after all that it needs. */
 const stageOf: Record<string, number> = { Namespace: 0, RoleBinding: 2, Deployment: 3, AutoscalingRunnerSet: 3 };
 
-async function ensureObject(view: ClusterView, object: KubernetesObject): Promise<Observed> {
+async function ensureObject(view: ClusterView, object: KubernetesObject, takeOver: boolean): Promise<Observed> {
   // A namespace is made, not applied: apply would quietly adopt one that somebody else made under that name.
   if (object.kind === 'Namespace' && !view.get(object)) return createNamespace(view.client, object);
-  if (object.kind === 'RoleBinding') return applyBinding(view.client, object);
-  return applyObject(view.client, object);
+  if (object.kind === 'RoleBinding') return applyBinding(view.client, object, false, takeOver);
+  return applyObject(view.client, object, false, takeOver);
 }
 
 /** The API server checks a binding against its own cache of Roles, which may be some milliseconds behind. */
-async function applyBinding(client: ClusterClient, object: KubernetesObject, dryRun = false): Promise<Observed> {
+async function applyBinding(
+  client: ClusterClient,
+  object: KubernetesObject,
+  dryRun = false,
+  takeOver = false,
+): Promise<Observed> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await applyObject(client, object, dryRun);
+      return await applyObject(client, object, dryRun, takeOver);
     } catch (error) {
       if (!(error instanceof ClusterRefused) || error.refusal.status !== 404 || tries === 5) throw error;
       await sleep(20 * 2 ** tries);
@@ -109,8 +118,16 @@ function terminating(name: string): AppError {
   });
 }
 
-/** One server-side apply. A field that somebody else owns is reported; only our own former writes are overruled. */
-export async function applyObject(client: ClusterClient, object: KubernetesObject, dryRun = false): Promise<Observed> {
+/**
+ * One server-side apply. A field that somebody else owns is reported; only our own former writes are overruled, unless the
+ * object is taken over, as somebody approved.
+ */
+export async function applyObject(
+  client: ClusterClient,
+  object: KubernetesObject,
+  dryRun = false,
+  takeOver = false,
+): Promise<Observed> {
   const { namespace, name } = object.metadata;
   const what = `${object.kind} ${namespace ? `${namespace}/` : ''}${name}`;
   const send = (force: boolean) =>
@@ -130,7 +147,7 @@ export async function applyObject(client: ClusterClient, object: KubernetesObjec
       what,
     );
   try {
-    return await send(false);
+    return await send(takeOver);
   } catch (error) {
     if (error instanceof ClusterRefused && error.refusal.status === 409) {
       const managers = conflictingManagers(error);
@@ -239,6 +256,7 @@ const planRole = 'gha-rs-manager';
 export async function dryRunObjects(
   client: ClusterClient,
   objects: readonly KubernetesObject[],
+  takesOver: TakesOver = () => false,
 ): Promise<ObjectChange[]> {
   const absent = new Set<string>();
   for (const object of objects.filter((each) => each.kind === 'Namespace')) {
@@ -250,7 +268,7 @@ export async function dryRunObjects(
   const changes: ObjectChange[] = [];
   await inParallel([...objects.entries()], async ([index, object]) => {
     const isNew = absent.has(object.metadata.namespace ?? object.metadata.name);
-    changes[index] = isNew ? await dryRunNew(client, object) : await dryRunExisting(client, object);
+    changes[index] = isNew ? await dryRunNew(client, object) : await dryRunExisting(client, object, takesOver(object));
   });
   return changes;
 }
@@ -286,10 +304,14 @@ async function dryRunElsewhere(client: ClusterClient, object: KubernetesObject):
   else await applyObject(client, there, true);
 }
 
-async function dryRunExisting(client: ClusterClient, object: KubernetesObject): Promise<ObjectChange> {
+async function dryRunExisting(
+  client: ClusterClient,
+  object: KubernetesObject,
+  takeOver: boolean,
+): Promise<ObjectChange> {
   const before = await readObject(client, object);
   if (!before && object.kind === 'RoleBinding') return dryRunNew(client, object);
-  const after = await applyObject(client, stamped(object), true);
+  const after = await applyObject(client, stamped(object), true, takeOver);
   if (!before) return change('+', object, fieldChanges(undefined, object));
   const fields = fieldChanges(before, after);
   return change(fields.length === 0 ? '=' : '~', object, fields);

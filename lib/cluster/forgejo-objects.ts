@@ -10,11 +10,13 @@ import {
   configHash,
   configHashOf,
   enrollmentLabel,
+  imageOf,
   labels,
   placed,
   plainPod,
   poolLabel,
   registered,
+  resourcesOf,
   restrictedContainer,
   restrictedPod,
   runnerNamesOf,
@@ -85,8 +87,9 @@ function runnerPod(
   { pool, scaleSetName }: PoolInput,
   { instance, configText, forgejo }: Runner,
 ): Record<string, unknown> {
-  const size = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
-  const resources = { requests: size, limits: size };
+  const alike = (size: Record<string, string>) => ({ requests: size, limits: size });
+  const resources = alike(resourcesOf(pool));
+  const withoutDevices = alike(resourcesOf({ ...pool, devices: {} }));
   const program = { name: 'program', mountPath: programFolder };
   const cache = cacheSecretsOf(input, { pool });
   const { volumeMounts: cacheMounts, ...cacheEnv } = cacheOfContainer(cache);
@@ -113,7 +116,7 @@ function runnerPod(
           imagePullPolicy: 'Always',
           command: ['cp', '/bin/forgejo-runner', `${programFolder}/forgejo-runner`],
           // As much as the runner, since a pod takes the larger of the two and the quota counts it so.
-          resources,
+          resources: withoutDevices,
           securityContext: { ...restrictedContainer, readOnlyRootFilesystem: true },
           volumeMounts: [program],
         },
@@ -121,7 +124,7 @@ function runnerPod(
       containers: [
         {
           name: 'runner',
-          image: pool.image,
+          image: imageOf(pool),
           imagePullPolicy: 'Always',
           command: [
             `${programFolder}/forgejo-runner`,
@@ -181,7 +184,8 @@ function runnerObjects(
         labels: labels(slug, { [enrollmentLabel]: input.name, ...own }),
       },
       spec: {
-        replicas: 1,
+        // Who is registered and does not stand waits for its hour; a job under way is let end by the pod's grace.
+        replicas: index < (choice.standing ?? choice.maxRunners) ? 1 : 0,
         // Two pods of one registration are the same runner twice.
         strategy: { type: 'Recreate' },
         selector: { matchLabels: selectorOf(instance) },

@@ -8,9 +8,11 @@ import {
   cacheSecretsOf,
   cacheVolumes,
   enrollmentLabel,
+  imageOf,
   labels,
   placed,
   poolLabel,
+  resourcesOf,
   restrictedContainer,
   restrictedPod,
   runnerSecondsMost,
@@ -112,7 +114,7 @@ function runnerPod(
   const cache = cacheSecretsOf(input, { pool });
   const { volumeMounts: cacheMounts, ...cacheEnv } = cacheOfContainer(cache);
   const hasAuthority = input.caBundle !== undefined;
-  const resources = { cpu: pool.cpu, memory: pool.memory, 'ephemeral-storage': pool.storage };
+  const resources = resourcesOf(pool);
   return {
     metadata: {
       labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, [poolLabel]: pool.name }),
@@ -129,7 +131,7 @@ function runnerPod(
       containers: [
         {
           name: 'runner',
-          image: pool.image,
+          image: imageOf(pool),
           imagePullPolicy: 'Always',
           command: ['/home/runner/run.sh'],
           ...(hasAuthority ? { env: authorityEnv(input, new URL(configUrl).origin) } : {}),
@@ -174,7 +176,9 @@ function poolMetadata(input: EnrollmentInput, { pool, scaleSetName }: PoolInput)
 function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration, choice: PoolInput): KubernetesObject {
   const names = poolNames(choice.scaleSetName);
   const metadata = poolMetadata(input, choice);
-  const template = runnerPod(input, github, choice);
+  const { adopted } = choice;
+  const template = adopted?.template ?? runnerPod(input, github, choice);
+  const runnerGroup = adopted ? adopted.runnerGroup : github.runnerGroup;
   const { caBundle } = input;
   const values = caBundle === undefined ? [github.credentials, template] : [github.credentials, template, caBundle];
   return {
@@ -201,8 +205,8 @@ function autoscalingRunnerSet(input: EnrollmentInput, github: GithubRegistration
     },
     spec: {
       githubConfigUrl: github.configUrl,
-      githubConfigSecret: credentialsSecretName(input.name),
-      ...(github.runnerGroup ? { runnerGroup: github.runnerGroup } : {}),
+      githubConfigSecret: adopted?.secretName ?? credentialsSecretName(input.name),
+      ...(runnerGroup ? { runnerGroup } : {}),
       ...(caBundle === undefined ? {} : { githubServerTLS: { certificateFrom: authorityRef(input) } }),
       // ARC fills it in where it is empty, and that would be drift.
       runnerScaleSetName: choice.scaleSetName,

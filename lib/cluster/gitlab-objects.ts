@@ -7,6 +7,7 @@ import {
   cacheVolumes,
   configHash,
   enrollmentLabel,
+  imageOf,
   labels,
   placed,
   plainPod,
@@ -123,13 +124,17 @@ function podPatch(input: EnrollmentInput, pool: RenderedPool): Record<string, un
   const { volumeMounts, ...build } = cacheOfContainer(cache);
   const mounts = volumeMounts.length === 0 ? {} : { volumeMounts };
   const volumes = cacheVolumes(cache);
+  const hasCache = cache.env !== null || cache.files !== null;
+  const counts = Object.fromEntries(Object.entries(pool.devices ?? {}).map(([name, count]) => [name, String(count)]));
+  const hasDevices = Object.keys(counts).length > 0;
+  const devices = hasDevices ? { resources: { requests: counts, limits: counts } } : {};
   return {
     ...where,
     hostUsers: false,
     enableServiceLinks: false,
     securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
     // From the Secret, so that a renewed token reaches the next job and the manager need not start anew.
-    ...(cache.env === null && cache.files === null ? {} : { containers: [{ name: 'build', ...build, ...mounts }] }),
+    ...(hasCache || hasDevices ? { containers: [{ name: 'build', ...build, ...mounts, ...devices }] } : {}),
     ...(volumes.length === 0 ? {} : { volumes }),
   };
 }
@@ -138,7 +143,7 @@ function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): 
   const { build, helper } = jobSizes(pool);
   return {
     namespace: namespacesOf(input.tenant.slug).runners,
-    image: pool.image,
+    image: imageOf(pool),
     pull_policy: ['always'],
     allowed_pull_policies: ['always'],
     ...resources('', build),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'smol-toml';
 import { stringify } from 'yaml';
 import { cpuMillicores, memoryBytes, namespacesOf, promisedBy } from '#lib/model/index.ts';
 import { jobSizes } from './gitlab-objects.ts';
@@ -32,6 +33,8 @@ const pool = (name: string): Whole<PoolInput['pool']> => ({
   memory: '17Gi',
   storage: '19Gi',
   image: `registry.example/${name}:sentinel`,
+  imageDigest: `sha256:${'5e'.repeat(32)}`,
+  devices: { 'sentinel.example/device': 61 },
   securityClass: 'restricted',
   placement: {
     runtimeClass: 'sentinel-runtime',
@@ -73,7 +76,10 @@ const wholeRegistrations: { [K in Kind]: Whole<Extract<Registration, { kind: K }
   },
 };
 
-function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
+/** What stands in the place of other fields has tests of its own. */
+type WholeInput = Whole<Omit<EnrollmentInput, 'pools'>> & { pools: Whole<Omit<PoolInput, 'adopted' | 'standing'>>[] };
+
+function wholeInput(kind: Kind = 'github'): WholeInput {
   return {
     tenant: {
       slug: 'sentinel-slug',
@@ -82,6 +88,7 @@ function wholeInput(kind: Kind = 'github'): Whole<EnrollmentInput> {
       cacheEndpoint: { namespace: 'sentinel-cache-namespace', port: 48_123 },
       hasBazel: true,
       managers: 131,
+      devices: { 'sentinel.example/device': 59 },
     },
     name: 'sentinel-name',
     registration: structuredClone(wholeRegistrations[kind]),
@@ -214,7 +221,7 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
 
 // ------------------------------------------------------------------------------------------------ one enrollment, to be read
 
-const { placement, ...plain } = pool('nix');
+const { placement, imageDigest: _, devices: __, ...plain } = pool('nix');
 const nix = {
   ...plain,
   cpu: '4',
@@ -223,6 +230,15 @@ const nix = {
   image: 'ghcr.io/actions/actions-runner:2.333.0',
 };
 const docker = { ...nix, name: 'docker', cpu: '2', memory: '4Gi' };
+/** What the catalog says of a pool beside what is rendered. */
+const catalogued = {
+  imageDigest: null,
+  imageBuiltAt: null,
+  devices: {},
+  needsDevice: false,
+  runnersMost: null,
+  requiresApproval: false,
+};
 
 const github: GithubRegistration = {
   kind: 'github',
@@ -653,7 +669,7 @@ describe('the hardening profile', () => {
     const input = cmuxAt(kind);
     const needed = promisedBy(
       input.pools.map(({ pool: { name }, ...choice }) => ({ pool: name, ...choice })),
-      new Map(input.pools.map((choice) => [choice.pool.name, { ...choice.pool, requiresApproval: false }])),
+      new Map(input.pools.map((choice) => [choice.pool.name, { ...catalogued, ...choice.pool }])),
     );
     const sizes =
       kind === 'gitlab'
@@ -829,4 +845,110 @@ describe.each(kinds)('A23: secrets of %s', (forge) => {
     const documents = enrollmentObjects(input).map((object) => stringify(object));
     expect(documents.filter((text) => /^kind: ClusterRoleBinding/m.test(text))).toEqual([]);
   });
+});
+
+// ------------------------------------------------------------------------------------------------ what an operator gave a pool
+
+type Pod = { spec: { containers: { name: string; image: string; resources: unknown }[]; initContainers?: object[] } };
+
+describe('a pool with a device and a pinned image', () => {
+  const digest = `sha256:${'0a'.repeat(32)}`;
+  const given = (kind: Kind): EnrollmentInput => {
+    const input = cmuxAt(kind);
+    const pools = input.pools.map((choice) => ({
+      ...choice,
+      pool: { ...choice.pool, imageDigest: digest, devices: { 'nvidia.com/gpu': 2 } },
+    }));
+    return { ...input, pools, tenant: { ...input.tenant, devices: { 'nvidia.com/gpu': 12, 'other.example/x': 0 } } };
+  };
+  const podOf = (object: KubernetesObject | undefined) =>
+    (object as unknown as { spec: { template: Pod } }).spec.template.spec;
+
+  test.each(kinds)('%s: the quota counts devices, and those that the tenant has none of as none', (kind) => {
+    const [quota] = ofKind(enrollmentObjects(given(kind)), 'ResourceQuota');
+    expect((quota as unknown as { spec: { hard: object } }).spec.hard).toMatchObject({
+      'requests.nvidia.com/gpu': '12',
+      'requests.other.example/x': '0',
+    });
+  });
+
+  test('GitHub: the runner asks for it, and for no more than it', () => {
+    const [set] = ofKind(enrollmentObjects(given('github')), 'AutoscalingRunnerSet');
+    const [runner] = podOf(set).containers;
+    expect(runner?.image).toBe(`ghcr.io/actions/actions-runner:2.333.0@${digest}`);
+    const resources = { cpu: '2', memory: '4Gi', 'ephemeral-storage': '20Gi', 'nvidia.com/gpu': '2' };
+    expect(runner?.resources).toEqual({ requests: resources, limits: resources });
+  });
+
+  test('Forgejo: the runner asks for it, and what brings its program along does not', () => {
+    const [runner] = ofKind(enrollmentObjects(given('forgejo')), 'Deployment').filter((each) =>
+      nameOf(each).endsWith('-forgejo'),
+    );
+    const { containers, initContainers = [] } = podOf(runner);
+    expect(containers[0]?.image).toContain(digest);
+    expect(JSON.stringify(containers)).toContain('nvidia.com/gpu');
+    expect(JSON.stringify(initContainers)).not.toContain('nvidia.com/gpu');
+  });
+
+  test('GitLab: the job’s own container asks for it, by a patch of its pod, beside what reaches the caches', () => {
+    const [secret] = ofKind(enrollmentObjects(given('gitlab')), 'Secret').filter((each) =>
+      nameOf(each).endsWith('-gitlab'),
+    );
+    const text = (decoded(secret as KubernetesObject)['data'] as Record<string, string>)['config.toml'] ?? '';
+    expect(text).toContain(digest);
+    const { runners } = parse(text) as unknown as { runners: { kubernetes: { pod_spec: { patch: string }[] } }[] };
+    const patch = runners[0]?.kubernetes.pod_spec[0]?.patch ?? '{}';
+    expect(JSON.parse(patch)).toMatchObject({
+      containers: [
+        { name: 'build', resources: { requests: { 'nvidia.com/gpu': '2' }, limits: { 'nvidia.com/gpu': '2' } } },
+      ],
+    });
+    expect(patch).toContain('envFrom');
+  });
+});
+
+describe('a runner set that was taken over', () => {
+  const template = {
+    metadata: { labels: { own: 'label' } },
+    spec: { containers: [{ name: 'runner', image: 'theirs' }] },
+  };
+  const [plain, ...rest] = cmux().pools;
+  const adopted = { secretName: 'their-secret', runnerGroup: 'their-group', template };
+  const input = { ...cmux(), pools: [{ ...(plain as PoolInput), adopted }, ...rest] };
+
+  test('keeps what another value of would make its runners anew, and its sizes are ours', () => {
+    const [set, other] = ofKind(enrollmentObjects(input), 'AutoscalingRunnerSet');
+    expect(set?.['spec']).toEqual({
+      githubConfigUrl: github.configUrl,
+      githubConfigSecret: 'their-secret',
+      runnerGroup: 'their-group',
+      runnerScaleSetName: 'cmux-docker',
+      minRunners: 0,
+      maxRunners: 4,
+      template,
+    });
+    expect(other?.['spec']).toMatchObject({ githubConfigSecret: 'cmux-github' });
+  });
+
+  test('bears the labels by which it is the portal’s', () => {
+    const [set] = ofKind(enrollmentObjects(input), 'AutoscalingRunnerSet');
+    expect(set?.metadata.labels).toMatchObject({
+      'app.kubernetes.io/managed-by': 'flywheel',
+      'flywheel.dev/pool': 'docker',
+    });
+  });
+});
+
+test('Forgejo: of the runners of a pool as many stand as its hour says, all of them registered', () => {
+  const input = cmuxAt('forgejo');
+  const replicas = (standing: number | undefined) => {
+    const pools = input.pools.map((choice) => ({ ...choice, standing }));
+    const runners = ofKind(enrollmentObjects({ ...input, pools }), 'Deployment').filter((each) =>
+      nameOf(each).startsWith('cmux-docker'),
+    );
+    return runners.map((runner) => (runner['spec'] as { replicas: number }).replicas);
+  };
+  expect(replicas(undefined)).toEqual([1, 1, 1, 1]);
+  expect(replicas(3)).toEqual([1, 1, 1, 0]);
+  expect(replicas(0)).toEqual([0, 0, 0, 0]);
 });

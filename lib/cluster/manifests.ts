@@ -30,6 +30,7 @@ export {
   runnerPrefix,
   sealedValue,
   tenantLabel,
+  type AdoptedSet,
   type ControllerInput,
   type EnrollmentInput,
   type ForgejoRegistration,

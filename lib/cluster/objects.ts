@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ReadyPool, Toleration } from '#lib/model/index.ts';
-import { cacheFolder, namespacesOf } from '#lib/model/index.ts';
+import { cacheFolder, imageReference, namespacesOf } from '#lib/model/index.ts';
 
 /* What goes into an enrollment's objects, and what all of them have in common. */
 
@@ -50,6 +50,8 @@ export type TenantInput = {
   placement?: PlacementInput | undefined;
   /** `storage` is that of the runners' work folders; without it they are not counted. */
   quota: { cpu: string; memory: string; runners: number; storage?: string };
+  /** Devices that the tenant's runners may take together, by resource: 0 for those that the catalog knows and it has none of. */
+  devices?: Readonly<Record<string, number>> | undefined;
   /** Where runners find the caches inside the cluster; absent when the cache is reached by 443 like anything else. */
   cacheEndpoint?: { namespace: string; port: number } | undefined;
   hasBazel: boolean;
@@ -89,10 +91,39 @@ export type ForgejoRegistration = {
 /** How the runners of an enrollment come to their forge: by ARC, or as the portal registered them. */
 export type Registration = GithubRegistration | GitlabRegistration | ForgejoRegistration;
 
-/** A pool as its objects are made from it; who may have it was decided before. */
-export type RenderedPool = Omit<ReadyPool, 'requiresApproval'>;
+/** A pool as its objects are made from it; who may have it, and how many, was decided before. */
+export type RenderedPool = Pick<
+  ReadyPool,
+  'name' | 'description' | 'cpu' | 'memory' | 'storage' | 'image' | 'securityClass' | 'placement'
+> &
+  Partial<Pick<ReadyPool, 'imageDigest' | 'devices'>>;
 
-export type PoolInput = { pool: RenderedPool; scaleSetName: string; minRunners: number; maxRunners: number };
+/**
+ * A runner set that somebody else made and that was taken over: what of it another value would make its runners anew for
+ * (ARC 0.14.2: the template, the Secret's name, the group), as it was found.
+ */
+export type AdoptedSet = { secretName: string; runnerGroup?: string | undefined; template: Record<string, unknown> };
+
+export type PoolInput = {
+  pool: RenderedPool;
+  scaleSetName: string;
+  minRunners: number;
+  maxRunners: number;
+  /** Of Forgejo's runners so many run now, the others are registered and wait for their hour; all where it is left out. */
+  standing?: number | undefined;
+  adopted?: AdoptedSet | undefined;
+};
+
+/** The image of a pool's jobs, by its digest where that is known. */
+export function imageOf({ image, imageDigest = null }: RenderedPool): string {
+  return imageReference({ image, imageDigest });
+}
+
+/** What a runner takes of a node, requests and limits alike, devices among it. */
+export function resourcesOf({ cpu, memory, storage, devices = {} }: RenderedPool): Record<string, string> {
+  const counts = Object.entries(devices).map(([name, count]) => [name, String(count)] as const);
+  return { cpu, memory, 'ephemeral-storage': storage, ...Object.fromEntries(counts) };
+}
 
 export type EnrollmentInput = {
   tenant: TenantInput;

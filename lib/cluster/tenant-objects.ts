@@ -68,6 +68,12 @@ export function objectQuota(pods: number): Record<string, string> {
   };
 }
 
+/** Of an extended resource a quota counts requests alone: they are its limits too (docs/concepts/policy/resource-quotas). */
+function deviceQuota({ devices = {} }: TenantInput): Record<string, string> {
+  const sorted = Object.entries(devices).toSorted(([a], [b]) => a.localeCompare(b));
+  return Object.fromEntries(sorted.map(([name, count]) => [`requests.${name}`, String(count)]));
+}
+
 /** What the tenant was given for runners, and on top of it what the managers of its runners take. */
 function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   const managers = input.managers ?? 0;
@@ -89,6 +95,7 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
           ? {}
           : { 'requests.ephemeral-storage': storage, 'limits.ephemeral-storage': storage }),
         ...objectQuota(input.quota.runners + managers),
+        ...deviceQuota(input),
         persistentvolumeclaims: '0',
         services: '0',
         'services.loadbalancers': '0',

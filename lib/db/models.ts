@@ -57,5 +57,6 @@ export const globalModels = {
     'StateVersion',
     'StateLock',
     'StateCredential',
+    'PoolRollout',
   ],
 } as const;

@@ -13,6 +13,7 @@ import {
   type Pool,
   type Quota,
 } from '#lib/model/index.ts';
+import { approvedPools } from './catalog.ts';
 import { liveStates, quotaOf } from './rows.ts';
 
 /*
@@ -52,8 +53,8 @@ export async function allocationOf(
   const promised = sumOf(
     enrollments.map(({ pools: taken, spec }) =>
       promisedBy(
-        taken.map(({ poolName, minRunners, maxRunners }) => ({ pool: poolName, minRunners, maxRunners })),
-        pools,
+        taken.map(({ poolName, maxRunners }) => ({ pool: poolName, maxRunners })),
+        approvedPools({ pools: taken }, pools),
         bazelGibOf(spec),
       ),
     ),

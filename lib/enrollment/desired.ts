@@ -1,9 +1,11 @@
+import { z } from 'zod';
 import {
   managersOf,
   placementOf,
   type EnrollmentInput,
   type GithubCredentials,
   type KubernetesObject,
+  type PlacementInput,
   type PoolInput,
   type Registration,
   type TenantInput,
@@ -20,11 +22,14 @@ import {
   memoryBytes,
   noAmounts,
   quotaOfAmounts,
+  standingAt,
+  type ForgeKind,
   type Pool,
+  type PoolChoice,
   type Quota,
 } from '#lib/model/index.ts';
 import { isStopped, presentAllocation } from './allocation.ts';
-import { poolsByName } from './catalog.ts';
+import { approvedPools, poolsByName } from './catalog.ts';
 import { cacheInput, type Secrets } from './cache-env.ts';
 import { bazelReadersOf } from './bazel-readers.ts';
 import { openConnectionFor } from './connections.ts';
@@ -33,26 +38,82 @@ import { forgeEndpointOf } from './runner-egress.ts';
 import { liveStates, type EnrollmentRow } from './rows.ts';
 
 /** Chosen pools with what they are: a pool that lost its resources since is left out, and said by the caller. */
-export function poolInputs(row: EnrollmentRow, spec: EnrollmentSpec, pools: ReadonlyMap<string, Pool>): PoolInput[] {
+export function poolInputs(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec,
+  { pools, now, grants, adopted }: PoolsKnown,
+): PoolInput[] {
+  const { kind } = row.connection;
   return spec.pools.flatMap((choice) => {
     const pool = pools.get(choice.pool);
     if (!pool || !isReady(pool)) return [];
+    const maxRunners = Math.min(choice.maxRunners, grants?.get(choice.pool) ?? choice.maxRunners);
+    const stand = standingAt(kind, { ...choice, maxRunners }, now.getTime());
     return [
       {
         pool,
         scaleSetName: labelOf(row.tenant, pool.name),
-        minRunners: choice.minRunners,
-        maxRunners: choice.maxRunners,
+        minRunners: kind === 'forgejo' ? Math.min(choice.minRunners, maxRunners) : stand,
+        maxRunners,
+        standing: kind === 'forgejo' ? stand : undefined,
+        adopted: adoptedOf(row, choice, adopted?.get(choice.pool)),
       },
     ];
   });
 }
 
+/** What sizes and pods follow from, beside the spec. */
+export type PoolsKnown = {
+  pools: ReadonlyMap<string, Pool>;
+  /** A schedule keeps more warm at one time than at another. */
+  now: Date;
+  /** How many runners of each pool there may be where the tenant's capacity is shared; all that was asked for without it. */
+  grants?: ReadonlyMap<string, number> | undefined;
+  /** Runner sets of others that a plan would take over, by pool; what was taken over is written down with the pool. */
+  adopted?: ReadonlyMap<string, Adopted> | undefined;
+};
+
+/** The shares that were written down, which in a dedicated tenant are what was approved. */
+export function heldGrants(row: EnrollmentRow): Map<string, number> {
+  return new Map(row.pools.map(({ poolName, maxRunners }) => [poolName, maxRunners]));
+}
+
+const Adopted = z.object({
+  uid: z.string(),
+  secretName: z.string(),
+  runnerGroup: z.string().optional(),
+  template: z.record(z.string(), z.unknown()),
+});
+export type Adopted = z.infer<typeof Adopted>;
+
+/** What was found of a runner set that is taken over; nothing where the spec names none, or another one. */
+export function adoptedOf(
+  row: Pick<EnrollmentRow, 'pools'>,
+  { pool, adopted }: PoolChoice,
+  seen?: Adopted,
+): Adopted | undefined {
+  if (!adopted) return undefined;
+  const held = row.pools.find(({ poolName }) => poolName === pool)?.adopted ?? null;
+  const known = held === null ? [] : [Adopted.parse(held)];
+  return [...known, ...(seen ? [seen] : [])].find(({ uid }) => uid === adopted.uid);
+}
+
+/** How many are kept warm now and how many there may be at most, as the pool's row says it to pages. */
+export function sizesNow(
+  kind: ForgeKind,
+  choice: PoolChoice,
+  maxRunners: number,
+  now: Date,
+): { minRunners: number; maxRunners: number } {
+  const { minRunners, schedule } = choice;
+  const kept = schedule ? standingAt(kind, { ...choice, maxRunners }, now.getTime()) : minRunners;
+  return { minRunners: Math.min(kept, maxRunners), maxRunners };
+}
+
 export function enrollmentInput(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
-  known: {
-    pools: ReadonlyMap<string, Pool>;
+  known: PoolsKnown & {
     registration: Registration;
     secrets: Secrets;
     shared: SharedByTenant;
@@ -62,10 +123,10 @@ export function enrollmentInput(
 ): EnrollmentInput {
   const { registration, secrets, shared } = known;
   return {
-    tenant: tenantInputOf(row.tenant.slug, known.pools, shared),
+    tenant: tenantInputOf(row.tenant.slug, shared),
     name: row.name,
     registration,
-    pools: poolInputs(row, spec, known.pools).map((choice) =>
+    pools: poolInputs(row, spec, known).map((choice) =>
       shared.isStopped ? stopped(choice) : { ...choice, ...restrained(choice, shared.restraint) },
     ),
     forgeEndpoint: forgeEndpointOf(row.connection),
@@ -78,9 +139,9 @@ export function enrollmentInput(
 }
 
 /** What the objects of a tenant follow from, whoever renders them: a plan, a pass, or who looks for what is wanted no more. */
-export function tenantInputOf(slug: string, pools: ReadonlyMap<string, Pool>, shared: SharedByTenant): TenantInput {
-  const { quota, hasBazel, managers } = shared;
-  return { slug, placement: placementOf(pools.values()), quota, hasBazel, managers };
+export function tenantInputOf(slug: string, shared: SharedByTenant): TenantInput {
+  const { quota, hasBazel, managers, placement, devices } = shared;
+  return { slug, placement, quota, hasBazel, managers, devices };
 }
 
 export type SharedByTenant = {
@@ -96,6 +157,10 @@ export type SharedByTenant = {
   /** Who may read the Bazel cache beside the tenant's runners, as the operator says. */
   bazelReaders: NonNullable<EnrollmentInput['bazel']>['readers'];
   managers: number;
+  /** Where pools of the catalog run, and where those of the tenant were approved to. */
+  placement: PlacementInput;
+  /** How many of each device the tenant's pools may take, all of them together. */
+  devices: Record<string, number>;
   /** Whether no other enrollment of the tenant is active. */
   isLast: boolean;
   /** Whether the tenant, or one above it, is suspended. */
@@ -111,18 +176,27 @@ function stopped(choice: PoolInput): PoolInput {
 
 /**
  * What the tenant's live enrollments want together: which planes, in whose namespaces and views they all are, and how many
- * managers stand beside the runners. With no spec, what the others of them want.
+ * managers stand beside the runners. With no spec, what the others of them want. `planned` stands in the place of what was
+ * approved of this one.
  */
-export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | null): Promise<SharedByTenant> {
+export async function sharedByTenant(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec | null,
+  planned?: Pick<PoolsKnown, 'pools' | 'grants'>,
+): Promise<SharedByTenant> {
   const others = await unsafeDb().enrollment.findMany({
     where: { tenantId: row.tenantId, id: { not: row.id }, state: 'active' },
-    select: { spec: true, connection: { select: { kind: true } } },
+    select: { spec: true, pools: true, connection: { select: { kind: true } } },
   });
   const all = [
     ...(spec ? [{ kind: row.connection.kind, spec }] : []),
     ...others.map((other) => ({ kind: other.connection.kind, spec: EnrollmentSpec.parse(other.spec) })),
   ];
-  const { own } = await presentAllocation(row.tenantId, await poolsByName());
+  const catalog = await poolsByName();
+  const { own } = await presentAllocation(row.tenantId, catalog);
+  const mine = { pools: planned?.pools ?? approvedPools(row, catalog), grants: planned?.grants ?? heldGrants(row) };
+  const held: Held[] = others.flatMap((other) => heldBy(other, approvedPools(other, catalog)));
+  if (spec) held.push(...spec.pools.flatMap((choice) => takenBy(choice, mine)));
   const bazelGib = Math.max(0, ...all.map((each) => each.spec.planes.bazel?.sizeGib ?? 0));
   const views = all.flatMap((each) => each.spec.planes.attic ?? []);
   const disk = { ...noAmounts, storage: BigInt(bazelGib) * 1024n ** 3n };
@@ -131,6 +205,8 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
     isLast: others.length === 0,
     isStopped: await isStopped(row.tenantId),
     restraint: await restraintOf(row.tenantId),
+    placement: placementOf([...catalog.values(), ...held.map(({ pool }) => pool)]),
+    devices: devicesOf(catalog.values(), held),
     hasBazel: bazelGib > 0,
     bazelGib,
     attic: views.length === 0 ? null : { isPublic: views.every((each) => each.public) },
@@ -138,6 +214,32 @@ export async function sharedByTenant(row: EnrollmentRow, spec: EnrollmentSpec | 
     bazelReaders: await bazelReadersOf(row.tenant.clusterId),
     managers: all.reduce((sum, each) => sum + managersOf(each.kind, each.spec.pools), 0),
   };
+}
+
+type Held = { pool: Pool; runners: number };
+
+function heldBy(other: { pools: EnrollmentRow['pools'] }, pools: ReadonlyMap<string, Pool>): Held[] {
+  return other.pools.flatMap(({ poolName, maxRunners }) => {
+    const pool = pools.get(poolName);
+    return pool ? [{ pool, runners: maxRunners }] : [];
+  });
+}
+
+function takenBy(
+  { pool: name, maxRunners }: PoolChoice,
+  { pools, grants }: Pick<PoolsKnown, 'pools' | 'grants'>,
+): Held[] {
+  const pool = pools.get(name);
+  return pool ? [{ pool, runners: Math.min(maxRunners, grants?.get(name) ?? maxRunners) }] : [];
+}
+
+/** A device that the catalog knows and nobody here may have is counted as none, so that no pod takes it all the same. */
+function devicesOf(catalog: Iterable<Pool>, held: readonly Held[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { devices } of catalog) for (const name of Object.keys(devices)) counts[name] = 0;
+  for (const { pool, runners } of held)
+    for (const [name, each] of Object.entries(pool.devices)) counts[name] = (counts[name] ?? 0) + each * runners;
+  return counts;
 }
 
 /** How large the claim of the tenant's Bazel cache is, in GiB; 0 where there is none. */

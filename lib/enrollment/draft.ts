@@ -9,7 +9,9 @@ import {
   isReady,
   labelOf,
   mostRunners,
+  noAmounts,
   PoolChoice,
+  PoolName,
   Planes,
   promisedBy,
   quotaPartLabel,
@@ -17,6 +19,7 @@ import {
   scaleSetNameLengthMax,
   scopeContains,
   scopeLevels,
+  sharings,
   shortages,
   sumOf,
   TenantName,
@@ -25,8 +28,11 @@ import {
   type ForgeKind,
   type Pool,
   type Quota,
+  type Sharing,
   type TenantKind,
   unreadyReason,
+  warmMost,
+  WarmSchedule,
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { allocationOf, type Allocation } from './allocation.ts';
@@ -34,6 +40,7 @@ import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
 import { actAs, identityAt, openConnectionFor, openForge, type ActsBy } from './connections.ts';
 import { sharedByTenant } from './desired.ts';
 import { keepForgeToken, provenToken } from './forge-token.ts';
+import { accountOf, refuseAnotherIn } from './sharing.ts';
 import { liveStates, quotaColumns, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 import type { Scope } from '#lib/model/index.ts';
 
@@ -50,7 +57,13 @@ export const StartInput = z.strictObject({
   tenant: z.union([
     z.strictObject({ slug: TenantSlug }),
     z.strictObject({
-      new: z.strictObject({ slug: TenantSlug, displayName: TenantName, kind: z.literal('organization') }),
+      new: z.strictObject({
+        slug: TenantSlug,
+        displayName: TenantName,
+        kind: z.literal('organization'),
+        /** Dedicated where it is left out. */
+        sharing: z.enum(sharings).optional(),
+      }),
     }),
   ]),
 });
@@ -193,6 +206,7 @@ export async function startEnrollment(
   const acts = { tenantId: existing?.tenant.id ?? '', githubAppId: ownApp?.id ?? null };
   const scope = await provenScope(by, { ...input, ...acts });
   await refuseEnrolled(input.connectionId, scope);
+  if (existing) await refuseAnotherIn(existing, accountOf({ ...input, ...scope }));
   const token = scope.credential === 'token' ? await provenToken(by, input, scope) : null;
   return unsafeTransaction(async (tx) => {
     await refuseTooManyDrafts(tx, by);
@@ -248,11 +262,20 @@ export async function createTenant(
   input: Pick<StartInput, 'tenant' | 'level'>,
 ): Promise<{ id: string; slug: string }> {
   if (!('new' in input.tenant)) throw notFound('This tenant');
-  const { slug, displayName, kind } = input.tenant.new;
+  const { slug, displayName, kind, sharing = 'dedicated' } = input.tenant.new;
   await freeSlug(tx, slug, 'tenant.new.slug', by);
   // No forge tells who belongs to an enterprise: what its operator began would be taken from them at the next sign-in.
   const source = input.level === 'enterprise' ? 'operator' : 'forge';
-  return newTenant(tx, by, { slug, displayName, kind, state: 'draft', quota: defaultQuota, parent: null, source });
+  return newTenant(tx, by, {
+    slug,
+    displayName,
+    kind,
+    sharing,
+    state: 'draft',
+    quota: defaultQuota,
+    parent: null,
+    source,
+  });
 }
 
 /**
@@ -273,6 +296,8 @@ export type NewTenant = {
   slug: string;
   displayName: string;
   kind: TenantKind;
+  /** Dedicated where it is left out. */
+  sharing?: Sharing;
   state: 'draft' | 'active';
   quota: Quota;
   /** It pays for the tenants below it, and they run where it does. */
@@ -282,12 +307,13 @@ export type NewTenant = {
 
 /** A tenant with the person as its first admin. */
 export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): Promise<{ id: string; slug: string }> {
-  const { slug, displayName, kind, state, quota, parent, source } = wish;
+  const { slug, displayName, kind, sharing = 'dedicated', state, quota, parent, source } = wish;
   const tenant = await tx.tenant.create({
     data: {
       slug,
       displayName,
       kind,
+      sharing,
       state,
       ...quotaColumns(quota),
       cluster: { connect: { id: parent?.clusterId ?? (await firstCluster(tx)) } },
@@ -299,7 +325,7 @@ export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): P
   await appendAudit(tx, by, tenant.id, {
     action: 'tenant:create',
     target: `tenant/${slug}`,
-    after: { displayName, kind, quota, parent: parent?.id },
+    after: { displayName, kind, sharing, quota, parent: parent?.id },
   });
   return tenant;
 }
@@ -423,9 +449,39 @@ export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice
     fields[`pools.${labels.get(scaleSetName)}`] = `its label ${scaleSetName} is in use by another enrollment`;
   for (const { pool, field, message } of runnersProblems(row.connection.kind, pools))
     fields[`pools.${pool}.${field}`] ??= message;
+  for (const choice of pools) {
+    if (warmMost(choice) > choice.maxRunners)
+      fields[`pools.${choice.pool}.maxRunners`] ??= `is less than the ${warmMost(choice)} that are kept warm`;
+  }
+  for (const [pool, message] of await tooMany(ctx, row, pools, known)) fields[`pools.${pool}.maxRunners`] ??= message;
   const allocation = await allocationOf(unsafeDb(), ctx.tenant.id, known, row.id);
   for (const [path, message] of Object.entries(quotaFields(row, pools, known, allocation))) fields[path] ??= message;
   if (Object.keys(fields).length > 0) throw invalidFields(fields, 'These pools cannot be had as asked.');
+}
+
+/** Pools of which an operator lets one tenant have only so many, over all of its enrollments. */
+async function tooMany(
+  ctx: Ctx,
+  row: EnrollmentRow,
+  pools: readonly PoolChoice[],
+  known: ReadonlyMap<string, Pool>,
+): Promise<[string, string][]> {
+  const limited = pools.flatMap(({ pool, maxRunners }) => {
+    const most = known.get(pool)?.runnersMost ?? null;
+    return most === null ? [] : [{ pool, maxRunners, most }];
+  });
+  if (limited.length === 0) return [];
+  const held = await unsafeDb().enrollmentPool.groupBy({
+    by: ['poolName'],
+    where: { tenantId: ctx.tenant.id, enrollmentId: { not: row.id } },
+    _sum: { maxRunners: true },
+  });
+  return limited.flatMap(({ pool, maxRunners, most }): [string, string][] => {
+    const others = held.find(({ poolName }) => poolName === pool)?._sum.maxRunners ?? 0;
+    if (maxRunners + others <= most) return [];
+    const beside = others === 0 ? '' : `, of which the tenant’s other enrollments have ${others}`;
+    return [[pool, `is more than the operator gives a tenant: ${most}${beside}`]];
+  });
 }
 
 function quotaFields(
@@ -441,7 +497,9 @@ function quotaFields(
       fields[`pools.${choice.pool}.maxRunners`] = `the quota holds ${mostRunners(pool, quota)} at most`;
   }
   const wanted = promisedBy(pools, known, draftOf(row).planes.bazel?.sizeGib);
-  const words = shortages(sumOf([promised, wanted]), amountsOf(quota)).map(
+  // Who shares takes nothing that others were promised: each gets a fair share of what all ask for.
+  const beside = row.tenant.sharing === 'shared' ? noAmounts : promised;
+  const words = shortages(sumOf([beside, wanted]), amountsOf(quota)).map(
     ({ what, needed, quota: had }) => `${needed} of ${had} ${quotaPartLabel[what]}`,
   );
   if (words.length > 0)
@@ -467,8 +525,60 @@ export const PoolsInput = z.strictObject({ enrollmentId: z.uuid(), pools: Enroll
 /** Step three: the pools and their sizes. */
 export async function savePools(ctx: Ctx, input: z.infer<typeof PoolsInput>): Promise<void> {
   const row = await ownRow(ctx, input.enrollmentId);
-  await checkPools(ctx, row, input.pools);
-  await saveDraft(ctx, row, { pools: input.pools });
+  const pools = withWhatStays(row, input.pools);
+  await checkPools(ctx, row, pools);
+  await saveDraft(ctx, row, { pools });
+}
+
+/** Sizes are chosen here; a pool's schedule, and that its set was taken over, are matters of the pool's own page. */
+function withWhatStays(row: EnrollmentRow, pools: readonly PoolChoice[]): PoolChoice[] {
+  const before = new Map(draftOf(row).pools.map((choice) => [choice.pool, choice]));
+  return pools.map((choice) => {
+    const { schedule, adopted, minRunners = 0 } = before.get(choice.pool) ?? {};
+    // Only at GitHub is the least of them asked for beside the most.
+    const least = schedule && row.connection.kind !== 'github' ? { minRunners } : {};
+    return { ...(adopted ? { adopted } : {}), ...(schedule ? { schedule } : {}), ...choice, ...least };
+  });
+}
+
+export const WarmthInput = z.strictObject({
+  enrollmentId: z.uuid(),
+  pool: PoolName,
+  minRunners: z.int().min(0).max(1000),
+  schedule: WarmSchedule.nullable(),
+});
+export type WarmthInput = z.infer<typeof WarmthInput>;
+
+/** What one pool keeps warm and when, in the draft; all else of it stays as it is there. */
+export async function saveWarmth(ctx: Ctx, { enrollmentId, pool, minRunners, schedule }: WarmthInput): Promise<void> {
+  await changeChoice(ctx, enrollmentId, pool, ({ schedule: _, ...choice }) => ({
+    ...choice,
+    minRunners,
+    ...(schedule ? { schedule } : {}),
+  }));
+}
+
+/** A set that was taken over follows the catalog from then on: in the draft, so that a plan says what that makes anew. */
+export async function leaveAdopted(ctx: Ctx, enrollmentId: string, pool: string): Promise<void> {
+  await changeChoice(ctx, enrollmentId, pool, ({ adopted: _, ...choice }) => choice);
+}
+
+async function changeChoice(
+  ctx: Ctx,
+  enrollmentId: string,
+  pool: string,
+  change: (choice: PoolChoice) => PoolChoice,
+): Promise<void> {
+  const row = await ownRow(ctx, enrollmentId);
+  const { pools: before } = draftOf(row);
+  if (!before.some((choice) => choice.pool === pool))
+    throw new AppError('conflict', {
+      log: `pool ${pool} is not chosen`,
+      screen: { happened: 'This pool is not chosen any more.', todo: 'Choose it again, then set what it keeps warm.' },
+    });
+  const pools = before.map((choice) => (choice.pool === pool ? change(choice) : choice));
+  await checkPools(ctx, row, pools);
+  await saveDraft(ctx, row, { pools });
 }
 
 export const PlanesInput = z.strictObject({ enrollmentId: z.uuid(), planes: Planes });

@@ -30,6 +30,7 @@ import {
 import { connectionIdForm, endErrand, errandOf, errandOfKind, sendOff, takeBack, type Errand } from './errands.ts';
 import { assertAnswers, CaBundle } from './new-forge.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
+import { accountOf, refuseAnotherIn } from './sharing.ts';
 import { RunnerEgress } from './runner-egress.ts';
 import { wakeServedBy } from './served.ts';
 
@@ -174,6 +175,7 @@ export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<str
     throw refusePath(`You do not administer ${scope.path}.`, 'Ask one of its owners to enrol it.');
   await refuseEnrolled(start.connectionId, scope);
   const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
+  if (existing) await refuseAnotherIn(existing, accountOf({ ...scope, connectionId: start.connectionId }));
   const own = existing && (await ownAppOf(existing.tenant.id, start.connectionId, scope.scopeId));
   if (own) return installOwn(by, own, start, await pageOf(own));
   const { scopeId: accountId, path: accountLogin } = scope;

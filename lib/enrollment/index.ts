@@ -50,11 +50,31 @@ export {
   freeSlug,
   listScopesOf,
   newTenant,
+  leaveAdopted,
+  WarmthInput,
   savePlanes,
   savePools,
   startEnrollment,
 } from './draft.ts';
 export type { EnrollmentDraft, NewTenant, StartInput } from './draft.ts';
+export { AdoptInput, draftAdoption, foundSets, type FoundSet, type FoundSets } from './adopt.ts';
+export { accountOf, setSharing, SharingInput, sharingOf, type SharingView } from './sharing.ts';
+export { applySchedules, scheduleTask, wakeSchedules } from './warm.ts';
+export { planWarmth, poolDetail, previewWarmth, type PoolDetail, type WeekPreview } from './pool-detail.ts';
+export {
+  ApplyRolloutInput,
+  applyRollout,
+  changePool,
+  operatorPool,
+  operatorPools,
+  planRollouts,
+  PoolFields,
+  RolloutInput,
+  rolloutView,
+  type OperatorPool,
+  type OperatorPoolRow,
+  type RolloutView,
+} from './pool-catalog.ts';
 export { approvePlan, checkPlan, discardDraft, makePlan, operatorReasons, withdrawAll } from './plan.ts';
 export type { Grant } from './plan.ts';
 export { allocationOf, isStopped, lockLine, presentAllocation, refuseOversold, type Allocation } from './allocation.ts';

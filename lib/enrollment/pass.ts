@@ -6,7 +6,7 @@ import { namespacesOf, type EnrollmentSpec, type Pool } from '#lib/model/index.t
 import type { Lease } from '#lib/work/index.ts';
 import type { Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
-import type { SharedByTenant } from './desired.ts';
+import { heldGrants, type PoolsKnown, type SharedByTenant } from './desired.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /* What the phases of one pass share. */
@@ -15,6 +15,7 @@ import type { EnrollmentRow } from './rows.ts';
 export type PassScope = {
   row: EnrollmentRow;
   spec: EnrollmentSpec;
+  /** The catalog, with what was approved of this enrollment's own. */
   pools: ReadonlyMap<string, Pool>;
   view: ClusterView;
   forge: () => Promise<Forge>;
@@ -47,6 +48,11 @@ export type Phase = {
 
 const lookAgainMs = 5 * 60_000;
 const viewWaitMs = 5_000;
+
+/** What sizes follow from in this pass: what was approved of the pools, the hour, and the shares that were given. */
+export function knownIn({ pools, clock, row }: PassScope): PoolsKnown {
+  return { pools, now: clock.now(), grants: heldGrants(row) };
+}
 
 /** Asked when it is first wanted, and not again in this pass. */
 export function once<T>(ask: () => Promise<T>): () => Promise<T> {

@@ -24,12 +24,24 @@ import {
   type ViewTrust,
 } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
+import { otherThanAdopted, takesOver } from './adopt.ts';
 import { atticAccess, viewScope, type AtticSecrets, type KnownView } from './cache-env.ts';
 import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
 import { diskGibOf, enrollmentInput, poolInputs, tenantInputOf } from './desired.ts';
 import { podsUnheld } from './held.ts';
-import { clusterKnown, isFresh, markSeen, notReached, ok, own, wait, type PassScope, type Phase } from './pass.ts';
+import {
+  clusterKnown,
+  isFresh,
+  knownIn,
+  markSeen,
+  notReached,
+  ok,
+  own,
+  wait,
+  type PassScope,
+  type Phase,
+} from './pass.ts';
 import { knownViews, leavePlanes } from './planes.ts';
 import {
   dropRunners,
@@ -130,7 +142,7 @@ async function ensureGroup(scope: PassScope, forge: Forge): Promise<void> {
 async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
   if (away) return away;
-  const objects = tenantObjects(tenantInputOf(scope.row.tenant.slug, scope.pools, await scope.shared()));
+  const objects = tenantObjects(tenantInputOf(scope.row.tenant.slug, await scope.shared()));
   const leaving = objects
     .map((object) => scope.view.get(object))
     .find((object) => object?.kind === 'Namespace' && object.metadata.deletionTimestamp !== undefined);
@@ -263,7 +275,7 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
   if (secrets.bazel && secrets.bazel.also.length > 0) scope.lookAgain(bazelKnownMs);
   const diskGib = diskGibOf(scope.view.get(bazelClaim(row.tenant.slug)));
   return enrollmentInput(row, spec, {
-    pools: scope.pools,
+    ...knownIn(scope),
     registration,
     secrets,
     shared: await scope.shared(),
@@ -273,7 +285,7 @@ async function passInput(scope: PassScope, registration: Registration): Promise<
 
 async function poolsReady(scope: PassScope): Promise<PhaseResult> {
   const { row, spec, view, lease } = scope;
-  if (poolInputs(row, spec, scope.pools).length < spec.pools.length)
+  if (poolInputs(row, spec, knownIn(scope)).length < spec.pools.length)
     return wait('PoolNotReady', 'A chosen pool has lost its resources in the catalog.', 'operator');
   const forge = scope.found.get('ForgeReady');
   const registration = forge?.status === 'True' ? await registrationOf(scope) : await keptRegistration(scope);
@@ -287,7 +299,9 @@ async function poolsReady(scope: PassScope): Promise<PhaseResult> {
     ...bazelObjects(input),
     ...input.pools.flatMap((choice) => poolObjects(input, choice)),
   ];
-  await ensureObjects(view, objects, () => lease.check());
+  const foreign = await otherThanAdopted(scope, input);
+  if (foreign) return foreign;
+  await ensureObjects(view, objects, () => lease.check(), takesOver(input));
   const leftovers = await removeUnwanted(scope, objects);
   if (leftovers) return leftovers;
   return ok(
@@ -310,7 +324,7 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   // While the forge is away nothing leaves it; of a generation that was ready once, all has left.
   if (scope.found.get('ForgeReady')?.status !== 'True') return null;
   if (row.connection.kind !== 'github')
-    await dropRunners(scope, new Set(wantedRunners(row, spec, scope.pools).map(({ name }) => name)));
+    await dropRunners(scope, new Set(wantedRunners(row, spec, knownIn(scope)).map(({ name }) => name)));
   const names = spec.pools.map((choice) => choice.pool);
   if (row.pools.some((pool) => !names.includes(pool.poolName)))
     await unsafeDb().enrollmentPool.deleteMany({ where: { enrollmentId: row.id, poolName: { notIn: names } } });

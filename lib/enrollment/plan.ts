@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { stringify } from 'yaml';
 import {
@@ -32,6 +33,7 @@ import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { runnerGroupPrefix, type ScopeChoice, type ScopeObservation } from '#lib/forge/index.ts';
 import {
   atticViewName,
+  definitionOf,
   EnrollmentSpec,
   isOperatorManaged,
   labelOf,
@@ -40,6 +42,9 @@ import {
   scopeUrl,
   untrustedViewName,
   type ViewTrust,
+  windowWords,
+  type PoolChoice,
+  type WarmSchedule,
 } from '#lib/model/index.ts';
 import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -50,17 +55,24 @@ import { hasNoWebhook } from './conditions.ts';
 import { keptBazelAccess, keptCredential } from './credentials.ts';
 import { atticAccess, firstBazelUser, type AtticSecrets, type KnownView, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
+import { setsToAdopt, takesOver } from './adopt.ts';
 import {
+  adoptedOf,
   diskGibOf,
   enrollmentInput,
   githubCredentials,
+  heldGrants,
   sharedByTenant,
+  sizesNow,
   tenantInputOf,
   type SharedByTenant,
+  type PoolsKnown,
 } from './desired.ts';
 import { checkPools, provenScope, refuseEnrolled, refusePath } from './draft.ts';
 import { knownViews, unwanted, unwantedViews } from './planes.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
+import { accountOf, grantsWith, refuseAnotherAccount, regrant } from './sharing.ts';
+import { scheduleTask } from './warm.ts';
 import { enrollmentRow, hasMoved, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 
 /** One thing that would change, and where. `=` is kept for the stamp and not shown. */
@@ -82,6 +94,8 @@ type PlanValue = {
   changes: PlanChange[];
   clusterChecked: boolean;
   observedHash: string;
+  /** What of pools, shares and runner sets it was made with: what is approved is this, whatever the catalog says by then. */
+  known: PoolsKnown;
 };
 
 export const PlanInput = z.strictObject({ enrollmentId: z.uuid(), kind: z.enum(['enroll', 'change', 'withdraw']) });
@@ -138,12 +152,25 @@ export async function makePlan(ctx: Ctx, input: z.infer<typeof PlanInput>): Prom
   assertKind(row, input.kind);
   const spec = specToPlan(row, input.kind);
   if (input.kind !== 'withdraw') await checkPools(ctx, row, spec.pools);
-  const value = await planValue(row, input.kind, spec);
+  return keepPlan(ctx, row, input.kind, spec);
+}
+
+/** The same spec with its pools as the catalog has them now: how an operator's change of a pool reaches an enrollment. */
+export async function planRollout(ctx: Ctx, enrollmentId: string): Promise<string> {
+  const row = await ownRow(ctx, enrollmentId);
+  assertKind(row, 'change');
+  const spec = specOf(row);
+  if (!spec) throw notFound('This enrollment');
+  return keepPlan(ctx, row, 'change', spec);
+}
+
+async function keepPlan(ctx: Ctx, row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<string> {
+  const value = await planValue(row, kind, spec);
   const plan = await ctx.db.plan.create({
     data: {
       tenantId: ctx.tenant.id,
       enrollmentId: row.id,
-      kind: input.kind,
+      kind,
       baseGeneration: value.baseGeneration,
       spec: value.spec,
       observedHash: value.observedHash,
@@ -157,20 +184,86 @@ export async function makePlan(ctx: Ctx, input: z.infer<typeof PlanInput>): Prom
 
 async function planValue(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanValue> {
   const client = new ClusterClient(clusterConnection(row.tenant.clusterId));
+  const known = await plannedKnown(row, spec, client);
   const { changes: cluster, checked } =
-    kind === 'withdraw' ? await removedObjects(row, spec, client) : await changedObjects(row, spec, client);
+    kind === 'withdraw'
+      ? await removedObjects(row, spec, client, known)
+      : await changedObjects(row, spec, client, known);
   const changes = [
-    ...(await forgeChanges(row, kind, spec)),
+    ...(await forgeChanges(row, kind, spec, known)),
+    ...(kind === 'withdraw' ? [] : scheduleChanges(row, spec)),
+    ...(await shareChanges(row, kind === 'withdraw' ? null : spec, known)),
     ...cluster.map(asPlanChange),
     ...(await cacheChanges(row, kind, spec)),
   ];
   return {
+    known,
     baseGeneration: row.generation,
     spec,
     changes,
     clusterChecked: checked,
     observedHash: stamp(row.generation, spec, changes),
   };
+}
+
+/** Pools as the catalog has them now, what of them there may be, and runner sets that would be taken over as they are. */
+async function plannedKnown(row: EnrollmentRow, spec: EnrollmentSpec, client: ClusterClient): Promise<PoolsKnown> {
+  const pools = await poolsByName();
+  const isShared = row.tenant.sharing === 'shared';
+  const grants = isShared ? (await grantsWith(unsafeDb(), row.tenantId, { row, spec, pools })).get(row.id) : undefined;
+  return { pools, now: new Date(), grants, adopted: await setsToAdopt(row, spec, client) };
+}
+
+/** A schedule changes no object until its hour, and is read before it is approved all the same. */
+function scheduleChanges(row: EnrollmentRow, spec: EnrollmentSpec): PlanChange[] {
+  const former = new Map((specOf(row)?.pools ?? []).map(({ pool, schedule }) => [pool, schedule]));
+  return spec.pools.flatMap(({ pool, schedule }): PlanChange[] => {
+    const before = scheduleLines(former.get(pool));
+    const after = scheduleLines(schedule);
+    const fields = [...new Set([...before.keys(), ...after.keys()])].flatMap((path) => {
+      const [was, is] = [before.get(path), after.get(path)];
+      if (was === is) return [];
+      return [{ path, ...(was === undefined ? {} : { before: was }), ...(is === undefined ? {} : { after: is }) }];
+    });
+    if (fields.length === 0) return [];
+    const op = before.size === 0 ? '+' : after.size === 0 ? '-' : '~';
+    return [{ where: 'cluster', op, kind: 'WarmSchedule', name: labelOf(row.tenant, pool), fields }];
+  });
+}
+
+function scheduleLines(schedule: WarmSchedule | undefined): Map<string, string> {
+  if (!schedule) return new Map();
+  const { timeZone, windows, holidays } = schedule;
+  return new Map([
+    ['timeZone', timeZone],
+    ...windows.map((window, index) => [`windows[${index}]`, windowWords(window)] as [string, string]),
+    ...(holidays.length > 0 ? [['holidays', holidays.join(', ')] as [string, string]] : []),
+  ]);
+}
+
+/** In a tenant that is shared: what this one gets of what it asks for, and what it takes from the others or leaves them. */
+async function shareChanges(row: EnrollmentRow, spec: EnrollmentSpec | null, known: PoolsKnown): Promise<PlanChange[]> {
+  if (row.tenant.sharing === 'dedicated') return [];
+  const grants = await grantsWith(unsafeDb(), row.tenantId, { row, spec, pools: known.pools });
+  const own = (spec?.pools ?? []).flatMap(({ pool, maxRunners }): PlanChange[] => {
+    const granted = grants.get(row.id)?.get(pool) ?? 0;
+    if (granted === maxRunners) return [];
+    return [shareChange(labelOf(row.tenant, pool), maxRunners, granted)];
+  });
+  const others = await unsafeDb().enrollmentPool.findMany({
+    where: { tenantId: row.tenantId, enrollmentId: { not: row.id }, enrollment: { state: 'active' } },
+    orderBy: { scaleSetName: 'asc' },
+  });
+  const theirs = others.flatMap(({ enrollmentId, poolName, scaleSetName, maxRunners }): PlanChange[] => {
+    const granted = grants.get(enrollmentId)?.get(poolName) ?? maxRunners;
+    return granted === maxRunners ? [] : [shareChange(scaleSetName, maxRunners, granted)];
+  });
+  return [...own, ...theirs];
+}
+
+function shareChange(name: string, before: number, after: number): PlanChange {
+  const fields = [{ path: 'maxRunners', before: String(before), after: String(after) }];
+  return { where: 'cluster', op: '~', kind: 'FairShare', name, fields };
 }
 
 function asPlanChange(change: ObjectChange): PlanChange {
@@ -197,17 +290,18 @@ async function changedObjects(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
   client: ClusterClient,
+  known: PoolsKnown,
 ): Promise<ClusterChanges> {
   return unlessAway(
     async () => {
       const controller = await findController(client);
       const claim = await readObject(client, bazelClaim(row.tenant.slug));
-      const input = await plannedInput(row, spec, controller, diskGibOf(claim));
-      const wanted = await dryRunObjects(client, enrollmentObjects(input)).catch(diskRefused);
+      const input = await plannedInput(row, spec, controller, known, diskGibOf(claim));
+      const wanted = await dryRunObjects(client, enrollmentObjects(input), takesOver(input)).catch(diskRefused);
       const removed = await noLongerWanted(row, input, client);
       return [...wanted, ...removed];
     },
-    async () => uncheckedChanges(enrollmentObjects(await plannedInput(row, spec, null))),
+    async () => uncheckedChanges(enrollmentObjects(await plannedInput(row, spec, null, known))),
   );
 }
 
@@ -225,6 +319,7 @@ async function plannedInput(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
   controller: ControllerInput | null,
+  known: PoolsKnown,
   diskGib = 0,
 ): Promise<EnrollmentInput> {
   const { cluster } = await unsafeDb().tenant.findUniqueOrThrow({
@@ -242,13 +337,12 @@ async function plannedInput(
       ? { bazel: (await keptBazelAccess(row)) ?? { user: firstBazelUser, password: planned, also: [] } }
       : {}),
   };
-  const pools = await poolsByName();
-  const shared = await sharedByTenant(row, spec);
+  const shared = await sharedByTenant(row, spec, known);
   const registration =
     row.connection.kind === 'github'
       ? await plannedGithub(row, controller ?? fallback)
-      : await plannedRegistration(row, wantedRunners(row, spec, pools), planned);
-  return enrollmentInput(row, spec, { pools, registration, secrets, shared, diskGib });
+      : await plannedRegistration(row, wantedRunners(row, spec, known), planned);
+  return enrollmentInput(row, spec, { ...known, registration, secrets, shared, diskGib });
 }
 
 const planned = 'made when applied';
@@ -362,10 +456,11 @@ async function removedObjects(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
   client: ClusterClient,
+  known: PoolsKnown,
 ): Promise<ClusterChanges> {
   const shared = await sharedByTenant(row, null);
   const { isLast } = shared;
-  const staying = isLast ? [] : tenantObjects(tenantInputOf(row.tenant.slug, await poolsByName(), shared));
+  const staying = isLast ? [] : tenantObjects(tenantInputOf(row.tenant.slug, shared));
   return unlessAway(
     async () => {
       const present = await presentObjects(row, client);
@@ -374,13 +469,18 @@ async function removedObjects(
       return [...removed, ...(isThere ? await dryRunObjects(client, staying) : [])];
     },
     async () =>
-      enrollmentObjects(await plannedInput(row, spec, null))
+      enrollmentObjects(await plannedInput(row, spec, null, known))
         .filter((object) => isLast || object.metadata.labels?.[enrollmentLabel] === row.name)
         .map(removal),
   );
 }
 
-async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanChange[]> {
+async function forgeChanges(
+  row: EnrollmentRow,
+  kind: PlanKind,
+  spec: EnrollmentSpec,
+  known: PoolsKnown,
+): Promise<PlanChange[]> {
   const before = new Set((specOf(row)?.pools ?? []).map((choice) => labelOf(row.tenant, choice.pool)));
   const after = new Set(kind === 'withdraw' ? [] : spec.pools.map((choice) => labelOf(row.tenant, choice.pool)));
   const changes: PlanChange[] = [];
@@ -399,7 +499,7 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
       add('+', 'RunnerGroup', groupName(row), fields);
   }
   if (row.connection.kind !== 'github') {
-    await runnerChanges(row, kind, spec, add, seen?.webhooks ?? false);
+    runnerChanges(row, kind, spec, { add, known, mayHook: seen?.webhooks ?? false });
     return changes;
   }
   for (const label of after)
@@ -412,18 +512,20 @@ async function forgeChanges(row: EnrollmentRow, kind: PlanKind, spec: Enrollment
 type Add = (op: PlanChange['op'], what: string, name: string, fields: PlanChange['fields']) => void;
 
 /** The registrations that we make ourselves, and the hook by which the scope tells of its jobs. */
-async function runnerChanges(
+function runnerChanges(
   row: EnrollmentRow,
   kind: PlanKind,
   spec: EnrollmentSpec,
-  add: Add,
-  mayHook: boolean,
-): Promise<void> {
-  const pools = await poolsByName();
+  { add, known, mayHook }: { add: Add; known: PoolsKnown; mayHook: boolean },
+): void {
   const key = row.connection.kind === 'gitlab' ? 'tags' : 'labels';
   const former = specOf(row);
-  const before = new Map(former ? wantedRunners(row, former, pools).map(({ name, label }) => [name, label]) : []);
-  const now = kind === 'withdraw' ? [] : wantedRunners(row, spec, pools);
+  const before = new Map(
+    former
+      ? wantedRunners(row, former, { ...known, grants: heldGrants(row) }).map(({ name, label }) => [name, label])
+      : [],
+  );
+  const now = kind === 'withdraw' ? [] : wantedRunners(row, spec, known);
   const after = new Map(now.map(({ name, label }) => [name, label]));
   for (const [name, label] of after) if (!before.has(name)) add('+', 'Runner', name, [{ path: key, after: label }]);
   for (const [name, label] of before) if (!after.has(name)) add('-', 'Runner', name, [{ path: key, before: label }]);
@@ -496,6 +598,8 @@ type OpenPlan = {
   plan: PlanRow;
   row: EnrollmentRow;
   spec: EnrollmentSpec;
+  /** What the plan was found to be made with when it was last held against the world. */
+  known?: PoolsKnown;
   /** The scope as it was proven to whoever approves; absent where nobody had to prove it. */
   proven?: ScopeChoice | null;
 };
@@ -536,7 +640,7 @@ export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Pr
   if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw') open.proven = await provenNow(ctx, row);
   if (plan.kind === 'enroll') await refuseEnrolled(row.connectionId, open.proven ?? row, row.id);
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
-  if (now?.observedHash === plan.observedHash) return open;
+  if (now?.observedHash === plan.observedHash) return { ...open, known: now.known };
   await unsafeDb().plan.update({ where: { id: plan.id }, data: { state: 'stale' } });
   throw stale(`plan ${plan.id} of generation ${plan.baseGeneration} at generation ${row.generation}`);
 }
@@ -567,10 +671,11 @@ function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
  * reconciler follows. Returns the enrollment's id.
  */
 export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Promise<string> {
-  const { plan, row, spec, proven } = await checkPlan(ctx, planId, grant !== undefined);
+  const open = await checkPlan(ctx, planId, grant !== undefined);
+  const { plan, row, spec, proven } = open;
   if (!grant) await refuseUngranted(ctx, { plan, row, spec });
   await unsafeTransaction(async (tx) => {
-    await takeGeneration(tx, row, plan.kind, spec);
+    await takeGeneration(tx, open);
     // What was free when it was looked at may be another's, or inside another's, under the lock.
     if (plan.kind === 'enroll') await refuseEnrolled(row.connectionId, proven ?? row, row.id, tx);
     if (proven) await takeOwner(tx, ctx, row, proven);
@@ -618,13 +723,15 @@ async function dropRequests(tx: UnsafeTx, planIds: string[]): Promise<void> {
 }
 
 /** Generation + 1, under the row's lock; the names are reserved in the same transaction. */
-async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<void> {
+async function takeGeneration(tx: UnsafeTx, { row, plan: { kind }, spec, known }: OpenPlan): Promise<void> {
+  // What somebody is typing meanwhile is theirs, where all that changes is what an operator changed of a pool.
+  const isRollout = kind === 'change' && isDeepStrictEqual(spec, specOf(row));
   await lockLine(tx, row.tenantId);
   const taken = await tx.enrollment.updateMany({
     where: { id: row.id, generation: row.generation, state: row.state },
     data: {
       generation: { increment: 1 },
-      draft: Prisma.DbNull,
+      ...(isRollout ? {} : { draft: Prisma.DbNull }),
       ...(kind === 'withdraw' ? { state: 'withdrawing' } : { state: 'active', spec }),
       ...(kind === 'enroll' ? { approvedAt: new Date() } : {}),
     },
@@ -632,10 +739,15 @@ async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, 
   if (taken.count !== 1) throw stale('another approval came first');
   if (kind === 'withdraw') return;
   // What it was when it was looked at is not what it is under the lock.
-  refuseIdleTenant(await tx.tenant.findUniqueOrThrow({ where: { id: row.tenantId } }));
+  const tenant = await tx.tenant.findUniqueOrThrow({ where: { id: row.tenantId } });
+  refuseIdleTenant(tenant);
+  if (kind === 'enroll') await refuseAnotherAccount(tx, tenant, accountOf(row), row.id);
   await tx.tenant.updateMany({ where: { id: row.tenantId, state: 'draft' }, data: { state: 'active' } });
   for (const choice of spec.pools) {
-    const sizes = { minRunners: choice.minRunners, maxRunners: choice.maxRunners };
+    const sizes = {
+      ...sizesNow(row.connection.kind, choice, choice.maxRunners, new Date()),
+      ...approvedOf(row, choice, known),
+    };
     // A row of a pool that is no longer wanted stays until its runner set is gone: the name is in use until then.
     await tx.enrollmentPool.upsert({
       where: { enrollmentId_poolName: { enrollmentId: row.id, poolName: choice.pool } },
@@ -649,7 +761,23 @@ async function takeGeneration(tx: UnsafeTx, row: EnrollmentRow, kind: PlanKind, 
       update: sizes,
     });
   }
+  await regrant(tx, row.tenantId);
   await refuseOversold(tx, row.tenantId, await poolsByName());
+  if (spec.pools.some(({ schedule }) => schedule)) await wake(tx, scheduleTask, row.id);
+}
+
+/** What the runners of a pool are made from from now on: the catalog's word as the plan saw it, or a set that stays as it is. */
+function approvedOf(
+  row: EnrollmentRow,
+  choice: PoolChoice,
+  known: PoolsKnown | undefined,
+): Pick<Prisma.EnrollmentPoolUncheckedUpdateInput, 'definition' | 'adopted'> {
+  const pool = known?.pools.get(choice.pool);
+  const adopted = adoptedOf(row, choice, known?.adopted?.get(choice.pool));
+  return {
+    ...(pool ? { definition: definitionOf(pool) } : {}),
+    adopted: (adopted as Prisma.InputJsonObject | undefined) ?? Prisma.DbNull,
+  };
 }
 
 /** Whoever approves administers it, so that what they administer it by is who has a say from now on. */

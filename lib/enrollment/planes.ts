@@ -88,7 +88,7 @@ export async function removeShared(scope: PassScope): Promise<PhaseResult | null
   const { row, view } = scope;
   const shared = await scope.shared();
   const { runners, bazel } = namespacesOf(row.tenant.slug);
-  const wanted = tenantObjects(tenantInputOf(row.tenant.slug, scope.pools, shared));
+  const wanted = tenantObjects(tenantInputOf(row.tenant.slug, shared));
   const present = () => {
     const cache = view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: bazel } });
     const ways = [...view.allIn(runners, 'NetworkPolicy')].filter(

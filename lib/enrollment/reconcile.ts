@@ -7,7 +7,7 @@ import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { atScope } from './at-scope.ts';
 import { lockLine } from './allocation.ts';
-import { poolsByName } from './catalog.ts';
+import { approvedPools, poolsByName } from './catalog.ts';
 import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from './conditions.ts';
 import { openForgeFor } from './connections.ts';
 import { leaveBazelPassword } from './credentials.ts';
@@ -15,6 +15,7 @@ import { otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { notReached, once, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
+import { keepFair, regrant } from './sharing.ts';
 import { tellOfFailure } from './tell.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
 
@@ -33,7 +34,7 @@ const waitForPersonMs = 60_000;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
 export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Promise<Outcome> {
-  const row = await enrollmentRow(lease.key);
+  const row = await fairRow(lease);
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
   const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
@@ -41,7 +42,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const scope: PassScope = {
     row,
     spec,
-    pools: await poolsByName(),
+    pools: approvedPools(row, await poolsByName()),
     view: deps.view(row.tenant.clusterId),
     forge: () => openForgeFor(row),
     lease,
@@ -72,6 +73,12 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     againMs: waitOf(ready, waitedMs(row, ready, deps.clock.now())),
     waitingFor: ready.waitingFor,
   };
+}
+
+/** The row as it is; in a tenant that is shared, with the share that follows from who shares it now. */
+async function fairRow(lease: Lease): Promise<EnrollmentRow | null> {
+  const row = await enrollmentRow(lease.key);
+  return row && (await keepFair(row, lease)) ? enrollmentRow(lease.key) : row;
 }
 
 /** For how long it has been waited for this very reason. */
@@ -206,6 +213,7 @@ async function finishWithdrawal(
         runnerGroup: null,
       },
     });
+    await regrant(tx, row.tenantId);
     // What the namespace gives and lets through is for those that stay.
     await wakeOthers(tx, row);
     // A tenant that leaves waits for the last of its enrollments.

@@ -7,7 +7,7 @@ import {
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, ForgeRunner, RunnerSecret } from '#lib/forge/index.ts';
-import { namespacesOf, scopeUrl, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import { namespacesOf, scopeUrl, type EnrollmentSpec } from '#lib/model/index.ts';
 import { parsedConditions, type PhaseResult } from './conditions.ts';
 import {
   credentialKinds,
@@ -17,8 +17,8 @@ import {
   noteUse,
   type KeptCredential,
 } from './credentials.ts';
-import { githubCredentials, poolInputs } from './desired.ts';
-import { isFresh, markSeen, once, wait, type PassScope } from './pass.ts';
+import { githubCredentials, poolInputs, type PoolsKnown } from './desired.ts';
+import { isFresh, knownIn, markSeen, once, wait, type PassScope } from './pass.ts';
 import {
   beginSuccession,
   goOnWithSuccession,
@@ -51,7 +51,7 @@ export async function keptRegistration(scope: PassScope): Promise<Registration |
   const { row, spec } = scope;
   if (row.connection.kind === 'github') return githubRegistration(scope);
   const runners: Registered = {};
-  for (const { name } of wantedRunners(row, spec, scope.pools)) {
+  for (const { name } of wantedRunners(row, spec, knownIn(scope))) {
     const kept = await keptCredential(row, runnerKind(name));
     if (!kept) return null;
     const next = await successorOf(row, name);
@@ -112,16 +112,17 @@ async function controllerOf({ view, row, clock }: PassScope): Promise<Controller
 
 // ------------------------------------------------------------------------------------------------ registered by us
 
-export type WantedRunner = { name: string; label: string };
+/** `stands` unless a schedule lets it wait for its hour: registered, and without a process. */
+export type WantedRunner = { name: string; label: string; stands: boolean };
 
 /** The runners that the spec asks us to register, by name and label. */
-export function wantedRunners(
-  row: EnrollmentRow,
-  spec: EnrollmentSpec,
-  pools: ReadonlyMap<string, Pool>,
-): WantedRunner[] {
-  return poolInputs(row, spec, pools).flatMap((choice) =>
-    runnerNamesOf(row.connection.kind, choice).map((name) => ({ name, label: choice.scaleSetName })),
+export function wantedRunners(row: EnrollmentRow, spec: EnrollmentSpec, known: PoolsKnown): WantedRunner[] {
+  return poolInputs(row, spec, known).flatMap((choice) =>
+    runnerNamesOf(row.connection.kind, choice).map((name, index) => ({
+      name,
+      label: choice.scaleSetName,
+      stands: index < (choice.standing ?? choice.maxRunners),
+    })),
   );
 }
 
@@ -132,7 +133,7 @@ async function registeredRunners(scope: PassScope, forge: Forge, at: AtScope): P
   const gone = await goneRunners(scope, forge, at);
   const registered: Registered = {};
   const listed = once(() => forge.runners?.list(at) ?? Promise.resolve([]));
-  for (const wanted of wantedRunners(row, spec, scope.pools)) {
+  for (const wanted of wantedRunners(row, spec, knownIn(scope))) {
     registered[wanted.name] = await registeredRunner(scope, forge, at, wanted, gone, listed);
   }
   markSeen(scope, 'runners');
@@ -231,7 +232,7 @@ export async function plannedRegistration(
 
 /** Whether every wanted runner has reached the forge; null where all have. When each was last there is noted. */
 export async function runnersOffline(scope: PassScope): Promise<PhaseResult | null> {
-  const { row, spec, pools, clock } = scope;
+  const { row, spec, clock } = scope;
   // Another worker may have held them meanwhile, so what this one saw before counts no longer.
   const before = parsedConditions(row.conditions).find(({ type }) => type === 'RunnersReady');
   if (isFresh(scope, 'online') && before?.status === 'True') return null;
@@ -244,7 +245,9 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
     // While one succeeds another, both are there: it serves if either does.
     if (there.get(name)?.status !== 'online') there.set(name, each);
   }
-  const wanted = wantedRunners(row, spec, pools).map(({ name }) => ({ name, seen: there.get(name) }));
+  const wanted = wantedRunners(row, spec, knownIn(scope))
+    .filter(({ stands }) => stands)
+    .map(({ name }) => ({ name, seen: there.get(name) }));
   for (const { name, seen } of wanted) {
     const usedAt = seen?.contactedAt ?? (seen?.status === 'online' ? clock.now() : null);
     if (usedAt) await noteUse(row, runnerKind(name), usedAt);

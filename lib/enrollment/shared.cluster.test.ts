@@ -82,7 +82,9 @@ async function draft(slug: string, pool: 'docker' | 'nix', planes: Planes): Prom
   await portal.organization(path);
   const ada = await portal.person('ada-tinyland');
   const isThere = await unsafeDb().tenant.findUnique({ where: { slug } });
-  const tenant = isThere ? { slug } : { new: { slug, displayName: slug, kind: 'organization' as const } };
+  // Each pool's enrollment is of another organization here.
+  const fresh = { slug, displayName: slug, kind: 'organization' as const, sharing: 'shared' as const };
+  const tenant = isThere ? { slug } : { new: fresh };
   const scope = { connectionId: 'github', level: 'organization' as const, path };
   const { enrollmentId } = await startEnrollment(ada, { ...scope, tenant });
   const ctx = await portal.member('ada-tinyland', slug);

@@ -11,7 +11,7 @@ import {
 } from '#lib/model/index.ts';
 import { may, type Ctx } from '#lib/tenant/index.ts';
 import { livePools, type LivePool } from '#lib/usage/index.ts';
-import { poolsByName } from './catalog.ts';
+import { approvedPools, poolsByName } from './catalog.ts';
 import { parsedConditions } from './conditions.ts';
 import { listCredentials } from './credential-view.ts';
 import { enrollPhases } from './phases.ts';
@@ -163,7 +163,7 @@ export async function enrollmentView(ctx: Ctx, id: string): Promise<EnrollmentVi
 }
 
 async function poolViews(ctx: Ctx, row: EnrollmentRow): Promise<PoolView[]> {
-  const known = await poolsByName();
+  const known = approvedPools(row, await poolsByName());
   const live = await livePools(ctx, row.id);
   return live.map((pool) => {
     const profile = known.get(pool.pool);

@@ -72,6 +72,11 @@ export const EnrollmentDocument = z.strictObject({
       pools: EnrollmentSpec.shape.pools,
       planes: EnrollmentSpec.shape.planes,
     })
+    // What is in a cluster already is looked at there, and is not for a document to claim.
+    .refine(({ pools }) => pools.every(({ adopted }) => adopted === undefined), {
+      path: ['pools'],
+      error: 'names a runner set to adopt, which only the portal’s page can',
+    })
     .refine(({ forge, credentials }) => (forge === 'github') === (credentials !== undefined), {
       path: ['credentials'],
       error: 'are needed for GitHub, and for no other forge',

@@ -15,5 +15,7 @@ export * from './plane.ts';
 export * from './pool.ts';
 export * from './quantity.ts';
 export * from './quota.ts';
+export * from './schedule.ts';
 export * from './scope.ts';
+export * from './sharing.ts';
 export * from './tenant.ts';

@@ -93,7 +93,11 @@ export function runnerAmounts(pool: ReadyPool): Amounts {
 }
 
 /** What all chosen pools need when each is at its maximum, and the disk of a Bazel cache beside them. */
-export function promisedBy(choices: readonly PoolChoice[], catalog: ReadonlyMap<string, Pool>, bazelGib = 0): Amounts {
+export function promisedBy(
+  choices: readonly { pool: string; maxRunners: number; minRunners?: number }[],
+  catalog: ReadonlyMap<string, Pool>,
+  bazelGib = 0,
+): Amounts {
   const pools = choices.flatMap(({ pool: name, maxRunners }) => {
     const pool = catalog.get(name);
     return pool && isReady(pool) ? [times(runnerAmounts(pool), maxRunners)] : [];

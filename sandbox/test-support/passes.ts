@@ -11,6 +11,8 @@ export interface Passes {
   pass(id: string, check?: () => Promise<void>): Promise<Outcome | null>;
   /** Passes until this holds. */
   until(what: string, id: string, holds: () => Promise<boolean>, withinMs?: number): Promise<void>;
+  /** What the portal's clock says. */
+  now(): Date;
   /** Moves the portal's clock. What was seen lately is then looked at anew. */
   later(ms: number): void;
   /** As a worker that starts anew: nothing is remembered. */
@@ -42,6 +44,7 @@ export function startPasses(): Passes {
       };
       await eventually(what, once, withinMs);
     },
+    now: () => clock.now(),
     later(ms) {
       aheadMs += ms;
     },

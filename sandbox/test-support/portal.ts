@@ -10,7 +10,13 @@ import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/inde
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
 import { acceptDelivery, acceptDirectedDelivery, jobsTask, takeJobs } from '#lib/delivery/index.ts';
 import { errorCodes, toAppError } from '#lib/errors.ts';
-import { followForges, reconcileEnrollment, wakeOfChange } from '#lib/enrollment/index.ts';
+import {
+  applySchedules,
+  followForges,
+  reconcileEnrollment,
+  scheduleTask,
+  wakeOfChange,
+} from '#lib/enrollment/index.ts';
 import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { reconcileTenant } from '#lib/tenancy/index.ts';
@@ -196,6 +202,7 @@ function startWorker(): TestWorker {
     tenant: (lease: Lease) => reconcileTenant(deps, lease),
     [jobsTask]: takeJobs,
     [viewTask]: (lease: Lease) => reconcileViews(lease),
+    [scheduleTask]: (lease: Lease) => applySchedules(deps, lease),
   };
   const log = process.env['TEST_WORKER_LOG'] ? (entry: object) => console.error(entry) : undefined;
   const done = loop({ tasks, concurrency: 4, signal: abort.signal, ...(log ? { log } : {}) });

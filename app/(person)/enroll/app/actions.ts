@@ -3,7 +3,7 @@
 import { redirect } from 'next/navigation';
 import { z } from 'zod';
 import { beginInstall, beginOwnApp, InstallInput } from '#lib/enrollment/index.ts';
-import { TenantName, TenantSlug } from '#lib/model/index.ts';
+import { sharings, TenantName, TenantSlug } from '#lib/model/index.ts';
 import { personAction } from '#lib/tenant/index.ts';
 
 const Scope = {
@@ -18,7 +18,13 @@ const Own = z.discriminatedUnion('choice', [
   z.object({
     ...Scope,
     choice: z.literal('new'),
-    tenant: z.object({ new: z.strictObject({ slug: TenantSlug, displayName: TenantName }) }),
+    tenant: z.object({
+      new: z.strictObject({
+        slug: TenantSlug,
+        displayName: TenantName,
+        sharing: z.enum(sharings).default('dedicated'),
+      }),
+    }),
   }),
 ]);
 

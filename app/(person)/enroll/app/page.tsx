@@ -9,6 +9,7 @@ import { ButtonForm } from '#components/form/button-form.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
 import { Steps } from '#components/ui/steps.tsx';
+import { sharingChoice } from '../../../sharing-words.ts';
 import { wizardSteps } from '../steps.ts';
 import { createOwnApp, install } from './actions.ts';
 
@@ -39,6 +40,7 @@ export default personPage(async (by, { searchParams }) => {
         organization={path}
         own={
           <TenantForm
+            sharing={sharingChoice}
             action={createOwnApp}
             scope={{ connectionId: connection, level: 'organization', path }}
             tenants={mine.map(({ slug: each, displayName }) => ({ slug: each, displayName }))}

@@ -3,7 +3,7 @@
 import { redirect } from 'next/navigation';
 import { z } from 'zod';
 import { startEnrollment } from '#lib/enrollment/index.ts';
-import { scopeLevels, TenantName, TenantSlug } from '#lib/model/index.ts';
+import { scopeLevels, sharings, TenantName, TenantSlug } from '#lib/model/index.ts';
 import { personAction } from '#lib/tenant/index.ts';
 
 const Scope = {
@@ -19,7 +19,13 @@ const Start = z.discriminatedUnion('choice', [
   z.object({
     ...Scope,
     choice: z.literal('new'),
-    tenant: z.object({ new: z.strictObject({ slug: TenantSlug, displayName: TenantName }) }),
+    tenant: z.object({
+      new: z.strictObject({
+        slug: TenantSlug,
+        displayName: TenantName,
+        sharing: z.enum(sharings).default('dedicated'),
+      }),
+    }),
   }),
 ]);
 

@@ -8,6 +8,7 @@ import { TenantForm } from '#components/enrollment/tenant-form.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { Steps } from '#components/ui/steps.tsx';
+import { sharingChoice } from '../../../sharing-words.ts';
 import { wizardSteps } from '../steps.ts';
 import { start } from './actions.ts';
 
@@ -57,6 +58,7 @@ export default personPage(async (by, { searchParams }) => {
         scope={{ connectionId: connection, level, path }}
         token={wish && !wish.given ? wish : null}
         tenants={mine.map(({ slug, displayName }) => ({ slug, displayName }))}
+        sharing={sharingChoice}
         suggested={{ slug: suggestedSlug(path), displayName: path.split('/').at(-1) || connection }}
       />
     </div>
