@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TenantDb } from '#lib/db/index.ts';
 import type { RunnerState } from './runner-seen.ts';
 
@@ -32,6 +34,8 @@ export type LiveRunner = {
 };
 
 export type LiveUsage = { pools: LivePool[]; runners: LiveRunner[] };
+/** `tag` is another whenever anything in it is. */
+export type TaggedUsage = LiveUsage & { tag: string };
 
 /** A page that lists more is of no use to anybody; the counts of the pools are of all. */
 const runnersMost = 500;
@@ -69,15 +73,36 @@ export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): P
 
 /** A moment that nobody notices, for which one reading serves all who look at the same tenant. */
 const sharedMs = 250;
-const shared = new Map<string, { usage: Promise<LiveUsage>; untilMs: number }>();
+const shared = new Map<string, { usage: Promise<TaggedUsage>; untilMs: number }>();
 
-/** `liveUsage` of a whole tenant for pages that ask again and again: a thousand viewers cost the database what one costs. */
-export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<LiveUsage> {
+async function tagged(reading: Promise<LiveUsage>): Promise<TaggedUsage> {
+  const usage = await reading;
+  return { ...usage, tag: createHash('sha256').update(JSON.stringify(usage)).digest('base64url').slice(0, 22) };
+}
+
+/** How long a question is held while nothing changes: who looks is asked for anew after it. */
+const heldMs = 8000;
+
+/**
+ * `liveUsage` of a whole tenant for whoever has it as it was under the tag `since`: the answer is held until there is
+ * another, or for eight seconds. However many wait for it, Postgres is asked once a moment.
+ */
+export async function usageAfter(tenantId: string, ctx: { db: TenantDb }, since: string | null): Promise<TaggedUsage> {
+  const untilMs = performance.now() + heldMs;
+  for (;;) {
+    const usage = await sharedUsage(tenantId, ctx);
+    if (usage.tag !== since || performance.now() > untilMs) return usage;
+    await sleep(sharedMs);
+  }
+}
+
+/** A thousand viewers cost the database what one costs. */
+export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<TaggedUsage> {
   const nowMs = performance.now();
   const known = shared.get(tenantId);
   if (known && nowMs < known.untilMs) return known.usage;
   for (const [id, { untilMs }] of shared) if (untilMs <= nowMs) shared.delete(id);
-  const usage = liveUsage(ctx);
+  const usage = tagged(liveUsage(ctx));
   shared.set(tenantId, { usage, untilMs: nowMs + sharedMs });
   // A failure is not kept: the next to ask tries again.
   usage.catch(() => shared.delete(tenantId));
