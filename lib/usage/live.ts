@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TenantDb } from '#lib/db/index.ts';
+import { type TenantDb, unsafeDb } from '#lib/db/index.ts';
 import type { RunnerState } from './runner-seen.ts';
 
 export type LivePool = {
@@ -73,11 +72,27 @@ export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): P
 
 /** A moment that nobody notices, for which one reading serves all who look at the same tenant. */
 const sharedMs = 250;
-const shared = new Map<string, { usage: Promise<TaggedUsage>; untilMs: number }>();
+type Reading = Promise<TaggedUsage>;
+const shared = new Map<string, { usage: Reading; untilMs: number }>();
+/** What nobody has looked at for so long is let go. */
+const forgottenMs = 30_000;
 
-async function tagged(reading: Promise<LiveUsage>): Promise<TaggedUsage> {
-  const usage = await reading;
-  return { ...usage, tag: createHash('sha256').update(JSON.stringify(usage)).digest('base64url').slice(0, 22) };
+/** One statement, which is all that most moments cost: what is shown comes from these rows and from nothing else. */
+async function tagOf(tenantId: string): Promise<string> {
+  const [row] = await unsafeDb().$queryRaw<{ tag: string }[]>`
+    select md5(concat(
+      (select string_agg(enrollment_pool::text, '' order by scale_set_name) from enrollment_pool where tenant_id = ${tenantId}::uuid),
+      (select string_agg(runner::text, '' order by uid) from runner where tenant_id = ${tenantId}::uuid and ended_at is null),
+      (select string_agg(job::text, '' order by connection_id, external_id) from job
+        where tenant_id = ${tenantId}::uuid and state in ('queued', 'running')))) as tag`;
+  return row?.tag ?? '';
+}
+
+/** What is read after the tag may be newer than it: the next tag is then another, and it is read again. */
+async function readAgain(tenantId: string, ctx: { db: TenantDb }, before: Reading | undefined): Promise<TaggedUsage> {
+  const tag = await tagOf(tenantId);
+  const last = await before?.catch(() => undefined);
+  return last?.tag === tag ? last : { ...(await liveUsage(ctx)), tag };
 }
 
 /** How long a question is held while nothing changes: who looks is asked for anew after it. */
@@ -101,8 +116,8 @@ export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<Ta
   const nowMs = performance.now();
   const known = shared.get(tenantId);
   if (known && nowMs < known.untilMs) return known.usage;
-  for (const [id, { untilMs }] of shared) if (untilMs <= nowMs) shared.delete(id);
-  const usage = tagged(liveUsage(ctx));
+  for (const [id, { untilMs }] of shared) if (untilMs + forgottenMs <= nowMs) shared.delete(id);
+  const usage = readAgain(tenantId, ctx, known?.usage);
   shared.set(tenantId, { usage, untilMs: nowMs + sharedMs });
   // A failure is not kept: the next to ask tries again.
   usage.catch(() => shared.delete(tenantId));
