@@ -574,6 +574,8 @@ const unsafeUsers: Record<string, string> = {
   'lib/tenant/standings.ts': 'a person’s roles are of several tenants',
   'lib/tenant/token.ts': 'identities belong to a person',
   'lib/usage/ledger.ts': 'operators read the jobs of all tenants',
+  'lib/usage/live.ts':
+    'whether anything has changed is one statement that names its tenant, which the tenant client does not do',
   'lib/usage/runners.ts': 'a worker measures all tenants',
   'lib/usage/sample.ts': 'a worker measures all tenants',
   'lib/usage/series.ts': 'the sums are statements that name their tenant, which the tenant client does not do',

@@ -1,6 +1,6 @@
 'use client';
 
-import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/react-query';
+import { QueryClient, QueryClientProvider, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout } from '#components/ui/status.tsx';
@@ -22,14 +22,25 @@ export function PolledReading<T>(props: PolledProps<T>) {
   );
 }
 
-function Reading<T>({ url, first, everyMs, children }: PolledProps<T>) {
+/** A server that is away or refuses is not asked in a circle. */
+const afterErrorMs = 3000;
+
+function Reading<T>({ url, first, everyMs, since, children }: PolledProps<T>) {
+  const client = useQueryClient();
   const { data, isError, dataUpdatedAt } = useQuery({
     queryKey: [url],
-    queryFn: ({ signal }) => read<T>(url, signal),
+    queryFn: ({ signal }) => {
+      const known = client.getQueryData<T>([url]);
+      return read<T>(since && known !== undefined ? `${url}?since=${encodeURIComponent(since(known))}` : url, signal);
+    },
     initialData: first,
-    staleTime: 1000,
+    staleTime: since ? 0 : 1000,
     retry: false,
-    refetchInterval: ({ state }) => (state.data === undefined ? 5000 : everyMs(state.data)),
+    refetchInterval: ({ state }) => {
+      if (state.data === undefined) return 5000;
+      const ms = everyMs(state.data);
+      return ms !== false && state.error ? Math.max(ms, afterErrorMs) : ms;
+    },
   });
   return (
     <>

@@ -8,6 +8,8 @@ export type PolledProps<T> = {
   first: T;
   /** When to look again, or false where nothing more can change. */
   everyMs: (value: T) => number | false;
+  /** The tag of what is there, where the server holds its answer until there is something else. */
+  since?: (value: T) => string;
   children: (value: T) => ReactNode;
 };
 

@@ -9,8 +9,8 @@ import { Callout, type Tone } from '#components/ui/status.tsx';
 import { PoolTable } from './pool-table.tsx';
 import { RunnerTable } from './runner-table.tsx';
 
-/** With what the watch and the gathering take, a change is on the screen within two seconds. */
-const everyMs = 1000;
+/** Between an answer, which the server holds until something has changed, and the next question. */
+const everyMs = 100;
 
 type Answer = { tone: Exclude<Tone, 'idle'>; text: string };
 
@@ -44,7 +44,7 @@ export function LivePools({ url, first, slug }: { url: string; first: PoolsNow; 
     );
   }
   return (
-    <Polled url={url} first={first} everyMs={() => everyMs}>
+    <Polled url={url} first={first} everyMs={() => everyMs} since={({ tag }) => tag}>
       {(now) => {
         const { tone, text } = answerOf(now);
         return (

@@ -1,6 +1,6 @@
 import { cpuMillicores, formatCpu, formatMemory, isReady, memoryBytes, type Pool } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
-import { sharedUsage, type LivePool, type LiveRunner } from '#lib/usage/index.ts';
+import { usageAfter, type LivePool, type LiveRunner } from '#lib/usage/index.ts';
 import { poolsByName } from './catalog.ts';
 
 /* What runs now, against what may run: the pages that move. */
@@ -71,14 +71,16 @@ function roomOf(live: LivePool, pool: Pool | undefined, quota: Quota, used: Sum)
 
 /** `room`: how many more runners may start now. */
 export type PoolNow = LivePool & { room: number };
-export type PoolsNow = { pools: PoolNow[]; runners: LiveRunner[]; quota: QuotaNow };
+export type PoolsNow = { pools: PoolNow[]; runners: LiveRunner[]; quota: QuotaNow; tag: string };
 
-/** What the page of pools shows, once a moment for however many look at it. */
-export async function poolsNow(ctx: Ctx): Promise<PoolsNow> {
-  const [{ pools, runners }, known] = await Promise.all([sharedUsage(ctx.tenant.id, ctx), poolsByName()]);
+/** What the page of pools shows: at once, or for who has it under the tag `since` as soon as it is another. */
+export async function poolsNow(ctx: Ctx, since: string | null = null): Promise<PoolsNow> {
+  const { pools, runners, tag } = await usageAfter(ctx.tenant.id, ctx, since);
+  const known = await poolsByName();
   const sums = sumsOf(pools, known);
   const { quota } = ctx.tenant;
   return {
+    tag,
     runners,
     quota: quotaNow(quota, sums),
     pools: pools.map((live) => ({ ...live, room: roomOf(live, known.get(live.pool), quota, sums.used) })),

@@ -8,7 +8,15 @@
  * a thousand viewers cost the API server nothing. It may touch the database and read the cluster view it is given. It knows
  * no price.
  */
-export { livePools, liveUsage, sharedUsage, type LivePool, type LiveRunner, type LiveUsage } from './live.ts';
+export {
+  livePools,
+  liveUsage,
+  sharedUsage,
+  usageAfter,
+  type LivePool,
+  type LiveRunner,
+  type LiveUsage,
+} from './live.ts';
 export { mendJobs, recordRunners, sweepRunners, watchRunners, type SeenAt } from './runners.ts';
 export { runnerSeen, type RunnerSeen, type RunnerState } from './runner-seen.ts';
 export { exportAllJobs, exportJobs, JobQuery, jobStandings, listAllJobs, listJobs } from './ledger.ts';

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Change, ClusterView, Observed } from '#lib/cluster/index.ts';
 import { tenantDb, unsafeDb, type Prisma } from '#lib/db/index.ts';
 import { eventually } from '#sandbox/test-support/eventually.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
-import { liveUsage, sharedUsage, sweepRunners, watchRunners } from './index.ts';
+import { liveUsage, sharedUsage, usageAfter, sweepRunners, watchRunners } from './index.ts';
 
 let rows: TestRows;
 let acme: TenantRows;
@@ -76,6 +77,37 @@ describe('what runs now', () => {
     expect(reads).toHaveBeenCalledTimes(1);
     expect(usages.every(({ runners }) => runners.length === 1)).toBe(true);
   });
+});
+
+describe('who has it already', () => {
+  // What a test before this one read is another's by then.
+  beforeEach(() => sleep(300));
+
+  test('is answered as soon as there is something else, and not before', async () => {
+    const db = tenantDb(acme.tenantId);
+    const { tag } = await usageAfter(acme.tenantId, { db }, null);
+    let isAnswered = false;
+    const held = usageAfter(acme.tenantId, { db }, tag).then((usage) => {
+      isAnswered = true;
+      return usage;
+    });
+    await sleep(700);
+    expect(isAnswered).toBe(false);
+    const from = performance.now();
+    await addRunner('r-new');
+    const usage = await held;
+    expect(performance.now() - from).toBeLessThan(2000);
+    expect(usage.tag).not.toBe(tag);
+    expect(usage.runners.map(({ name }) => name)).toEqual(['r-new']);
+  });
+
+  test('is answered after eight seconds all the same: who looks is asked for anew', async () => {
+    const db = tenantDb(acme.tenantId);
+    const { tag } = await usageAfter(acme.tenantId, { db }, null);
+    const from = performance.now();
+    expect((await usageAfter(acme.tenantId, { db }, tag)).tag).toBe(tag);
+    expect(performance.now() - from).toBeGreaterThan(7500);
+  }, 20_000);
 });
 
 // ------------------------------------------------------------------------------------------------ from the watch

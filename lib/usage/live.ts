@@ -1,4 +1,5 @@
-import type { TenantDb } from '#lib/db/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type TenantDb, unsafeDb } from '#lib/db/index.ts';
 import type { RunnerState } from './runner-seen.ts';
 
 export type LivePool = {
@@ -32,6 +33,8 @@ export type LiveRunner = {
 };
 
 export type LiveUsage = { pools: LivePool[]; runners: LiveRunner[] };
+/** `tag` is another whenever anything in it is. */
+export type TaggedUsage = LiveUsage & { tag: string };
 
 /** A page that lists more is of no use to anybody; the counts of the pools are of all. */
 const runnersMost = 500;
@@ -69,15 +72,52 @@ export async function livePools(ctx: { db: TenantDb }, enrollmentId?: string): P
 
 /** A moment that nobody notices, for which one reading serves all who look at the same tenant. */
 const sharedMs = 250;
-const shared = new Map<string, { usage: Promise<LiveUsage>; untilMs: number }>();
+type Reading = Promise<TaggedUsage>;
+const shared = new Map<string, { usage: Reading; untilMs: number }>();
+/** What nobody has looked at for so long is let go. */
+const forgottenMs = 30_000;
 
-/** `liveUsage` of a whole tenant for pages that ask again and again: a thousand viewers cost the database what one costs. */
-export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<LiveUsage> {
+/** One statement, which is all that most moments cost: what is shown comes from these rows and from nothing else. */
+async function tagOf(tenantId: string): Promise<string> {
+  const [row] = await unsafeDb().$queryRaw<{ tag: string }[]>`
+    select md5(concat(
+      (select string_agg(enrollment_pool::text, '' order by scale_set_name) from enrollment_pool where tenant_id = ${tenantId}::uuid),
+      (select string_agg(runner::text, '' order by uid) from runner where tenant_id = ${tenantId}::uuid and ended_at is null),
+      (select string_agg(job::text, '' order by connection_id, external_id) from job
+        where tenant_id = ${tenantId}::uuid and state in ('queued', 'running')))) as tag`;
+  return row?.tag ?? '';
+}
+
+/** What is read after the tag may be newer than it: the next tag is then another, and it is read again. */
+async function readAgain(tenantId: string, ctx: { db: TenantDb }, before: Reading | undefined): Promise<TaggedUsage> {
+  const tag = await tagOf(tenantId);
+  const last = await before?.catch(() => undefined);
+  return last?.tag === tag ? last : { ...(await liveUsage(ctx)), tag };
+}
+
+/** How long a question is held while nothing changes: who looks is asked for anew after it. */
+const heldMs = 8000;
+
+/**
+ * `liveUsage` of a whole tenant for whoever has it as it was under the tag `since`: the answer is held until there is
+ * another, or for eight seconds. However many wait for it, Postgres is asked once a moment.
+ */
+export async function usageAfter(tenantId: string, ctx: { db: TenantDb }, since: string | null): Promise<TaggedUsage> {
+  const untilMs = performance.now() + heldMs;
+  for (;;) {
+    const usage = await sharedUsage(tenantId, ctx);
+    if (usage.tag !== since || performance.now() > untilMs) return usage;
+    await sleep(sharedMs);
+  }
+}
+
+/** A thousand viewers cost the database what one costs. */
+export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<TaggedUsage> {
   const nowMs = performance.now();
   const known = shared.get(tenantId);
   if (known && nowMs < known.untilMs) return known.usage;
-  for (const [id, { untilMs }] of shared) if (untilMs <= nowMs) shared.delete(id);
-  const usage = liveUsage(ctx);
+  for (const [id, { untilMs }] of shared) if (untilMs + forgottenMs <= nowMs) shared.delete(id);
+  const usage = readAgain(tenantId, ctx, known?.usage);
   shared.set(tenantId, { usage, untilMs: nowMs + sharedMs });
   // A failure is not kept: the next to ask tries again.
   usage.catch(() => shared.delete(tenantId));
