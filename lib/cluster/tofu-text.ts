@@ -91,7 +91,8 @@ function head(slug: string): string {
 #        > secrets.auto.tfvars.json
 #
 #   2. tofu init && tofu plan: everything is imported, nothing is added, changed in the cluster or removed. Where the plan says
-#      "changed", it is OpenTofu's own record that takes up the manifest; the object stays as it is.
+#      "changed", it is OpenTofu's own record that takes up the manifest; the object stays as it is. (In a runner set the provider
+#      writes a CPU of "2" as 2, which is the same quantity.)
 #   3. tofu apply. From then on a plan finds no change. Fields stay owned by the portal's field manager, whose place you take:
 #      the annotation flywheel.dev/applied is the portal's own note and may go.
 #   4. Only now leave the portal to this: whoever of the two applies last has it their way.
