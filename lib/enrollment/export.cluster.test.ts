@@ -243,11 +243,9 @@ describe.each([
   test('is exported without a value of any Secret', () => {
     const values = secrets.flatMap(({ data }) => Object.values(data));
     expect(values.length).toBeGreaterThan(0);
-    for (const value of values) {
-      expect(text).not.toContain(value);
-      const plain = Buffer.from(value, 'base64').toString();
-      if (plain.length > 12) expect(text).not.toContain(plain);
-    }
+    // What is shorter may stand in it by chance: an App's number.
+    const plain = values.map((value) => Buffer.from(value, 'base64').toString()).filter(({ length }) => length > 12);
+    for (const value of [...values, ...plain]) expect(text).not.toContain(value);
   });
 
   test('is valid, takes over each object as it is, and then finds no change', async () => {
