@@ -21,15 +21,7 @@ import {
 import { approvedScope } from '#sandbox/test-support/enrolled.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
-import {
-  approvePlan,
-  enrollmentView,
-  exportTenant,
-  makePlan,
-  savePlanes,
-  savePools,
-  startEnrollment,
-} from './index.ts';
+import { approvePlan, exportTenant, makePlan, savePlanes, savePools, startEnrollment } from './index.ts';
 
 /* The export of a tenant's part in its cluster, held to the real OpenTofu, its real provider and the real API server. */
 
