@@ -1,3 +1,4 @@
+import { namespacesOf } from '#lib/model/index.ts';
 import { Expression, hclString, hclValue } from './hcl-text.ts';
 import { managedBy, tenantLabel, type KubernetesObject } from './objects.ts';
 
@@ -77,17 +78,21 @@ resource "kubernetes_manifest" "${address}" {
 
 /** Beginning of the file: what it is, and what is to be done. `slug` has nothing that a comment or a shell reads otherwise. */
 function head(slug: string): string {
+  const own = Object.values(namespacesOf(slug))
+    .map((name) => `"${name}"`)
+    .join(', ');
   const selector = `app.kubernetes.io/managed-by=${managedBy},${tenantLabel}=${slug}`;
   return `# What tenant ${slug} has in its cluster, as the portal applied it. To go on without the portal:
 #
 #   1. Make the file with the values of the Secrets, which are not in here. Keep it as you keep keys.
 #
 #      kubectl get secrets -A -l '${selector}' -o json |
-#        jq '{secrets: [.items[] | {key: "\\(.metadata.namespace)/\\(.metadata.name)", value: .data}] | from_entries}' \\
+#        jq '{secrets: [.items[] | select(.metadata.namespace | IN(${own})) | {key: "\\(.metadata.namespace)/\\(.metadata.name)", value: .data}] | from_entries}' \\
 #        > secrets.auto.tfvars.json
 #
 #   2. tofu init && tofu plan: everything is imported, nothing is added, changed in the cluster or removed. Where the plan says
-#      "changed", it is OpenTofu's own record that takes up the manifest; the object stays as it is.
+#      "changed", it is OpenTofu's own record that takes up the manifest; the object stays as it is. (In a runner set the provider
+#      writes a CPU of "2" as 2, which is the same quantity.)
 #   3. tofu apply. From then on a plan finds no change. Fields stay owned by the portal's field manager, whose place you take:
 #      the annotation flywheel.dev/applied is the portal's own note and may go.
 #   4. Only now leave the portal to this: whoever of the two applies last has it their way.
