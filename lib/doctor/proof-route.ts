@@ -90,13 +90,14 @@ export async function routeSoFar(row: EnrollmentRow, label: string, since: Date,
     where: { enrollmentId: row.id, scaleSetName: label, workflow: workflowName, queuedAt: { gte: since } },
     orderBy: { queuedAt: 'desc' },
   });
-  if (job?.state === 'completed') {
-    const words = `A job was started in ${job.repository} for ${label}; it ran on ${job.runnerName ?? 'no runner'} and ended with ${job.conclusion ?? 'nothing'}.`;
+  // The cluster may tell that it ended before the forge tells how.
+  if (job?.state === 'completed' && job.conclusion !== null) {
+    const words = `A job was started in ${job.repository} for ${label}; it ran on ${job.runnerName ?? 'no runner'} and ended with ${job.conclusion}.`;
     const waitedS = job.startedAt ? Math.round((job.startedAt.getTime() - job.queuedAt.getTime()) / 1000) : null;
     const waited = waitedS === null ? '' : ` It waited ${waitedS} s.`;
     return { state: job.conclusion === 'success' ? 'held' : 'broken', words: words + waited };
   }
   if (now.getTime() - since.getTime() < patienceMs) return null;
-  const stands = job ? `is still ${job.state}` : 'was never told of';
+  const stands = job ? `is ${job.state}, with no word of how it ended,` : 'was never told of';
   return { state: 'broken', words: `A job was started for ${label} and ${stands} after ten minutes.` };
 }
