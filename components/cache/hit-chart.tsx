@@ -16,7 +16,9 @@ function roundTop(most: number): number {
  * Hits and misses a day, one on the other. Drawn on the server by attributes, since the content security policy refuses styles;
  * the table that the page shows with it has the same in figures.
  */
-export function HitChart({ days, label }: { days: ChartDay[]; label: string }) {
+type Props = { days: ChartDay[]; label: string; hits?: string; countsMisses?: boolean };
+
+export function HitChart({ days, label, hits: hitsName = 'Hits', countsMisses = true }: Props) {
   const most = roundTop(Math.max(...days.map(({ hits, misses }) => hits + misses)));
   const plot = height - top - bottom;
   const step = (width - left) / Math.max(1, days.length);
@@ -25,8 +27,8 @@ export function HitChart({ days, label }: { days: ChartDay[]; label: string }) {
     <figure className="rounded-lg border bg-surface p-4">
       <figcaption className="mb-2 flex flex-wrap gap-x-4 gap-y-1 text-sm text-ink-2">
         <span>{label}</span>
-        <Key name="Hits" fill="fill-accent" />
-        <Key name="Misses" fill="fill-line-strong" />
+        <Key name={hitsName} fill="fill-accent" />
+        {countsMisses ? <Key name="Misses" fill="fill-line-strong" /> : null}
       </figcaption>
       <div role="region" aria-label={`${label}, drawn`} tabIndex={0} className="overflow-x-auto">
         <svg
@@ -48,7 +50,7 @@ export function HitChart({ days, label }: { days: ChartDay[]; label: string }) {
             const bar = { x, width: step * 0.7 };
             return (
               <g key={day}>
-                <title>{`${day}: ${hits.toLocaleString('en')} hits, ${misses.toLocaleString('en')} misses, ${rate}`}</title>
+                <title>{`${day}: ${hits.toLocaleString('en')} ${hitsName.toLowerCase()}, ${rate}`}</title>
                 <rect {...bar} y={y(hits)} height={y(0) - y(hits)} className="fill-accent" />
                 <rect {...bar} y={y(hits + misses)} height={y(hits) - y(hits + misses)} className="fill-line-strong" />
                 {index % 4 === 0 ? (

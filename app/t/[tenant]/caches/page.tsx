@@ -115,7 +115,7 @@ function Figures({
 function Views({ views, slug }: { views: CacheViewRow[]; slug: string }) {
   const isKnown = views.some(({ size }) => size !== null);
   const note = isKnown
-    ? 'Stored bytes are counted whole in each view that has them; Attic stores them once. It counts no hits and misses, so these are not known.'
+    ? 'Stored bytes are counted whole in each view that has them; Attic stores them once. It counts no hits and misses: a view’s own page has what was read at least.'
     : 'Sizes and last use are not known: no reading of Attic’s database has come yet, or the operator gave no connection to it. Attic counts no hits and misses.';
   return (
     <Section title="Attic views" note={note}>
