@@ -12,17 +12,17 @@ import {
 import { notFound } from '#lib/errors.ts';
 import { nixConfig } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
-import { HitChart } from '#components/cache/hit-chart.tsx';
 import { RemoveViewForm } from '#components/cache/remove-view-form.tsx';
 import { ViewForm } from '#components/cache/view-form.tsx';
 import { Button } from '#components/ui/button.tsx';
+import { Behind, Chart } from '#components/ui/chart.tsx';
 import { CodeBlock, Mono } from '#components/ui/code.tsx';
 import { NumberField } from '#components/ui/field.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { bytes } from '../../../../bytes.ts';
+import { bytes, count } from '../../../../bytes.ts';
 import { tenantTitle } from '../../title.ts';
 import { change, remove } from '../actions.ts';
 import { ViewState } from '../view-state.tsx';
@@ -140,14 +140,18 @@ function effectWords(days: number, { objects, logicalBytes, storedBytes }: Effec
 
 function Reads({ days }: { days: CacheDay[] | null }) {
   if (days === null || days.every(({ hits }) => hits === 0)) return null;
-  const chart = days.map((day) => ({ ...day, rate: `about ${bytes(day.servedBytes)}` }));
   return (
     <Section
       title="What was read"
       note="At least: Attic tells when a path was last read, and not how often. What was asked for and not found is nowhere counted, so a hit rate is not known."
     >
-      <div className="grid gap-4">
-        <HitChart label="Paths read, a day" days={chart} hits="Paths" countsMisses={false} />
+      <Chart
+        label="Paths read at least, a day"
+        steps={days.map(({ day }) => day)}
+        bars={[{ name: 'Paths', values: days.map(({ hits }) => hits), look: 'accent' }]}
+        unit={count}
+      />
+      <Behind title="Paths and bytes by day">
         <Table label="Paths read by day">
           <thead>
             <tr>
@@ -166,7 +170,7 @@ function Reads({ days }: { days: CacheDay[] | null }) {
             ))}
           </tbody>
         </Table>
-      </div>
+      </Behind>
     </Section>
   );
 }
