@@ -15,3 +15,8 @@ export function percent(share: number): string {
   if (hundredths < 100 && hundredths > 99.5) return 'over 99 %';
   return `${Math.round(hundredths)} %`;
 }
+
+/** An axis' middle may fall between two whole things. */
+export function count(value: number): string {
+  return value.toLocaleString('en', { maximumFractionDigits: 1, notation: value >= 100_000 ? 'compact' : 'standard' });
+}

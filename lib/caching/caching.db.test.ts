@@ -31,6 +31,7 @@ import {
   removeView,
   retentionEffect,
   revokeToken,
+  viewDays,
   statisticsPlace,
 } from './index.ts';
 
@@ -385,6 +386,27 @@ describe('figures', () => {
     await expect(retentionEffect(ctxOf(bolt), { viewId: main.id, days: 30 })).rejects.toMatchObject({
       code: 'not_found',
     });
+  });
+
+  test('Attic’s reads are told as what was read at least, each path once a look', async () => {
+    const view = await viewOf(acme, 'main');
+    const [path] = Object.values(attic.state.paths).filter(({ cache }) => cache === 'acme+main');
+    if (!path) throw new Error('nothing was pushed');
+    const looked = async () => {
+      path.lastAccessedAt = new Date().toISOString();
+      await writeAtticDatabase(statistics.ownerUrl, attic.state);
+      await readCaches(new Date());
+    };
+    await looked();
+    const readOf = async () => (await viewDays(ctxOf(acme), view))?.reduce((sum, { hits }) => sum + hits, 0) ?? null;
+    const before = (await readOf()) ?? 0;
+    await looked();
+    await looked();
+    expect(await readOf()).toBe(before + 2);
+    // Nobody read anything since.
+    await readCaches(new Date());
+    expect(await readOf()).toBe(before + 2);
+    expect(await viewDays(ctxOf(bolt), { name: 'acme+main' })).toBeNull();
   });
 
   test('a database that does not answer leaves what was read, and a page that says so', async () => {

@@ -49,6 +49,7 @@ export {
   cachesSummary,
   retentionEffectOrNull as retentionEffect,
   RetentionQuestion,
+  viewDays,
   type BazelView,
   type CachesSummary,
   type CacheViewRow,

@@ -98,6 +98,21 @@ export async function cacheViews(ctx: Ctx): Promise<CacheViewRow[]> {
     .toSorted((a, b) => Number(b.isEnrolled) - Number(a.isEnrolled));
 }
 
+/** What was read of a view at least, by day; null where nobody tells. Misses are nowhere counted. */
+export async function viewDays(
+  ctx: Ctx,
+  { name }: Pick<CacheViewRow, 'name'>,
+  now = new Date(),
+): Promise<CacheDay[] | null> {
+  const readings = await ctx.db.cacheReading.findMany({ where: within(name, now), orderBy: { observedAt: 'asc' } });
+  return readings.length === 0 ? null : daysOf(readings, now, windowDays);
+}
+
+/** One day more than is shown, for the first to be counted from. */
+function within(source: string, now: Date) {
+  return { source, observedAt: { gt: new Date(now.getTime() - windowMs - 24 * 3600_000) } };
+}
+
 export type BazelView = {
   /** Inside the cluster. */
   serviceUrl: string;
@@ -120,8 +135,7 @@ export async function bazelView(ctx: Ctx, now = new Date()): Promise<BazelView |
   const { slug, clusterId } = ctx.tenant;
   const cluster = await ctx.db.cluster.findUnique({ where: { id: clusterId } });
   const readings = await ctx.db.cacheReading.findMany({
-    // One more, for the first day to be counted from.
-    where: { source: bazelSource, observedAt: { gt: new Date(now.getTime() - windowMs - 24 * 3600_000) } },
+    where: within(bazelSource, now),
     orderBy: { observedAt: 'asc' },
   });
   const last = readings.at(-1);

@@ -1,4 +1,4 @@
-import { readBazelCache, readViewStatistics, type BazelReading } from '#lib/cache/index.ts';
+import { readBazelCache, readViewStatistics, type BazelReading, type ViewStatistics } from '#lib/cache/index.ts';
 import { unsafeDb, type CacheReadingModel } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { log } from '#lib/log.ts';
@@ -51,19 +51,40 @@ async function readAttic(now: Date): Promise<void> {
     if (url === null) continue;
     for (let from = 0; from < server.views.length; from += viewsAtOnce) {
       const views = new Map(server.views.slice(from, from + viewsAtOnce).map((view) => [view.name, view.tenantId]));
-      const found = await unlessAway(`attic ${server.id}`, () => readViewStatistics(url, [...views.keys()]));
+      const before = await lastOf([...views.keys()]);
+      const since =
+        before.size === 0 ? null : new Date(Math.max(...[...before.values()].map(({ at }) => at.getTime())));
+      const found = await unlessAway(`attic ${server.id}`, () => readViewStatistics(url, [...views.keys()], since));
       if (!found) break;
-      const rows = found.flatMap(
-        ({ view, objects, logicalBytes, storedBytes, lastPushedAt, lastReadAt }): Reading[] => {
-          const tenantId = views.get(view);
-          const lastUsedAt = latest(lastPushedAt, lastReadAt);
-          const figures = { objects, logicalBytes, storedBytes, lastUsedAt };
-          return tenantId === undefined ? [] : [{ tenantId, source: view, observedAt: now, ...figures }];
-        },
-      );
-      await keep(rows);
+      await keep(found.flatMap((each) => atticRow(each, views.get(each.view), before.get(each.view)?.hits ?? 0n, now)));
     }
   }
+}
+
+/** What was last counted of these views, and when; all of a round have the same time. */
+async function lastOf(sources: string[]): Promise<Map<string, { at: Date; hits: bigint }>> {
+  const rows = await unsafeDb().cacheReading.findMany({
+    where: { source: { in: sources } },
+    orderBy: { observedAt: 'desc' },
+    distinct: ['source'],
+    select: { source: true, observedAt: true, hits: true },
+  });
+  return new Map(rows.map(({ source, observedAt: at, hits }) => [source, { at, hits: hits ?? 0n }]));
+}
+
+/** Attic counts nothing: paths that were read between two looks add up to what was read at least. */
+function atticRow(
+  { view, objects, logicalBytes, storedBytes, lastPushedAt, lastReadAt, readSince }: ViewStatistics,
+  tenantId: string | undefined,
+  hitsBefore: bigint,
+  observedAt: Date,
+): Reading[] {
+  if (tenantId === undefined) return [];
+  const hits = hitsBefore + readSince;
+  const lastUsedAt = latest(lastPushedAt, lastReadAt);
+  return [
+    { tenantId, source: view, observedAt, objects, logicalBytes, storedBytes, lastUsedAt, hits, servedObjects: hits },
+  ];
 }
 
 function latest(a: Date | null, b: Date | null): Date | null {

@@ -17,6 +17,8 @@ export type ViewStatistics = {
   ownBytes: bigint;
   lastPushedAt: Date | null;
   lastReadAt: Date | null;
+  /** Paths whose NAR was given out since the time that was asked for: each once, so no more than a lower bound of its reads. */
+  readSince: bigint;
 };
 
 /** What a retention period would remove at once, now. */
@@ -73,11 +75,12 @@ const statisticsSql = `
     from held join chunk on chunk.id = held.chunk_id group by 1
   ), counted as (
     select object.cache_id, count(*) as objects, sum(nar.nar_size) as logical,
-      max(object.created_at) as pushed, max(object.last_accessed_at) as read
+      max(object.created_at) as pushed, max(object.last_accessed_at) as read,
+      count(*) filter (where object.last_accessed_at > $2::timestamptz) as since
     from object join chosen on chosen.id = object.cache_id join nar on nar.id = object.nar_id group by 1
   )
   select chosen.name, coalesce(objects, 0)::text as objects, coalesce(logical, 0)::text as logical,
-    coalesce(stored, 0)::text as stored, coalesce(own, 0)::text as own, pushed, read
+    coalesce(stored, 0)::text as stored, coalesce(own, 0)::text as own, pushed, read, coalesce(since, 0)::text as since
   from chosen left join counted on counted.cache_id = chosen.id left join sizes on sizes.cache_id = chosen.id`;
 
 type StatisticsRow = {
@@ -88,11 +91,16 @@ type StatisticsRow = {
   own: string;
   pushed: Date | null;
   read: Date | null;
+  since: string;
 };
 
 /** Of these views, by name; one that the server does not have is left out. Throws `unavailable`. */
-export async function readViewStatistics(url: string, views: readonly string[]): Promise<ViewStatistics[]> {
-  const rows = await asked<StatisticsRow>(url, statisticsSql, [views]);
+export async function readViewStatistics(
+  url: string,
+  views: readonly string[],
+  since: Date | null = null,
+): Promise<ViewStatistics[]> {
+  const rows = await asked<StatisticsRow>(url, statisticsSql, [views, since]);
   return rows.map((row) => ({
     view: row.name,
     objects: BigInt(row.objects),
@@ -101,6 +109,7 @@ export async function readViewStatistics(url: string, views: readonly string[]):
     ownBytes: BigInt(row.own),
     lastPushedAt: row.pushed,
     lastReadAt: row.read,
+    readSince: BigInt(row.since),
   }));
 }
 

@@ -14,9 +14,9 @@ import {
 } from '#lib/caching/index.ts';
 import { bazelrc, defaultViewSettings, nixConfig } from '#lib/model/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
-import { HitChart } from '#components/cache/hit-chart.tsx';
 import { ViewForm } from '#components/cache/view-form.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
+import { Behind, Chart } from '#components/ui/chart.tsx';
 import { CodeBlock, Mono } from '#components/ui/code.tsx';
 import { PageHeader, Section, Stat, Stats } from '#components/ui/layout.tsx';
 import { Meter } from '#components/ui/meter.tsx';
@@ -24,7 +24,7 @@ import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { bytes, percent } from '../../../bytes.ts';
+import { bytes, count, percent } from '../../../bytes.ts';
 import { tenantTitle } from '../title.ts';
 import { create } from './actions.ts';
 import { ViewState } from './view-state.tsx';
@@ -115,7 +115,7 @@ function Figures({
 function Views({ views, slug }: { views: CacheViewRow[]; slug: string }) {
   const isKnown = views.some(({ size }) => size !== null);
   const note = isKnown
-    ? 'Stored bytes are counted whole in each view that has them; Attic stores them once. It counts no hits and misses, so these are not known.'
+    ? 'Stored bytes are counted whole in each view that has them; Attic stores them once. It counts no hits and misses: a view’s own page has what was read at least.'
     : 'Sizes and last use are not known: no reading of Attic’s database has come yet, or the operator gave no connection to it. Attic counts no hits and misses.';
   return (
     <Section title="Attic views" note={note}>
@@ -189,8 +189,20 @@ function Bazel({ bazel }: { bazel: BazelView }) {
               {advice.sizeGib === null ? null : 'The size is set in the enrollment; a disk grows and does not shrink.'}
             </Callout>
           ) : null}
-          <HitChart label="Actions asked for, a day" days={days.map((day) => ({ ...day, rate: rateOf(day) }))} />
-          <Days days={days} />
+          <div>
+            <Chart
+              label="Actions asked for, a day: hits and misses"
+              steps={days.map(({ day }) => day)}
+              bars={[
+                { name: 'Hits', values: days.map(({ hits }) => hits), look: 'accent' },
+                { name: 'Misses', values: days.map(({ misses }) => misses), look: 'idle' },
+              ]}
+              unit={count}
+            />
+            <Behind title="Hits, misses and bytes by day">
+              <Days days={days} />
+            </Behind>
+          </div>
           <p className="text-sm text-ink-3">
             Read <RelativeTime at={state.at} />.
           </p>

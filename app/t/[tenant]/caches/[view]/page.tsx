@@ -1,18 +1,28 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { cacheViews, retentionEffect, RetentionQuestion, type CacheViewRow, type Effect } from '#lib/caching/index.ts';
+import {
+  cacheViews,
+  retentionEffect,
+  RetentionQuestion,
+  viewDays,
+  type CacheDay,
+  type CacheViewRow,
+  type Effect,
+} from '#lib/caching/index.ts';
 import { notFound } from '#lib/errors.ts';
 import { nixConfig } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
 import { RemoveViewForm } from '#components/cache/remove-view-form.tsx';
 import { ViewForm } from '#components/cache/view-form.tsx';
 import { Button } from '#components/ui/button.tsx';
+import { Behind, Chart } from '#components/ui/chart.tsx';
 import { CodeBlock, Mono } from '#components/ui/code.tsx';
 import { NumberField } from '#components/ui/field.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout } from '#components/ui/status.tsx';
-import { bytes } from '../../../../bytes.ts';
+import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
+import { bytes, count } from '../../../../bytes.ts';
 import { tenantTitle } from '../../title.ts';
 import { change, remove } from '../actions.ts';
 import { ViewState } from '../view-state.tsx';
@@ -85,6 +95,7 @@ export default page<Params>('cache:see', async (ctx, { params, searchParams }) =
           />
         </Card>
       </Section>
+      <Reads days={await viewDays(ctx, view)} />
       {publicKey && substituterUrl ? (
         <Section title="On a laptop">
           <CodeBlock text={nixConfig([{ url: substituterUrl, publicKey }])} label="nix.conf" />
@@ -125,6 +136,43 @@ function effectWords(days: number, { objects, logicalBytes, storedBytes }: Effec
   const after = `${days} ${days === 1 ? 'day' : 'days'}`;
   if (objects === 0) return `${after} would remove 0 paths now: all were pushed or read since.`;
   return `${after} would remove ${objects.toLocaleString('en')} paths of ${bytes(logicalBytes)} now and free ${bytes(storedBytes)} of storage; the rest of them is held by other paths.`;
+}
+
+function Reads({ days }: { days: CacheDay[] | null }) {
+  if (days === null || days.every(({ hits }) => hits === 0)) return null;
+  return (
+    <Section
+      title="What was read"
+      note="At least: Attic tells when a path was last read, and not how often. What was asked for and not found is nowhere counted, so a hit rate is not known."
+    >
+      <Chart
+        label="Paths read at least, a day"
+        steps={days.map(({ day }) => day)}
+        bars={[{ name: 'Paths', values: days.map(({ hits }) => hits), look: 'accent' }]}
+        unit={count}
+      />
+      <Behind title="Paths and bytes by day">
+        <Table label="Paths read by day">
+          <thead>
+            <tr>
+              <Th>Day</Th>
+              <Th numeric>Paths read, at least</Th>
+              <Th numeric>Given out, about</Th>
+            </tr>
+          </thead>
+          <tbody>
+            {days.toReversed().map((day) => (
+              <Tr key={day.day}>
+                <Td className="whitespace-nowrap">{day.day}</Td>
+                <Td numeric>{day.hits.toLocaleString('en')}</Td>
+                <Td numeric>{bytes(day.servedBytes)}</Td>
+              </Tr>
+            ))}
+          </tbody>
+        </Table>
+      </Behind>
+    </Section>
+  );
 }
 
 /** A question that changes nothing: asked in the address, so that it can be shared. */
