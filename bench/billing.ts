@@ -12,7 +12,7 @@ import pg from 'pg';
 import { exportFocus, monthCosts } from '#lib/billing/index.ts';
 import { closeDb, unsafeDb } from '#lib/db/index.ts';
 import { keepReadings, keepSources, type GivenReading, type GivenSource } from '#lib/usage/index.ts';
-import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
+import { startPostgres, withDatabase, type Postgres } from '#sandbox/postgres.ts';
 import { makeUsage } from '#sandbox/usage-month.ts';
 import { migrate } from '../prisma/migrate.ts';
 import { connectionId, seed } from '../prisma/seed.ts';
@@ -38,7 +38,9 @@ async function withPlace(use: (place: Place) => Promise<void>): Promise<void> {
   // The server reads a file from it, as another user.
   chmodSync(folder, 0o755);
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: true });
-  const admin = new pg.Client({ connectionString: postgres.adminUrl });
+  const admin = new pg.Client({
+    connectionString: withDatabase(postgres.adminUrl, new URL(postgres.ownerUrl).pathname.slice(1)),
+  });
   try {
     await migrate(postgres.ownerUrl);
     const FLYWHEEL_SECRET_KEY = randomBytes(32).toString('base64');
@@ -127,7 +129,7 @@ const byHand = `
   ), split as (
     select u.source_id, u.hour, u.seconds, s.pool_name, j.repository, j.workflow, least(u.seconds, greatest(0, extract(epoch from
       least(j.completed_at, u.hour + interval '1 hour') - greatest(j.started_at, u.hour)))) as busy
-    from used u join usage_source s on s.id = u.source_id left join job j on j.tenant_id = s.tenant_id and j.runner_name = s.name
+    from used u join usage_source s on s.id = u.source_id left join job j on j.tenant_id = s.tenant_id and j.enrollment_id = s.enrollment_id and j.runner_name = s.name
   )
   select date_trunc('day', hour, 'UTC') as day, pool_name, repository, workflow, sum(coalesce(busy, 0) * price)::text as busy,
     sum((seconds - coalesce(busy, 0)) * price)::text as idle

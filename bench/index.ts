@@ -12,9 +12,9 @@
  *   P1             enrolling tenants through the reconciler     | kubectl apply --server-side of the same objects
  *   P3             a pass over 1,000 tenants that changes none  | a GET of each object
  *   P4             a deleted NetworkPolicy is there again, p99  | a bare loop: one watch, one apply
- *   P5             readings kept once and rolled up           | COPY of the same rows
+ *   P5             readings kept once and rolled up             | COPY of the same rows
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
- *   P7             a tenant's month at 10 million readings, and the FOCUS export of all | SQL by hand on the roll-up
+ *   P7             a tenant's month at 10 million readings       | SQL by hand on the roll-up
  *   tokens         renewing 1,000 tenants' Attic tokens         | signing and writing them by a bare loop
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed

@@ -32,8 +32,8 @@ export async function makeUsage(client: pg.Client, given: UsageMonth): Promise<n
     cross join generate_series(0, $3::int - 1) as d(day) cross join generate_series(0, $5::int - 1) as r(runner)`;
   const values = [list, from, days, tag, runners];
   await client.query(
-    `insert into usage_source (id, cluster_id, tenant_id, kind, pool_name, name, cpu_cores, memory_gib, started_at, ended_at, ended_itself)
-     select id, cluster_id, tenant_id, 'runner', pool, id, cores, cores * 2, started, started + make_interval(secs => $6 * 15), true
+    `insert into usage_source (id, cluster_id, tenant_id, enrollment_id, kind, pool_name, name, cpu_cores, memory_gib, started_at, ended_at, ended_itself)
+     select id, cluster_id, tenant_id, tenant_id, 'runner', pool, id, cores, cores * 2, started, started + make_interval(secs => $6 * 15), true
      from (${made}) as m`,
     [...values, readings],
   );

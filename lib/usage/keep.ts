@@ -144,6 +144,8 @@ async function keepBatch(batch: readonly GivenReading[]): Promise<Kept> {
         union all
         select j.source_id, j.meter, j.observed_at, j.quantity, ${doubled} from judged j
         join usage_reading r using (source_id, meter, observed_at) where j.reason is null and r.quantity <> j.quantity
+          -- Asked only where something was there before.
+          and (select count(*) from kept) < (select count(*) from judged where reason is null)
       )
       select (select count(*) from kept) as kept, coalesce((select jsonb_agg(jsonb_build_object('sourceId', source_id, 'meter', meter,
         'at', observed_at, 'quantity', quantity::text, 'reason', reason)) from refused), '[]') as refused`;

@@ -109,8 +109,11 @@ export async function useLines(query: UseQuery): Promise<UseLine[]> {
         j.conclusion in ('failure', 'failed', 'timed_out', 'cancelled', 'canceled') as failed,
         sum(coalesce(extract(epoch from j.completed_at - j.started_at), 1e9)) over (partition by s.id
           order by j.started_at, j.connection_id, j.external_id) as until
-      from usage_source s join job j on j.tenant_id = s.tenant_id and j.runner_name = s.name and j.started_at is not null
+      from usage_source s join job j on j.tenant_id = s.tenant_id and j.enrollment_id = s.enrollment_id
+        and j.runner_name = s.name and j.started_at is not null
       where s.kind = 'runner' and s.id in (select source_id from inside)
+    ), named as (
+      select distinct source_id from jobs
     ), told as (
       select u.source_id, u.hour, u.total, sum(greatest(0, extract(epoch from
         least(coalesce(j.completed_at, u.hour + interval '1 hour'), u.hour + interval '1 hour') - j.started_at))) as seconds
@@ -132,9 +135,10 @@ export async function useLines(query: UseQuery): Promise<UseLine[]> {
         coalesce(failed, false) as failed from busy where share > 0 and hour >= ${from}
       union all
       select r.source_id, r.meter, r.hour, case when s.kind <> 'runner' then 'plane' when s.tenant_id is null then 'unattributed'
-        when s.ended_itself and not exists (select from jobs j where j.source_id = s.id) then 'unattributed' else 'idle' end,
+        when s.ended_itself and n.source_id is null then 'unattributed' else 'idle' end,
         r.share, null, null, null, false
-      from rest r join usage_source s on s.id = r.source_id where r.share > 0 and r.hour >= ${from}
+      from rest r join usage_source s on s.id = r.source_id left join named n on n.source_id = r.source_id
+      where r.share > 0 and r.hour >= ${from}
     )
     select s.tenant_id as "tenantId", p.kind, date_trunc(${bucket}, p.hour, 'UTC') as at, s.pool_name as pool, p.meter,
       ${text(Prisma.sql`p.repository`, byWorkflow)} as repository, ${text(Prisma.sql`p.workflow`, byWorkflow)} as workflow,
