@@ -6,14 +6,15 @@ export const Exact = Decimal.clone({ precision: 90 });
 /** Digits behind the point that a product of a time (6), a size (6), a price (12) and a discount (6) can have, and some. */
 export const costScale = 36;
 
+/** A decimal as a count of its last digit that is kept. By its text: this is asked of each line of a month. */
 function scaled(value: Decimal, scale: number): bigint {
-  const whole = new Exact(value).mul(new Exact(10).pow(scale));
-  if (!whole.isInteger()) throw new RangeError(`${value.toFixed()} has more than ${scale} digits behind the point`);
-  return BigInt(whole.toFixed());
+  if (value.decimalPlaces() > scale)
+    throw new RangeError(`${value.toFixed()} has more than ${scale} digits behind the point`);
+  return BigInt(value.toFixed(scale).replace('.', ''));
 }
 
 function unscaled(value: bigint, scale: number): Decimal {
-  return new Exact(value.toString()).div(new Exact(10).pow(scale));
+  return new Exact(`${value}e-${scale}`);
 }
 
 /**
