@@ -166,7 +166,7 @@ async function weekOfChoice(
   }));
   const share = (ms: number) => (ms - fromMs) / (toMs - fromMs);
   const seconds = new Decimal(warmRunnerSeconds(spans));
-  const { cost, currency } = await costOf(ctx, choice.pool, seconds, now);
+  const { cost, currency } = await costOf(choice.pool, seconds, now);
   const weekInDays = (toMs - fromMs) / dayMs;
   const nowMs = now.getTime();
   return {
@@ -196,7 +196,6 @@ async function weekOfChoice(
 
 /** By the same function as a bill, at the rate in force. */
 async function costOf(
-  { db }: Pick<Ctx, 'db'>,
   pool: string,
   runnerSeconds: Decimal,
   at: Date,

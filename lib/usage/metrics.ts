@@ -19,11 +19,9 @@ const units: Record<string, string> = {
   k: '1e3',
   M: '1e6',
   G: '1e9',
-  ...{
-    Ki: '1024',
-    Mi: '1048576',
-    Gi: '1073741824',
-  },
+  Ki: '1024',
+  Mi: '1048576',
+  Gi: '1073741824',
 };
 
 /** A quantity as the metrics API writes it; nothing where it cannot be read. */
