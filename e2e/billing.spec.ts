@@ -87,8 +87,8 @@ async function downloaded(page: Page, press: () => Promise<void>): Promise<{ nam
 const sumOf = (text: string, column: string) => {
   const [head = '', ...lines] = text.trimEnd().split('\r\n');
   const index = head.split(',').indexOf(column);
-  // No cell before it has a comma of its own where this is used.
-  return lines.reduce((sum, line) => sum + Math.round(Number(line.split(',')[index]) * 1e6), 0) / 1e6;
+  // No cell before it has a comma of its own where this is used. Rounded once: shares of a cent have twelve digits.
+  return Math.round(lines.reduce((sum, line) => sum + Number(line.split(',')[index]), 0) * 1e6) / 1e6;
 };
 
 // Whoever else works on the machine: these walk far.
