@@ -61,11 +61,17 @@ async function withDatabase<T>({ database }: Address, use: (client: pg.Client) =
   }
 }
 
-/** What an operator enters, entered wrongly. */
-async function changePool(address: Address, pool: string, set: string, value: string): Promise<void> {
-  const { rowCount } = await withDatabase(address, (client) =>
-    client.query(`update pool set ${set} where name = $1`, [pool, value]),
-  );
+/** What an operator enters, entered wrongly, and rolled out to all who have the pool. */
+async function changePool(address: Address, pool: string, field: 'image' | 'placement', value: unknown): Promise<void> {
+  const json = JSON.stringify(value);
+  const { rowCount } = await withDatabase(address, async (client) => {
+    await client.query(
+      'update enrollment_pool set definition = definition || jsonb_build_object($2::text, $3::jsonb) where pool_name = $1',
+      [pool, field, json],
+    );
+    const to = field === 'image' ? `$2::jsonb #>> '{}'` : '$2::jsonb';
+    return client.query(`update pool set ${field} = ${to} where name = $1`, [pool, json]);
+  });
   if (rowCount !== 1) throw new Error(`There is no pool ${pool}.`);
 }
 
@@ -128,18 +134,13 @@ async function fillQuota({ address, args: [tenant = ''] }: Broken): Promise<stri
 async function spoilImage({ address, args: [pool = '', how = ''] }: Broken): Promise<string> {
   if (!['gone', 'crash', 'deprecated'].includes(how)) throw new Error(breakUsage);
   const image = `ghcr.io/actions/actions-runner:${how}`;
-  await changePool(address, pool, 'image = $2', image);
+  await changePool(address, pool, 'image', image);
   await rolledOut(address, pool, ({ spec }) => spec.containers[0]?.image === image);
   return `The catalog has ${image} for ${pool}.`;
 }
 
 async function placeNowhere({ address, args: [pool = ''] }: Broken): Promise<string> {
-  await changePool(
-    address,
-    pool,
-    'placement = $2',
-    JSON.stringify({ nodeSelector: { 'flywheel.dev/class': 'nowhere' } }),
-  );
+  await changePool(address, pool, 'placement', { nodeSelector: { 'flywheel.dev/class': 'nowhere' } });
   return `The catalog places ${pool} on nodes that there are not.`;
 }
 

@@ -2,8 +2,8 @@ import type { Clock } from '#lib/clock.ts';
 import type { ClusterView } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { forgetControllers, type EnrollmentRow } from '#lib/enrollment/index.ts';
-import { namespacesOf } from '#lib/model/index.ts';
+import { forgetControllers, repairPool, type EnrollmentRow } from '#lib/enrollment/index.ts';
+import { imageReference, namespacesOf } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { diagnose } from './diagnose.ts';
@@ -124,9 +124,9 @@ async function settleRepairs(tx: UnsafeTx, row: EnrollmentRow, now: Date): Promi
     where: { enrollmentId: row.id, state: 'applied' },
     include: { finding: true },
   });
-  for (const { id, kind, params, finding, appliedAt } of watched) {
+  for (const { id, kind, finding, appliedAt } of watched) {
     // A pass that began at once may have gone by a catalog that is a second old (enrollment/catalog.ts).
-    if (isOfCatalog.has(kind)) await wakeUsers(tx, String((params as { pool?: unknown }).pool));
+    if (isOfCatalog.has(kind)) await wake(tx, 'enrollment', row.id);
     const isGone = finding.goneAt !== null;
     if (!isGone && now.getTime() - (appliedAt?.getTime() ?? 0) < helpMs) continue;
     const outcome = isGone
@@ -215,30 +215,19 @@ async function noteRefused(
   });
 }
 
-/** The catalog is everybody's: all enrollments that use the pool are looked at, and the record is the operators'. */
+/** By the catalog, whose record is the operators'; of those who use the pool, this enrollment alone has it at once. */
 async function changeCatalog(tx: UnsafeTx, change: NonNullable<Steps['catalog']>, repair: Approved): Promise<void> {
-  const before = await tx.pool.findUniqueOrThrow({ where: { name: change.pool } });
-  const data = 'image' in change ? { image: change.image } : { placement: Prisma.DbNull };
-  await tx.pool.update({ where: { name: change.pool }, data });
+  const data =
+    'image' in change
+      ? { image: change.image, imageDigest: null, imageBuiltAt: null }
+      : { placement: Prisma.DbNull as typeof Prisma.DbNull };
+  const { before, after } = await repairPool(tx, repair.enrollmentId, change.pool, data);
   await appendSystemAudit(tx, null, {
     action: 'pool:change',
     target: `pool/${change.pool}`,
-    before: { image: before.image, placement: before.placement },
-    after: { ...('image' in change ? { image: change.image } : { placement: null }), for: repair.decidedBy },
+    before: { image: imageReference(before), placement: before.placement ?? null },
+    after: { image: imageReference(after), placement: after.placement ?? null, for: repair.decidedBy },
   });
-  await wakeUsers(tx, change.pool);
-}
-
-async function wakeUsers(tx: UnsafeTx, poolName: string): Promise<void> {
-  const using = await tx.enrollmentPool.findMany({
-    where: { poolName, enrollment: { state: 'active' } },
-    select: { enrollmentId: true },
-  });
-  await wake(
-    tx,
-    'enrollment',
-    using.map(({ enrollmentId }) => enrollmentId),
-  );
 }
 
 /** What was seen of it lately counts no longer: the next pass asks the forge. */

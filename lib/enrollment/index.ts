@@ -68,6 +68,7 @@ export {
   operatorPool,
   operatorPools,
   planRollouts,
+  repairPool,
   PoolFields,
   RolloutInput,
   rolloutView,

@@ -184,6 +184,26 @@ async function pinWhatRuns(tx: UnsafeTx, row: PoolRow): Promise<void> {
   });
 }
 
+/**
+ * A repair that an operator read at one enrollment: the catalog changes, and this enrollment has it at once; the others keep
+ * what they run until a rollout. Answers the pool as it was and as it is.
+ */
+export async function repairPool(
+  tx: UnsafeTx,
+  enrollmentId: string,
+  name: string,
+  data: Prisma.PoolUpdateInput,
+): Promise<{ before: Pool; after: Pool }> {
+  const before = await tx.pool.findUniqueOrThrow({ where: { name } });
+  await pinWhatRuns(tx, before);
+  const after = poolOfRow(await tx.pool.update({ where: { name }, data: { ...data, changedAt: new Date() } }));
+  await tx.enrollmentPool.updateMany({
+    where: { enrollmentId, poolName: name },
+    data: { definition: definitionOf(after) },
+  });
+  return { before: poolOfRow(before), after };
+}
+
 /** A new price holds from now on and reprices nothing that ran. Answers it, where it is a new one. */
 async function keepRate(tx: UnsafeTx, poolName: string, perHour: string | null): Promise<string | undefined> {
   const now = new Date();

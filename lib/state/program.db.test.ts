@@ -132,7 +132,7 @@ describe('a state', () => {
     const { status, text, headers } = await program.ask();
     expect({ status, text }).toEqual({ status: 200, text: body });
     expect(headers.get('content-md5')).toBe(createHash('md5').update(body).digest('base64'));
-    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('cache-control')).toBe('no-store, no-transform');
   });
 
   test('is kept in every version, each with who wrote it', async () => {
