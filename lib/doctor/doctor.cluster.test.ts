@@ -26,7 +26,7 @@ import {
 
 /*
  * Each case that a browser's walk would take too long for, brought about in the real API server and repaired: the stand-in for
- * ARC plays it as ARC does. The rest is in e2e/doctor.spec.ts.
+ * ARC plays it as ARC does. The rest is in e2e/what-breaks.spec.ts.
  */
 
 let portal: TestPortal;
