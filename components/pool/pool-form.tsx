@@ -1,6 +1,7 @@
 'use client';
 
 import { useActionForm, type ActionForm, type FormAction } from '#components/form/use-action-form.ts';
+import Link from 'next/link';
 import { LinkButton } from '#components/ui/button.tsx';
 import { ChoiceCard, SelectField, TextAreaField, TextField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
@@ -23,7 +24,6 @@ export type PoolFormValues = {
   securityClass: string;
   requiresApproval: boolean;
   runnersMost: string;
-  pricePerHour: string;
 };
 
 type Props = { action: FormAction; pool: PoolFormValues | null; classes: readonly string[] };
@@ -46,7 +46,6 @@ const blank: PoolFormValues = {
   securityClass: 'restricted',
   requiresApproval: false,
   runnersMost: '',
-  pricePerHour: '',
 };
 
 /** A pool of the catalog, to be entered or changed. */
@@ -215,14 +214,14 @@ function Terms(fields: Fields) {
   return (
     <fieldset className="grid gap-4">
       <legend className="mb-3 text-lg font-semibold">Terms</legend>
+      <p className="text-sm text-ink-2">
+        What a runner costs stands in the{' '}
+        <Link className="underline" href="/operator/rates">
+          rate card
+        </Link>
+        .
+      </p>
       <div className="grid items-start gap-4 sm:grid-cols-2">
-        <Text
-          {...fields}
-          name="pricePerHour"
-          label="Price of a runner-hour (optional)"
-          placeholder="0.10"
-          help="In the rate card’s currency. It holds from now on and reprices nothing that ran."
-        />
         <Text
           {...fields}
           name="runnersMost"

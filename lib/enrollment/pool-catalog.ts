@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Decimal } from 'decimal.js';
 import { z } from 'zod';
 import { fieldChanges, type FieldChange } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
@@ -75,8 +74,6 @@ const Taints = z
       }),
   );
 
-const price = /^\d{1,6}(?:\.\d{1,6})?$/;
-
 /** A pool as an operator's form tells it. */
 export const PoolFields = z
   .strictObject({
@@ -102,7 +99,6 @@ export const PoolFields = z
         .regex(/^\d{1,4}$/, 'is a whole number')
         .transform(Number),
     ),
-    pricePerHour: orNull(z.string().regex(price, 'is an amount such as 0.10')),
   })
   .transform((fields, check) => {
     const { devices, runtimeClass, nodeSelector, tolerations, isNew, needsDevice, requiresApproval, ...rest } = fields;
@@ -112,7 +108,7 @@ export const PoolFields = z
       ...(tolerations.length === 0 ? {} : { tolerations }),
     };
     const counts = Object.fromEntries(Object.entries(devices).map(([name, count]) => [name, Number(count)]));
-    const { pricePerHour, imageBuiltAt, ...said } = rest;
+    const { imageBuiltAt, ...said } = rest;
     const pool = Pool.safeParse({
       ...said,
       imageBuiltAt: imageBuiltAt === null ? null : new Date(`${imageBuiltAt}T00:00:00Z`),
@@ -123,7 +119,7 @@ export const PoolFields = z
     });
     for (const issue of pool.error?.issues ?? [])
       check.addIssue({ code: 'custom', path: [fieldOf(issue.path)], message: problemOf(issue) });
-    return pool.success ? { pool: pool.data, isNew: isNew === 'yes', pricePerHour } : z.NEVER;
+    return pool.success ? { pool: pool.data, isNew: isNew === 'yes' } : z.NEVER;
   });
 export type PoolFields = z.output<typeof PoolFields>;
 
@@ -146,7 +142,7 @@ function problemOf(issue: z.core.$ZodIssue): string {
 // ------------------------------------------------------------------------------------------------ changing
 
 /** Keeps the pool as it is said to be. What runs goes on as it was approved: see `planRollouts`. */
-export async function changePool(by: PersonCtx, { pool, isNew, pricePerHour }: PoolFields): Promise<void> {
+export async function changePool(by: PersonCtx, { pool, isNew }: PoolFields): Promise<void> {
   await unsafeTransaction(async (tx) => {
     await tx.$queryRaw`select pg_advisory_xact_lock(hashtextextended(${`pool/${pool.name}`}, 0))::text`;
     const before = await tx.pool.findUnique({ where: { name: pool.name } });
@@ -158,12 +154,11 @@ export async function changePool(by: PersonCtx, { pool, isNew, pricePerHour }: P
     const position = (await tx.pool.aggregate({ _max: { position: true } }))._max.position ?? 0;
     if (before) await tx.pool.update({ where: { name }, data });
     else await tx.pool.create({ data: { name, position: position + 1, ...data } });
-    const priced = await keepRate(tx, name, pricePerHour);
     await appendAudit(tx, by, null, {
       action: isNew ? 'pool:add' : 'pool:change',
       target: `pool/${name}`,
       before: before && poolOfRow(before),
-      after: { ...pool, ...(priced === undefined ? {} : { pricePerRunnerSecond: priced }) },
+      after: pool,
     });
   });
   forgetPools();
@@ -202,20 +197,6 @@ export async function repairPool(
     data: { definition: definitionOf(after) },
   });
   return { before: poolOfRow(before), after };
-}
-
-/** A new price holds from now on and reprices nothing that ran. Answers it, where it is a new one. */
-async function keepRate(tx: UnsafeTx, poolName: string, perHour: string | null): Promise<string | undefined> {
-  const now = new Date();
-  const meter = 'runnerSeconds';
-  const inForce = { meter, poolName, validFrom: { lte: now }, OR: [{ validTo: null }, { validTo: { gt: now } }] };
-  const present = await tx.rate.findFirst({ where: inForce, orderBy: { validFrom: 'desc' } });
-  const wanted = perHour === null ? null : new Decimal(perHour).div(3600).toDecimalPlaces(12);
-  if (wanted === null ? !present : present && wanted.eq(present.unitPrice.toString())) return undefined;
-  await tx.rate.updateMany({ where: inForce, data: { validTo: now } });
-  if (wanted !== null)
-    await tx.rate.create({ data: { meter, poolName, unitPrice: wanted.toFixed(12), validFrom: now } });
-  return wanted?.toFixed(12) ?? 'none';
 }
 
 // ------------------------------------------------------------------------------------------------ seeing

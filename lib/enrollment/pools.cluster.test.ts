@@ -194,7 +194,6 @@ test('a pool that an operator changes reaches an enrollment by a plan, and by no
     imageDigest: '',
     imageBuiltAt: '',
     runnersMost: '',
-    pricePerHour: '0.1',
   };
   const { cpuNote: _, ...fields } = form;
   const before = await setOf('behind', 'behind-docker');

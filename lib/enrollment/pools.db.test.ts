@@ -63,7 +63,6 @@ const form = {
   tolerations: '',
   securityClass: 'restricted',
   runnersMost: '',
-  pricePerHour: '',
 };
 
 function fields(over: object): PoolFields {
@@ -119,14 +118,13 @@ describe('what an operator enters', () => {
     [{ tolerations: '=x' }, 'tolerations'],
     [{ runtimeClass: 'No Class' }, 'runtimeClass'],
     [{ runnersMost: '0' }, 'runnersMost'],
-    [{ pricePerHour: '1e3' }, 'pricePerHour'],
     [{ securityClass: 'any' }, 'securityClass'],
   ])('%j is refused at its field', (over, field) => expect(Object.keys(problems(over))).toEqual([field]));
 });
 
 describe('a pool that an operator changes', () => {
   test('stays as it was for who has it, and is new for who comes', async () => {
-    await changePool(olive, fields({ cpu: '3', image: 'runner:2', pricePerHour: '0.36' }));
+    await changePool(olive, fields({ cpu: '3', image: 'runner:2' }));
     const held = await unsafeDb().enrollmentPool.findUniqueOrThrow({ where: { scaleSetName: 'acme-nix' } });
     expect(held.definition).toMatchObject({ cpu: '2', image: 'runner' });
     const pool = await operatorPool('nix', new Date());
@@ -144,7 +142,7 @@ describe('a pool that an operator changes', () => {
 
   test('what tenants read of it alone makes nobody fall behind', async () => {
     const before = (await operatorPool('nix', new Date())).behind;
-    await changePool(olive, fields({ cpu: '3', image: 'runner:2', pricePerHour: '0.36', description: 'Other words' }));
+    await changePool(olive, fields({ cpu: '3', image: 'runner:2', description: 'Other words' }));
     expect((await operatorPool('nix', new Date())).behind).toBe(before);
   });
 
@@ -157,19 +155,6 @@ describe('a pool that an operator changes', () => {
       take: 1,
     });
     expect(told[0]).toMatchObject({ target: 'pool/nix', before: { cpu: '3' }, after: { cpu: '4' } });
-  });
-
-  test('a price holds from now on, and one that is the same begins no other', async () => {
-    const own = { where: { poolName: 'nix-heavy' }, orderBy: { validFrom: 'asc' } } as const;
-    const heavy = { name: 'nix-heavy' };
-    await changePool(olive, fields({ ...heavy, pricePerHour: '1.8' }));
-    await changePool(olive, fields({ ...heavy, pricePerHour: '1.80' }));
-    await changePool(olive, fields({ ...heavy, pricePerHour: '3.6' }));
-    const rates = await unsafeDb().rate.findMany(own);
-    expect(rates.map(({ unitPrice }) => unitPrice.toString())).toEqual(['0.0005', '0.001']);
-    expect([rates[0]?.validTo, rates[1]?.validTo]).toEqual([rates[1]?.validFrom, null]);
-    await changePool(olive, fields({ ...heavy, pricePerHour: '' }));
-    expect((await catalog()).find(({ name }) => name === 'nix-heavy')?.pricePerRunnerHour).toBeNull();
   });
 
   test('one of that name is not added twice, and one that is not there is not changed', async () => {

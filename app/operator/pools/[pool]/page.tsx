@@ -136,7 +136,7 @@ function Rollouts({ pool }: { pool: OperatorPool }) {
 }
 
 function formOf(pool: OperatorPool) {
-  const { placement = {}, devices, imageBuiltAt, pricePerRunnerHour, runnersMost } = pool;
+  const { placement = {}, devices, imageBuiltAt, runnersMost } = pool;
   const { runtimeClass = '', nodeSelector = {}, tolerations = [] } = placement;
   const lines = (pairs: Record<string, string | number>) =>
     Object.entries(pairs)
@@ -161,7 +161,5 @@ function formOf(pool: OperatorPool) {
     securityClass: pool.securityClass,
     requiresApproval: pool.requiresApproval,
     runnersMost: runnersMost === null ? '' : String(runnersMost),
-    // Six digits say the same price again: it is kept a second, and was entered an hour.
-    pricePerHour: pricePerRunnerHour === null ? '' : String(Number(Number(pricePerRunnerHour).toFixed(6))),
   };
 }
