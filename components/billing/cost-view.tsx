@@ -128,7 +128,7 @@ function CostWarnings({ view }: { view: Dashboard }) {
   const { gaps, unpriced, unattributed, currency, byOperatorSeconds, otherCurrencies } = view;
   const at = (iso: string) => `${iso.slice(0, 16).replace('T', ' ')} UTC`;
   return (
-    <div className="mb-8 grid gap-3">
+    <div className="mb-8 grid gap-3 empty:hidden">
       {gaps.length > 0 ? (
         <Callout
           tone="warn"
@@ -194,6 +194,8 @@ export function CostSeries({ path, query, view }: CostPlace) {
     ...(query.day === undefined ? { href: costAddress(path, query, { day: at }) } : {}),
   }));
   const [first = '', last = ''] = [bars[0]?.label, bars.at(-1)?.label];
+  // The table of parts says that nothing was used; bars of nothing would say it again.
+  if (bars.every(({ value }) => value === 0)) return null;
   return (
     <Section
       title={label}

@@ -54,7 +54,7 @@ export function Stats({ children }: { children: ReactNode }) {
 
 export function Stat({ label, value, note }: { label: string; value: ReactNode; note?: ReactNode }) {
   return (
-    <div className="flex flex-col bg-surface px-4 py-3">
+    <div className="flex flex-col bg-surface px-4 py-3 max-md:last:odd:col-span-2">
       <dt className="text-sm text-ink-3">{label}</dt>
       <dd className="tabular text-xl font-semibold">{value}</dd>
       {note ? <dd className="text-sm text-ink-3">{note}</dd> : null}
