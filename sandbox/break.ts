@@ -55,6 +55,9 @@ async function withDatabase<T>({ database }: Address, use: (client: pg.Client) =
   const client = new pg.Client({ connectionString: database });
   await client.connect();
   try {
+    // What is changed is of all tenants, which row security shows to the system alone.
+    await client.query('grant flywheel_system to current_user');
+    await client.query('set role flywheel_system');
     return await use(client);
   } finally {
     await client.end();
