@@ -1,5 +1,5 @@
 import type { Decimal } from 'decimal.js';
-import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
+import type { ParquetWriter } from 'hyparquet-writer';
 import { z } from 'zod';
 import { csvLine, type Cell } from '#lib/csv.ts';
 import { unsafeDb } from '#lib/db/index.ts';
@@ -114,6 +114,7 @@ function parquetValue(value: FocusValue | undefined, type: FocusType): unknown {
 
 /** As Parquet: a row group for every so many rows, handed on as soon as it is written. */
 export async function* focusParquet(groups: AsyncIterable<FocusRow[]>): AsyncGenerator<Uint8Array> {
+  const { ByteWriter, ParquetWriter } = await import('hyparquet-writer');
   const bytes = new ByteWriter();
   const file = new ParquetWriter({ writer: bytes, schema, createdBy: 'flywheel', statistics: false });
   const take = () => {

@@ -1,4 +1,4 @@
-import PDFDocument from 'pdfkit';
+import type PDFDocument from 'pdfkit';
 import { csvLine, type Cell } from '#lib/csv.ts';
 import { env } from '#lib/env.ts';
 import { notFound } from '#lib/errors.ts';
@@ -56,7 +56,9 @@ const edges = { quantity: 330, price: 420, cost: 499 };
 /** One page or more of A4. The standard fonts know no letters beyond Latin 1: others are shown as question marks. */
 export async function statementPdf(statement: Statement): Promise<Buffer> {
   const title = `Statement ${statement.period}`;
-  const pdf = new PDFDocument({
+  // Read when a statement is asked for: a worker closes months and draws nothing.
+  const { default: PdfDocument } = await import('pdfkit');
+  const pdf = new PdfDocument({
     size: 'A4',
     margin,
     info: { Title: title, Author: env().FLYWHEEL_INVOICE_ISSUER },
