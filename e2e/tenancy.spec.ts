@@ -100,7 +100,7 @@ test('a managed customer asks, is asked back, is granted; and a second one is re
     await ada.getByLabel('Your answer').fill('Two.');
     await expectAccessible(ada);
     await ada.getByRole('button', { name: 'Answer' }).click();
-    await expect(ada.getByText('Waits for an operator')).toBeVisible();
+    await expect(ada.getByText('Waits for an operator', { exact: true })).toBeVisible();
     await grant(olive, 'acme-managed');
   });
   await test.step('a plan waits for the operator too, and is granted with one runner less', async () => {
