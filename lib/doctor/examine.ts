@@ -220,7 +220,7 @@ async function changeCatalog(tx: UnsafeTx, change: NonNullable<Steps['catalog']>
   const data =
     'image' in change
       ? { image: change.image, imageDigest: null, imageBuiltAt: null }
-      : { placement: Prisma.DbNull as typeof Prisma.DbNull };
+      : { placement: Prisma.DbNull };
   const { before, after } = await repairPool(tx, repair.enrollmentId, change.pool, data);
   await appendSystemAudit(tx, null, {
     action: 'pool:change',
