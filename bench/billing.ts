@@ -15,7 +15,8 @@ import { keepReadings, keepSources, type GivenReading, type GivenSource } from '
 import { startPostgres, withDatabase, type Postgres } from '#sandbox/postgres.ts';
 import { makeUsage } from '#sandbox/usage-month.ts';
 import { migrate } from '../prisma/migrate.ts';
-import { connectionId, seed } from '../prisma/seed.ts';
+import { seedNowhere } from './portal.ts';
+import { connectionId } from '../prisma/seed.ts';
 import { pairs, print, quantile, rounded, say, timed, type Options, type Sides } from './report.ts';
 import { addTenants } from './tenants.ts';
 
@@ -45,12 +46,7 @@ async function withPlace(use: (place: Place) => Promise<void>): Promise<void> {
     await migrate(postgres.ownerUrl);
     const FLYWHEEL_SECRET_KEY = randomBytes(32).toString('base64');
     Object.assign(process.env, { DATABASE_URL: postgres.appUrl, FLYWHEEL_SECRET_KEY, LOG_LEVEL: 'silent' });
-    const keys = { id: 1, slug: 'app', clientId: 'id', clientSecret: 'x', privateKeyPem: 'x', webhookSecret: 'x' };
-    const nowhere = 'http://127.0.0.1:9';
-    await seed({
-      github: { url: nowhere, app: keys },
-      attic: { url: nowhere, hs256SecretBase64: randomBytes(32).toString('base64') },
-    });
+    await seedNowhere('x');
     await admin.connect();
     await use({ postgres, admin, folder });
   } finally {

@@ -2,17 +2,10 @@
  * P11: a tenant's dashboard as the server renders it, for somebody who is signed in, against the JSON of the same data from the
  * same server: a production `npm run web` over Postgres. The sender shares the machine with both.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Pool } from 'undici';
-import { closeDb, unsafeDb } from '#lib/db/index.ts';
-import { startPostgres } from '#sandbox/postgres.ts';
-import { freePort } from '#sandbox/process.ts';
-import { migrate } from '../prisma/migrate.ts';
-import { connectionId, seed } from '../prisma/seed.ts';
-import { ensureBuilt, signIn, startPortal } from './portal.ts';
+import { unsafeDb } from '#lib/db/index.ts';
+import { connectionId } from '../prisma/seed.ts';
+import { prepare, seedNowhere, signIn, startPortal } from './portal.ts';
 import { pairs, print, quantile, rounded, say, type Options, type Sides } from './report.ts';
 import { addTenants } from './tenants.ts';
 
@@ -82,30 +75,8 @@ async function load(url: string, path: string, cookie: string, count: number): P
 }
 
 async function startSides(stops: (() => Promise<void>)[]): Promise<{ url: string; cookie: string; slug: string }> {
-  const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
-  stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-  await ensureBuilt(folder);
-  const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: false });
-  stops.push(() => postgres.stop());
-  await migrate(postgres.ownerUrl);
-  const port = await freePort();
-  Object.assign(process.env, {
-    NODE_ENV: 'production',
-    NEXT_TELEMETRY_DISABLED: '1',
-    DATABASE_URL: postgres.appUrl,
-    PORTAL_URL: `http://127.0.0.1:${port}`,
-    FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
-    LOG_LEVEL: 'warn',
-  });
-  stops.push(closeDb);
-  const nowhere = 'http://127.0.0.1:9';
-  await seed({
-    github: {
-      url: nowhere,
-      app: { id: 1, slug: 'app', clientId: 'id', clientSecret: 'x', privateKeyPem: 'x', webhookSecret: 'x' },
-    },
-    attic: { url: nowhere, hs256SecretBase64: randomBytes(32).toString('base64') },
-  });
+  const { folder, port } = await prepare(stops, { isDurable: false });
+  await seedNowhere('x');
   const slug = await addLife();
   const cookie = await signIn([slug]);
   const portal = await startPortal(port, folder);

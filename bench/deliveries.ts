@@ -5,23 +5,16 @@
  * The sender shares the machine with all of them. Afterwards the database is asked whether all is there, once.
  */
 import { fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'undici';
-import { closeDb, unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb } from '#lib/db/index.ts';
 import { takeJobs } from '#lib/delivery/index.ts';
 import { labelOf } from '#lib/model/index.ts';
-import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
-import { freePort } from '#sandbox/process.ts';
-import { migrate } from '../prisma/migrate.ts';
-import { connectionId, seed } from '../prisma/seed.ts';
+import { connectionId } from '../prisma/seed.ts';
 import { organization } from './organization.ts';
 import { jobDeliveries, type Delivery } from './payload.ts';
-import { ensureBuilt, startPortal } from './portal.ts';
+import { prepare, seedNowhere, startPortal } from './portal.ts';
 import { median, pairs, print, quantile, rounded, say, type Options, type Sides } from './report.ts';
 import type { ReceiverMessage } from './receiver.ts';
 import { addTenants } from './tenants.ts';
@@ -137,25 +130,9 @@ async function addScopes(): Promise<string[]> {
 }
 
 async function startReceivers(stops: (() => Promise<void>)[]): Promise<Receivers> {
-  const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
-  stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-  await ensureBuilt(folder);
   // Kept data is synced data: anything less would not be durable.
-  const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: true });
-  stops.push(async () => {
-    await postgres.stop();
-    rmSync(postgres.dataDir, { recursive: true, force: true });
-  });
-  await migrate(postgres.ownerUrl);
-  const port = await freePort();
-  configure(postgres, port);
-  stops.push(closeDb);
-  const keys = { id: 1, slug: 'app', clientId: 'id', clientSecret: 'x', privateKeyPem: 'x', webhookSecret: secret };
-  const nowhere = 'http://127.0.0.1:9';
-  await seed({
-    github: { url: nowhere, app: keys },
-    attic: { url: nowhere, hs256SecretBase64: randomBytes(32).toString('base64') },
-  });
+  const { folder, port } = await prepare(stops, { isDurable: true });
+  await seedNowhere(secret);
   const portal = await startPortal(port, folder);
   stops.push(portal.stop);
   const door = { ...portal, url: `${portal.url}/api/hooks/${connectionId}` };
@@ -164,17 +141,6 @@ async function startReceivers(stops: (() => Promise<void>)[]): Promise<Receivers
   const bare = await startReceiver('bare');
   stops.push(bare.stop);
   return { door, room, bare };
-}
-
-function configure(postgres: Postgres, port: number): void {
-  Object.assign(process.env, {
-    NODE_ENV: 'production',
-    NEXT_TELEMETRY_DISABLED: '1',
-    DATABASE_URL: postgres.appUrl,
-    PORTAL_URL: `http://127.0.0.1:${port}`,
-    FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
-    LOG_LEVEL: 'warn',
-  });
 }
 
 async function startReceiver(kind: 'room' | 'bare'): Promise<Receiver> {

@@ -1,11 +1,15 @@
 /** The portal as it is served: a production `npm run web` of its own, and somebody who is signed in to it. */
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { unsafeDb } from '#lib/db/index.ts';
-import type { Postgres } from '#sandbox/postgres.ts';
-import { startChild, waitUntil } from '#sandbox/process.ts';
+import { closeDb, unsafeDb } from '#lib/db/index.ts';
+import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
+import { freePort, startChild, waitUntil } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
+import { migrate } from '../prisma/migrate.ts';
+import { seed } from '../prisma/seed.ts';
 import { say } from './report.ts';
 
 export type Portal = { url: string; stop: () => Promise<void> };
@@ -16,8 +20,21 @@ export async function ensureBuilt(folder: string): Promise<void> {
   await buildWeb(join(folder, 'build.log'), process.env);
 }
 
-/** For this process and for those that it starts. */
-export function configurePortal(postgres: Postgres, port: number): void {
+/**
+ * A built portal's parts but the portal: a folder, a migrated Postgres and this process's configuration, which those that it
+ * starts inherit. `isDurable`: what is committed is synced to disk, as in production.
+ */
+export async function prepare(
+  stops: (() => Promise<void>)[],
+  { isDurable }: { isDurable: boolean },
+): Promise<{ folder: string; port: number; postgres: Postgres }> {
+  const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
+  stops.push(async () => rmSync(folder, { recursive: true, force: true }));
+  await ensureBuilt(folder);
+  const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: isDurable });
+  stops.push(() => postgres.stop());
+  await migrate(postgres.ownerUrl);
+  const port = await freePort();
   Object.assign(process.env, {
     NODE_ENV: 'production',
     NEXT_TELEMETRY_DISABLED: '1',
@@ -25,6 +42,20 @@ export function configurePortal(postgres: Postgres, port: number): void {
     PORTAL_URL: `http://127.0.0.1:${port}`,
     FLYWHEEL_SECRET_KEY: randomBytes(32).toString('base64'),
     LOG_LEVEL: 'warn',
+  });
+  stops.push(closeDb);
+  return { folder, port, postgres };
+}
+
+/** A GitHub and a cache that nobody asks anything, as the seed wants them. */
+export async function seedNowhere(webhookSecret: string): Promise<void> {
+  const nowhere = 'http://127.0.0.1:9';
+  await seed({
+    github: {
+      url: nowhere,
+      app: { id: 1, slug: 'app', clientId: 'id', clientSecret: 'x', privateKeyPem: 'x', webhookSecret },
+    },
+    attic: { url: nowhere, hs256SecretBase64: randomBytes(32).toString('base64') },
   });
 }
 

@@ -7,17 +7,13 @@
 import { fork } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { closeDb, unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb } from '#lib/db/index.ts';
 import { addCredential, addStack } from '#lib/state/index.ts';
-import { startPostgres } from '#sandbox/postgres.ts';
-import { freePort } from '#sandbox/process.ts';
-import { migrate } from '../prisma/migrate.ts';
 import type { FileServerMessage } from './file-server.ts';
-import { ensureBuilt, configurePortal, startPortal } from './portal.ts';
+import { prepare, startPortal } from './portal.ts';
 import { pairs, print, rounded, say, type Options, type Sides } from './report.ts';
 
 const stack = 'bench';
@@ -115,18 +111,7 @@ function stateOf(serial: number): string {
 }
 
 async function startSides(stops: (() => Promise<void>)[]): Promise<{ ours: Side; peer: Side }> {
-  const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
-  stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-  await ensureBuilt(folder);
-  const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: true });
-  stops.push(async () => {
-    await postgres.stop();
-    rmSync(postgres.dataDir, { recursive: true, force: true });
-  });
-  await migrate(postgres.ownerUrl);
-  const port = await freePort();
-  configurePortal(postgres, port);
-  stops.push(closeDb);
+  const { folder, port } = await prepare(stops, { isDurable: true });
   const authorization = await credential();
   const portal = await startPortal(port, folder);
   stops.push(portal.stop);

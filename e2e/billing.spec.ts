@@ -111,7 +111,7 @@ test('a month of fifty tenants: the chart, a job, the close, the statement, the 
   }
   await expect(ada.getByRole('heading', { name: 'What could be saved' })).toBeVisible();
   // By keyboard: a day of the chart leads to its hours.
-  await ada.getByRole('link', { name: new RegExp(`^${period}-05: `) }).focus();
+  await ada.getByRole('link', { name: new RegExp(`^${period}-05, Cost: `) }).focus();
   await ada.keyboard.press('Enter');
   await expect(ada.getByRole('heading', { name: `Cost by hour of ${period}-05` })).toBeVisible();
 

@@ -1,7 +1,7 @@
 import Link from 'next/link';
 import { Download } from 'lucide-react';
 import type { CostQuery, CostRow, Dashboard, Dimension, JobCost } from '#lib/billing/index.ts';
-import { BarChart } from '#components/ui/bar-chart.tsx';
+import { Behind, Chart } from '#components/ui/chart.tsx';
 import { LinkButton, OutsideButton } from '#components/ui/button.tsx';
 import { Section, Stat, Stats } from '#components/ui/layout.tsx';
 import { hours, money } from '#components/ui/money.ts';
@@ -186,52 +186,48 @@ export function CostSeries({ path, query, view }: CostPlace) {
   const { series, currency } = view;
   const label = query.day === undefined ? 'Cost by day' : `Cost by hour of ${query.day}`;
   const shown = (at: string) => (query.day === undefined ? at : `${at.slice(11)}:00`);
-  const bars = series.map(({ at, cost }) => ({
-    key: at,
-    label: shown(at),
-    value: Number(cost),
-    text: money(cost, currency),
-    ...(query.day === undefined ? { href: costAddress(path, query, { day: at }) } : {}),
-  }));
-  const [first = '', last = ''] = [bars[0]?.label, bars.at(-1)?.label];
   // The table of parts says that nothing was used; bars of nothing would say it again.
-  if (bars.every(({ value }) => value === 0)) return null;
+  if (series.every(({ cost }) => Number(cost) === 0)) return null;
+  const dayLink = (at: string) => costAddress(path, query, { day: at });
   return (
     <Section
       title={label}
       note="Days and hours are UTC."
       actions={<CsvLink path={path} query={query} table="series" />}
     >
-      <BarChart label={label} bars={bars} tick={(value) => money(String(value), currency)} first={first} last={last} />
-      <details className="mt-2">
-        <summary className="cursor-pointer text-sm text-accent">The same as a table</summary>
-        <div className="mt-2">
-          <Table label={label}>
-            <thead>
-              <tr>
-                <Th>{query.day === undefined ? 'Day' : 'Hour'}</Th>
-                <Th numeric>Cost</Th>
-              </tr>
-            </thead>
-            <tbody>
-              {bars.map((bar) => (
-                <Tr key={bar.key}>
-                  <Td>
-                    {bar.href === undefined ? (
-                      bar.label
-                    ) : (
-                      <Link href={bar.href} className="text-accent hover:underline">
-                        {bar.label}
-                      </Link>
-                    )}
-                  </Td>
-                  <Td numeric>{bar.text}</Td>
-                </Tr>
-              ))}
-            </tbody>
-          </Table>
-        </div>
-      </details>
+      <Chart
+        label={label}
+        steps={series.map(({ at }) => shown(at))}
+        bars={[{ name: 'Cost', look: 'accent', values: series.map(({ cost }) => Number(cost)) }]}
+        unit={(value) => money(String(value), currency)}
+        links={query.day === undefined ? series.map(({ at }) => dayLink(at)) : undefined}
+      />
+      <Behind title="The same as a table">
+        <Table label={label}>
+          <thead>
+            <tr>
+              <Th>{query.day === undefined ? 'Day' : 'Hour'}</Th>
+              <Th numeric>Cost</Th>
+            </tr>
+          </thead>
+          <tbody>
+            {series.map(({ at, cost }) => (
+              <Tr key={at}>
+                <Td>
+                  {query.day === undefined ? (
+                    <Link href={dayLink(at)} className="text-accent hover:underline">
+                      {shown(at)}
+                    </Link>
+                  ) : (
+                    shown(at)
+                  )}
+                </Td>
+                <Td numeric>{money(cost, currency)}</Td>
+              </Tr>
+            ))}
+          </tbody>
+        </Table>
+      </Behind>
     </Section>
   );
 }

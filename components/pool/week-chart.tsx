@@ -1,4 +1,5 @@
 import type { WeekPreview } from '#lib/enrollment/index.ts';
+import { Behind } from '#components/ui/chart.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 
 const width = 880;
@@ -68,31 +69,28 @@ export function WeekChart({ week }: { week: WeekPreview }) {
         {week.hours === 168 ? '' : `The clocks are put in this week: it has ${plain(week.hours)} hours. `}
         {week.nowShare === null ? '' : 'The upright line is now.'}
       </figcaption>
-      <details>
-        <summary className="cursor-pointer text-sm">The same as a table</summary>
-        <div className="mt-2">
-          <Table label="The week as a table">
-            <thead>
-              <tr>
-                <Th>From</Th>
-                <Th>To</Th>
-                <Th numeric>Hours</Th>
-                <Th numeric>Kept warm</Th>
-              </tr>
-            </thead>
-            <tbody>
-              {week.spans.map(({ from, to, hours, runners }) => (
-                <Tr key={from}>
-                  <Td>{from}</Td>
-                  <Td>{to}</Td>
-                  <Td numeric>{plain(hours)}</Td>
-                  <Td numeric>{runners}</Td>
-                </Tr>
-              ))}
-            </tbody>
-          </Table>
-        </div>
-      </details>
+      <Behind title="The same as a table">
+        <Table label="The week as a table">
+          <thead>
+            <tr>
+              <Th>From</Th>
+              <Th>To</Th>
+              <Th numeric>Hours</Th>
+              <Th numeric>Kept warm</Th>
+            </tr>
+          </thead>
+          <tbody>
+            {week.spans.map(({ from, to, hours, runners }) => (
+              <Tr key={from}>
+                <Td>{from}</Td>
+                <Td>{to}</Td>
+                <Td numeric>{plain(hours)}</Td>
+                <Td numeric>{runners}</Td>
+              </Tr>
+            ))}
+          </tbody>
+        </Table>
+      </Behind>
     </figure>
   );
 }

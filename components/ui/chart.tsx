@@ -47,9 +47,11 @@ type ChartProps = {
   unit: (value: number) => string;
   /** Where the axis ends, for the largest value. */
   roundUp?: (most: number) => number;
+  /** Where a step leads to. */
+  links?: readonly string[] | undefined;
 };
 
-export function Chart({ label, steps, lines: drawn = [], bars = [], unit, roundUp = roundedUp }: ChartProps) {
+export function Chart({ label, steps, lines: drawn = [], bars = [], unit, roundUp = roundedUp, links }: ChartProps) {
   const stacked = steps.map((_, step) => bars.reduce((sum, { values }) => sum + (values[step] ?? 0), 0));
   const largest = Math.max(0, ...stacked, ...drawn.flatMap(({ values }) => values.map((value) => value ?? 0)));
   const top = roundUp(largest);
@@ -62,7 +64,7 @@ export function Chart({ label, steps, lines: drawn = [], bars = [], unit, roundU
           <span>{unit(top / 2)}</span>
           <span>{unit(0)}</span>
         </div>
-        <Drawing {...{ label, steps, unit, top, bars, drawn, stacked }} />
+        <Drawing {...{ label, steps, unit, top, bars, drawn, stacked, links }} />
         <span />
         <div aria-hidden className="flex justify-between gap-2 pt-1 text-xs text-ink-3">
           <span>{steps[0]}</span>
@@ -74,19 +76,20 @@ export function Chart({ label, steps, lines: drawn = [], bars = [], unit, roundU
   );
 }
 
-type DrawingProps = Pick<ChartProps, 'label' | 'steps' | 'unit'> & {
+type DrawingProps = Pick<ChartProps, 'label' | 'steps' | 'unit' | 'links'> & {
   top: number;
   bars: ChartBar[];
   drawn: ChartLine[];
   stacked: number[];
 };
 
-function Drawing({ label, steps, unit, top, bars, drawn, stacked }: DrawingProps) {
+function Drawing({ label, steps, unit, top, bars, drawn, stacked, links }: DrawingProps) {
   const column = width / Math.max(1, steps.length);
   const y = (value: number) => height - (value / top) * height;
   return (
     <svg
-      role="img"
+      // An image is one thing to a screen reader, and would hide the links in it.
+      role={links ? 'group' : 'img'}
       aria-label={label}
       viewBox={`0 0 ${width} ${height}`}
       preserveAspectRatio="none"
@@ -120,11 +123,37 @@ function Drawing({ label, steps, unit, top, bars, drawn, stacked }: DrawingProps
         />
       ))}
       {steps.map((at, step) => (
-        <rect key={at} x={step * column} width={column} height={height} fillOpacity={0}>
-          <title>{valuesAt(at, step, { bars, drawn, stacked, unit })}</title>
-        </rect>
+        <Step
+          key={at}
+          x={step * column}
+          width={column}
+          says={valuesAt(at, step, { bars, drawn, stacked, unit })}
+          href={links?.[step]}
+        />
       ))}
     </svg>
+  );
+}
+
+type StepProps = { x: number; width: number; says: string; href: string | undefined };
+
+/** What a step says where the pointer or the focus is, over its whole height. */
+function Step({ x, width: wide, says, href }: StepProps) {
+  const area = (
+    <rect
+      x={x}
+      width={wide}
+      height={height}
+      className="fill-ink/0 group-hover:fill-ink/10 group-focus-visible:fill-ink/10"
+    >
+      <title>{says}</title>
+    </rect>
+  );
+  if (href === undefined) return area;
+  return (
+    <a href={href} className="group" aria-label={says.replaceAll('\n', ', ')}>
+      {area}
+    </a>
   );
 }
 

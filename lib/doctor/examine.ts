@@ -218,9 +218,7 @@ async function noteRefused(
 /** By the catalog, whose record is the operators'; of those who use the pool, this enrollment alone has it at once. */
 async function changeCatalog(tx: UnsafeTx, change: NonNullable<Steps['catalog']>, repair: Approved): Promise<void> {
   const data =
-    'image' in change
-      ? { image: change.image, imageDigest: null, imageBuiltAt: null }
-      : { placement: Prisma.DbNull };
+    'image' in change ? { image: change.image, imageDigest: null, imageBuiltAt: null } : { placement: Prisma.DbNull };
   const { before, after } = await repairPool(tx, repair.enrollmentId, change.pool, data);
   await appendSystemAudit(tx, null, {
     action: 'pool:change',

@@ -12,7 +12,7 @@ import {
 import { notFound } from '#lib/errors.ts';
 import { nixConfig } from '#lib/model/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
-import { RemoveViewForm } from '#components/cache/remove-view-form.tsx';
+import { TypedForm } from '#components/form/typed-form.tsx';
 import { ViewForm } from '#components/cache/view-form.tsx';
 import { Button } from '#components/ui/button.tsx';
 import { Behind, Chart } from '#components/ui/chart.tsx';
@@ -125,7 +125,13 @@ export default page<Params>('cache:see', async (ctx, { params, searchParams }) =
           title="Remove"
           note="What was pushed to it alone is lost; what other views have of it stays. Tokens that name it read nothing there any more."
         >
-          <RemoveViewForm action={remove.bind(null, slug)} viewId={view.id} name={view.name} />
+          <TypedForm
+            action={remove.bind(null, slug)}
+            fields={{ viewId: view.id }}
+            typed={view.name}
+            toDo="to remove it"
+            button="Remove the view"
+          />
         </Section>
       ) : null}
     </>

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react';
 import { departureOf, leaving, type Departure, type Leaving } from '#lib/tenancy/index.ts';
 import { page, type Ctx } from '#lib/tenant/index.ts';
 import { Refresh } from '#components/app/refresh.tsx';
-import { LeaveForm } from '#components/tenant/leave-form.tsx';
+import { TypedForm } from '#components/form/typed-form.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Badge, Callout } from '#components/ui/status.tsx';
@@ -89,7 +89,12 @@ function Preview({ ctx, what }: { ctx: Ctx; what: Leaving }) {
       ) : (
         <Section title="Leave">
           <Card>
-            <LeaveForm action={leave.bind(null, ctx.tenant.slug)} slug={ctx.tenant.slug} />
+            <TypedForm
+              action={leave.bind(null, ctx.tenant.slug)}
+              typed={ctx.tenant.slug}
+              toDo="to leave with all of this"
+              button="Leave the platform"
+            />
           </Card>
         </Section>
       )}

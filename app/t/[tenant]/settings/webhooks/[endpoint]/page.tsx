@@ -9,7 +9,7 @@ import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { EndpointForm } from '#components/webhook/endpoint-form.tsx';
 import { LiveMessages } from '#components/webhook/live-messages.tsx';
-import { RemoveForm } from '#components/webhook/remove-form.tsx';
+import { TypedForm } from '#components/form/typed-form.tsx';
 import { RotateForm } from '#components/webhook/rotate-form.tsx';
 import { tenantTitle } from '../../../title.ts';
 import { change, disable, enable, remove, replay, rotate, test } from '../actions.ts';
@@ -115,7 +115,14 @@ function Changes({ slug, endpoint }: { slug: string; endpoint: EndpointRow }) {
         </Section>
       )}
       <Section title="Remove" note="The secret and the list of what was sent are lost; the notices themselves stay.">
-        <RemoveForm action={remove.bind(null, slug)} endpointId={id} host={new URL(url).host} />
+        <TypedForm
+          action={remove.bind(null, slug)}
+          fields={{ endpointId: id }}
+          name="host"
+          typed={new URL(url).host}
+          toDo="to remove it"
+          button="Remove the webhook"
+        />
       </Section>
     </>
   );
