@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ensureAtticView } from '#lib/cache/index.ts';
 import { seal, tenantDb, unsafeDb } from '#lib/db/index.ts';
 import { appendAudit, type ActingRole, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import type { Lease } from '#lib/work/index.ts';
@@ -62,7 +63,7 @@ beforeAll(async () => {
     data: { url: attic.url, sealedSigningSecret: await seal(secretBase64, cacheServerPlace('attic')) },
   });
   // As their enrollments have made them.
-  for (const { viewId, tenantId } of [acme, bolt]) await made(viewId, tenantId);
+  for (const tenant of [acme, bolt]) await made(tenant);
 });
 afterAll(async () => {
   await attic?.stop();
@@ -71,10 +72,12 @@ afterAll(async () => {
 });
 beforeEach(() => unsafeDb().task.deleteMany());
 
-async function made(viewId: string, tenantId: string): Promise<void> {
-  const longAgo = new Date(0);
-  await unsafeDb().cacheView.update({ where: { id: viewId }, data: { observedAt: longAgo, changedAt: new Date(1) } });
-  await pass(tenantId);
+async function made({ viewId, slug }: TenantRows): Promise<void> {
+  const server = await atticServerOf({ clusterId: 'main' });
+  if (!server) throw new Error('no server');
+  const { publicKey, substituterUrl } = await ensureAtticView({ server, name: `${slug}+main`, isPublic: false });
+  const data = { publicKey, substituterUrl, observedAt: new Date(), changedAt: new Date(0) };
+  await unsafeDb().cacheView.update({ where: { id: viewId }, data });
 }
 
 function ctxOf(of: TenantRows, role: ActingRole = 'admin', userId = of.userId): Ctx {
@@ -194,8 +197,13 @@ describe('views by name', () => {
   test('those of enrollments are set, and neither removed nor made public here', async () => {
     const main = await viewOf(acme, 'main');
     await changeView(ctxOf(acme), ChangeViewInput.parse({ viewId: main.id, isPublic: 'yes', priority: '35' }));
+    expect(await viewOf(acme, 'main')).toMatchObject({ isPublic: false, priority: 35, isSettled: false });
+    // It is for the enrollments' passes, and for nobody else.
+    const before = { ...attic.state.caches['acme+main'] };
     await pass(acme.tenantId);
-    expect(attic.state.caches['acme+main']).toMatchObject({ isPublic: false, priority: 35 });
+    expect(attic.state.caches['acme+main']).toEqual(before);
+    const woken = await unsafeDb().task.findMany({ where: { kind: 'enrollment' }, select: { key: true } });
+    expect(woken).toEqual([{ key: acme.enrollmentId }]);
     const work = removeView(ctxOf(acme), { viewId: main.id, typed: 'acme+main' });
     await expect(work).rejects.toMatchObject({ code: 'conflict' });
   });

@@ -51,25 +51,33 @@ async function readAttic(now: Date): Promise<void> {
     if (url === null) continue;
     for (let from = 0; from < server.views.length; from += viewsAtOnce) {
       const views = new Map(server.views.slice(from, from + viewsAtOnce).map((view) => [view.name, view.tenantId]));
-      const before = await lastOf([...views.keys()]);
-      const since =
-        before.size === 0 ? null : new Date(Math.max(...[...before.values()].map(({ at }) => at.getTime())));
-      const found = await unlessAway(`attic ${server.id}`, () => readViewStatistics(url, [...views.keys()], since));
-      if (!found) break;
-      await keep(found.flatMap((each) => atticRow(each, views.get(each.view), before.get(each.view)?.hits ?? 0n, now)));
+      if (!(await readViews(`attic ${server.id}`, url, views, now)))
+        // One that takes too long would take all that are asked for with it.
+        for (const [name, tenantId] of views)
+          await readViews(`attic view ${name}`, url, new Map([[name, tenantId]]), now);
     }
   }
 }
 
+/** Whether Attic's database told of these views, by name. */
+async function readViews(what: string, url: string, views: ReadonlyMap<string, string>, now: Date): Promise<boolean> {
+  const before = await lastOf(views);
+  const since = before.size === 0 ? null : new Date(Math.max(...[...before.values()].map(({ at }) => at.getTime())));
+  const found = await unlessAway(what, () => readViewStatistics(url, [...views.keys()], since));
+  if (!found) return false;
+  await keep(found.flatMap((each) => atticRow(each, views.get(each.view), before.get(each.view)?.hits ?? 0n, now)));
+  return true;
+}
+
 /** What was last counted of these views, and when; all of a round have the same time. */
-async function lastOf(sources: string[]): Promise<Map<string, { at: Date; hits: bigint }>> {
-  const rows = await unsafeDb().cacheReading.findMany({
-    where: { source: { in: sources } },
-    orderBy: { observedAt: 'desc' },
-    distinct: ['source'],
-    select: { source: true, observedAt: true, hits: true },
-  });
-  return new Map(rows.map(({ source, observedAt: at, hits }) => [source, { at, hits: hits ?? 0n }]));
+async function lastOf(views: ReadonlyMap<string, string>): Promise<Map<string, { at: Date; hits: bigint }>> {
+  const rows = await unsafeDb().$queryRaw<{ source: string; at: Date; hits: bigint | null }[]>`
+    select view.source, last.observed_at as at, last.hits
+    from unnest(${[...views.keys()]}::text[], ${[...views.values()]}::uuid[]) as view (source, tenant_id)
+    cross join lateral (
+      select observed_at, hits from cache_reading
+      where tenant_id = view.tenant_id and source = view.source order by observed_at desc limit 1) as last`;
+  return new Map(rows.map(({ source, at, hits }) => [source, { at, hits: hits ?? 0n }]));
 }
 
 /** Attic counts nothing: paths that were read between two looks add up to what was read at least. */

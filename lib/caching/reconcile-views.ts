@@ -1,22 +1,20 @@
 import { ensureAtticView, removeAtticView } from '#lib/cache/index.ts';
-import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
-import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
+import { type Lease, type Outcome } from '#lib/work/index.ts';
 import { atticServerOf, type OpenServer } from './server.ts';
-import { isEnrolled, type ViewRow } from './views.ts';
+import { isEnrolled, wakeHolders, type ViewRow } from './views.ts';
 
 /** A view that somebody changed by hand at the server is set again within this. */
 const lookAgainMs = 3600_000;
 
-/**
- * One pass over the views of a tenant; the key is the tenant's id. What enrollments make is made and removed by them; here it
- * is only set as people asked.
- */
+/** One pass over the views that people asked for; the key is the tenant's id. Those of enrollments are theirs alone. */
 export async function reconcileViews(lease: Lease, now = new Date()): Promise<Outcome> {
   const tenant = await unsafeDb().tenant.findUnique({ where: { id: lease.key } });
-  const views = await unsafeDb().cacheView.findMany({ where: { tenantId: lease.key, plane: 'attic' } });
-  if (!tenant || views.every((view) => isEnrolled(view) && !isDue(view, now))) return { kind: 'gone' };
+  const all = await unsafeDb().cacheView.findMany({ where: { tenantId: lease.key, plane: 'attic' } });
+  const views = all.filter((view) => !isEnrolled(view));
+  if (!tenant || views.length === 0) return { kind: 'gone' };
   const server = await atticServerOf(tenant);
   if (!server) return { kind: 'wait', againMs: lookAgainMs, waitingFor: 'operator' };
   let failed: AppError | undefined;
@@ -30,11 +28,8 @@ export async function reconcileViews(lease: Lease, now = new Date()): Promise<Ou
 }
 
 function isDue(view: ViewRow, now: Date): boolean {
-  if (view.removingAt !== null) return true;
-  // An enrollment makes its own first.
-  if (view.observedAt === null) return !isEnrolled(view);
-  const isChanged = view.changedAt > view.observedAt;
-  return isChanged || (!isEnrolled(view) && now.getTime() - view.observedAt.getTime() >= lookAgainMs);
+  if (view.removingAt !== null || view.observedAt === null) return true;
+  return view.changedAt > view.observedAt || now.getTime() - view.observedAt.getTime() >= lookAgainMs;
 }
 
 async function matched(server: OpenServer, view: ViewRow, lease: Lease, now: Date): Promise<AppError | undefined> {
@@ -58,7 +53,8 @@ async function made(server: OpenServer, view: ViewRow, lease: Lease, now: Date):
     await lease.fence(tx);
     // What was changed meanwhile is made so by the wake that came with it.
     const where = { id: view.id, changedAt: view.changedAt };
-    await tx.cacheView.updateMany({ where, data: { publicKey, substituterUrl, observedAt: now, trouble: null } });
+    const observedAt = now > view.changedAt ? now : view.changedAt;
+    await tx.cacheView.updateMany({ where, data: { publicKey, substituterUrl, observedAt, trouble: null } });
     if (view.publicKey !== publicKey) await wakeHolders(tx, view);
     return (await tx.cacheView.count({ where: { id: view.id } })) > 0;
   });
@@ -74,14 +70,4 @@ async function removed(server: OpenServer, view: ViewRow, lease: Lease): Promise
     await appendSystemAudit(tx, view.tenantId, { action: 'cache-view:removed', target: `cache-view/${view.name}` });
     await wakeHolders(tx, view);
   });
-}
-
-/** Runners' tokens list exact views, so theirs are made anew. */
-async function wakeHolders(tx: UnsafeTx, { tenantId }: ViewRow): Promise<void> {
-  const rows = await tx.enrollment.findMany({ where: { tenantId, state: 'active' }, select: { id: true } });
-  await wake(
-    tx,
-    'enrollment',
-    rows.map(({ id }) => id),
-  );
 }

@@ -17,7 +17,8 @@ import { atticServerOf } from './server.ts';
 
 /*
  * A tenant's views as people ask for them. A row is what is wanted; the task `viewTask`, by the tenant's id, makes the server
- * match (reconcile-views.ts). The views that enrollments make are theirs: people set them, and neither make nor remove them.
+ * match (reconcile-views.ts). The views that enrollments make are theirs: people set them, and neither make nor remove them, and
+ * the enrollments' passes make them match.
  */
 
 export type ViewRow = CacheViewModel;
@@ -142,14 +143,16 @@ export async function changeView(ctx: Ctx, input: z.infer<typeof ChangeViewInput
     const row = await owned(tx, ctx, input.viewId);
     const asked = { ...settingsOf(input), ...(isEnrolled(row) ? { isPublic: row.isPublic } : {}) };
     const { isPublic, priority, upstreamKeys, retentionSeconds } = row;
-    await tx.cacheView.update({ where: { id: row.id }, data: { ...asked, changedAt: new Date() } });
+    // After the last look whatever this machine's clock says, so that it is never taken for what was seen then.
+    const changedAt = new Date(Math.max(Date.now(), (row.observedAt?.getTime() ?? 0) + 1));
+    await tx.cacheView.update({ where: { id: row.id }, data: { ...asked, changedAt } });
     await ctx.audit(tx, {
       action: 'cache-view:change',
       target: `cache-view/${row.name}`,
       before: { isPublic, priority, upstreamKeys, retentionSeconds },
       after: asked,
     });
-    await wake(tx, viewTask, ctx.tenant.id);
+    await (isEnrolled(row) ? wakeHolders(tx, row) : wake(tx, viewTask, ctx.tenant.id));
   });
 }
 
@@ -170,4 +173,14 @@ export async function removeView(ctx: Ctx, { viewId, typed }: z.infer<typeof Rem
     await ctx.audit(tx, { action: 'cache-view:remove', target: `cache-view/${row.name}` });
     await wake(tx, viewTask, ctx.tenant.id);
   });
+}
+
+/** The tenant's enrollments: they make their own views, and their runners' tokens list exact ones. */
+export async function wakeHolders(tx: UnsafeTx, { tenantId }: Pick<ViewRow, 'tenantId'>): Promise<void> {
+  const rows = await tx.enrollment.findMany({ where: { tenantId, state: 'active' }, select: { id: true } });
+  await wake(
+    tx,
+    'enrollment',
+    rows.map(({ id }) => id),
+  );
 }

@@ -2,6 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  changeView,
+  ChangeViewInput,
   createView,
   issuePersonToken,
   listTokens,
@@ -217,6 +219,15 @@ describe('a token of runners', () => {
     expect((await secret(ours, ''))['NIX_CONFIG']).toContain(`${portal.attic.url}/cached-ours+releases`);
     // And theirs is none the wiser.
     expect(await attic('cached-ours+releases', (await secret(theirs, ''))['ATTIC_TOKEN'] ?? '')).toBe(401);
+  });
+
+  test('leaves a view of enrollments to their passes, which set it as people ask and as private as they want it', async () => {
+    const view = await unsafeDb().cacheView.findFirstOrThrow({ where: { name: 'cached-ours+main' } });
+    await changeView(ours.ctx, ChangeViewInput.parse({ viewId: view.id, isPublic: 'yes', priority: '33' }));
+    await pass(ours.ctx.tenant.id);
+    const there = () => portal.attic.state.caches['cached-ours+main'];
+    await passes.until('the setting', ours.id, async () => there()?.priority === 33);
+    expect(there()?.isPublic).toBe(false);
   });
 
   test('of a person is nobody else’s: another tenant’s view is not there to ask for', async () => {

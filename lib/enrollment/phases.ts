@@ -192,7 +192,8 @@ async function ensureView(scope: PassScope, server: OpenServer, wish: ViewWish):
     ? { priority: priority ?? 0, upstreamKeys: upstreamKeys ?? [], retentionSeconds: retentionSeconds ?? null }
     : {};
   const made = await ensureAtticView({ server, name, isPublic, ...set, signal: lease.signal });
-  const observedAt = scope.clock.now();
+  const now = scope.clock.now();
+  const observedAt = kept && kept.changedAt > now ? kept.changedAt : now;
   const { publicKey, substituterUrl } = made;
   const data = { publicKey, substituterUrl, isPublic, trust, observedAt, trouble: null };
   const create = {
@@ -203,7 +204,11 @@ async function ensureView(scope: PassScope, server: OpenServer, wish: ViewWish):
     ...data,
     changedAt: observedAt,
   };
-  await unsafeDb().cacheView.upsert({ where, create, update: data });
+  if (kept) {
+    // Somebody who set it meanwhile woke another pass, which makes it so.
+    const isStill = { id: kept.id, changedAt: kept.changedAt };
+    if ((await unsafeDb().cacheView.updateMany({ where: isStill, data })).count === 0) return;
+  } else await unsafeDb().cacheView.upsert({ where, create, update: data });
   markSeen(scope, `attic/${name}`);
 }
 

@@ -13,8 +13,6 @@ export type ViewStatistics = {
   logicalBytes: bigint;
   /** Compressed and stored once within the view. What other views have of the same is counted with them too. */
   storedBytes: bigint;
-  /** Of that, what no other view refers to: what would go with the view. */
-  ownBytes: bigint;
   lastPushedAt: Date | null;
   lastReadAt: Date | null;
   /** Paths whose NAR was given out since the time that was asked for: each once, so no more than a lower bound of its reads. */
@@ -28,14 +26,16 @@ const statementTimeoutMs = 20_000;
 
 /** Runs one question in a transaction that cannot write, whatever the role may. */
 async function asked<Row extends pg.QueryResultRow>(url: string, sql: string, values: unknown[]): Promise<Row[]> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 10_000,
-    statement_timeout: statementTimeoutMs,
-    query_timeout: statementTimeoutMs + 5_000,
-    application_name: 'flywheel-portal',
-  });
+  let client: pg.Client | undefined;
   try {
+    // It reads the address as it is made, and refuses one that is none.
+    client = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 10_000,
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + 5_000,
+      application_name: 'flywheel-portal',
+    });
     await client.connect();
     await client.query('begin transaction read only');
     const { rows } = await client.query<Row>(sql, values);
@@ -44,7 +44,7 @@ async function asked<Row extends pg.QueryResultRow>(url: string, sql: string, va
   } catch (error) {
     throw away(error);
   } finally {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
   }
 }
 
@@ -68,10 +68,7 @@ const statisticsSql = `
     from chosen join object on object.cache_id = chosen.id join chunkref on chunkref.nar_id = object.nar_id
     where chunkref.chunk_id is not null group by 1, 2
   ), sizes as (
-    select held.cache_id, sum(coalesce(chunk.file_size, chunk.chunk_size)) as stored,
-      sum(coalesce(chunk.file_size, chunk.chunk_size)) filter (where not exists (
-        select from chunkref as elsewhere join object as other on other.nar_id = elsewhere.nar_id
-        where elsewhere.chunk_id = held.chunk_id and other.cache_id <> held.cache_id)) as own
+    select held.cache_id, sum(coalesce(chunk.file_size, chunk.chunk_size)) as stored
     from held join chunk on chunk.id = held.chunk_id group by 1
   ), counted as (
     select object.cache_id, count(*) as objects, sum(nar.nar_size) as logical,
@@ -80,7 +77,7 @@ const statisticsSql = `
     from object join chosen on chosen.id = object.cache_id join nar on nar.id = object.nar_id group by 1
   )
   select chosen.name, coalesce(objects, 0)::text as objects, coalesce(logical, 0)::text as logical,
-    coalesce(stored, 0)::text as stored, coalesce(own, 0)::text as own, pushed, read, coalesce(since, 0)::text as since
+    coalesce(stored, 0)::text as stored, pushed, read, coalesce(since, 0)::text as since
   from chosen left join counted on counted.cache_id = chosen.id left join sizes on sizes.cache_id = chosen.id`;
 
 type StatisticsRow = {
@@ -88,7 +85,6 @@ type StatisticsRow = {
   objects: string;
   logical: string;
   stored: string;
-  own: string;
   pushed: Date | null;
   read: Date | null;
   since: string;
@@ -106,7 +102,6 @@ export async function readViewStatistics(
     objects: BigInt(row.objects),
     logicalBytes: BigInt(row.logical),
     storedBytes: BigInt(row.stored),
-    ownBytes: BigInt(row.own),
     lastPushedAt: row.pushed,
     lastReadAt: row.read,
     readSince: BigInt(row.since),
