@@ -466,3 +466,20 @@ describe('A15: an action that did not come from the portal’s own page', () => 
     },
   );
 });
+
+describe('ASVS 7.5.3: a whole state, with all secrets in it', () => {
+  test('wants a fresh sign-in, and leads there and back', async () => {
+    const session = sessions.get('operator') ?? '';
+    browser.session = session;
+    const path = `/operator/state/${stack}/versions/1`;
+    const { GET } = await import('./operator/state/[stack]/versions/[version]/route.ts');
+    const ask = () =>
+      GET(new Request(`http://portal.test${path}`), { params: Promise.resolve({ stack, version: '1' }) });
+    expect((await ask()).status).toBe(200);
+    const where = { tokenHash: createHash('sha256').update(session).digest('hex') };
+    await unsafeDb().session.update({ where, data: { authenticatedAt: new Date(Date.now() - 11 * 60_000) } });
+    const stale = await ask();
+    expect([stale.status, stale.headers.get('location')]).toEqual([303, `/confirm?next=${encodeURIComponent(path)}`]);
+    expect(await stale.text()).toBe('');
+  });
+});

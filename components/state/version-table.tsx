@@ -98,7 +98,7 @@ function Acts({ stack, version, isNewest, isLocked, goBack }: ActProps) {
         Changes<span className="sr-only"> of version {number}</span>
       </LinkButton>
       {kind === 'purge' ? null : (
-        <OutsideButton href={`${path}/versions/${number}`} small download>
+        <OutsideButton href={`${path}/versions/${number}`} small>
           Download<span className="sr-only"> version {number}</span>
         </OutsideButton>
       )}

@@ -27,6 +27,7 @@ import {
   isRunnerTokenGood,
   listTokens,
   NewViewInput,
+  personTokensMost,
   readCaches,
   reconcileViews,
   removeView,
@@ -259,6 +260,16 @@ describe('tokens', () => {
     );
     expect(text).not.toContain(made.token.split('.')[2]);
     expect(await listTokens(ctxOf(bolt))).not.toContainEqual(expect.objectContaining({ id: made.tokenId }));
+  });
+
+  test('are so many of one person at once and no more, however they are asked for', async () => {
+    await unsafeDb().cacheToken.deleteMany({ where: { tenantId: bolt.tenantId, kind: 'person' } });
+    const main = await viewOf(bolt, 'main');
+    const issue = () => issuePersonToken(ctxOf(bolt), wish(bolt, [main.id]));
+    const all = await Promise.allSettled(Array.from({ length: personTokensMost + 4 }, issue));
+    expect(all.filter(({ status }) => status === 'fulfilled')).toHaveLength(personTokensMost);
+    await expect(issue()).rejects.toMatchObject({ screen: { fields: { usedIn: expect.stringContaining('Wait') } } });
+    await unsafeDb().cacheToken.deleteMany({ where: { tenantId: bolt.tenantId, kind: 'person' } });
   });
 
   test('pushing is for admins, another’s view is not there, and a month is the most', async () => {

@@ -23,6 +23,7 @@ export {
   listTokens,
   PersonTokenInput as CacheTokenInput,
   personTokenDaysMost,
+  personTokensMost,
   revokeToken,
   TokenId,
   type Revoked,

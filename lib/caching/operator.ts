@@ -9,7 +9,7 @@ import {
   type SigningKey,
 } from '#lib/cache/index.ts';
 import { ipRange } from '#lib/cluster/index.ts';
-import { seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { seal, unsafeDb, unsafeTransaction, type CacheServerModel, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -46,24 +46,34 @@ export async function cacheServers(by: PersonCtx, now = new Date()): Promise<Cac
     where: { plane: 'attic' },
     include: {
       cluster: true,
-      _count: { select: { views: true, tokens: { where: { expiresAt: { gt: now } } } } },
+      _count: { select: { views: true } },
     },
     orderBy: { id: 'asc' },
   });
-  return rows.map((row) => ({
-    id: row.id,
-    url: row.url,
-    clusterId: row.clusterId,
-    algorithm: row.signingAlgorithm,
-    hasKey: row.sealedSigningSecret !== null,
-    hasStatistics: row.sealedStatisticsUrl !== null,
-    views: row._count.views,
-    tokens: row._count.tokens,
-    checklist: z.array(Checked).catch([]).parse(row.checklist),
-    checkedAt: row.checkedAt?.toISOString() ?? null,
-    bazelUrl: row.cluster.bazelUrl,
-    bazelReaders: row.cluster.bazelReaders,
-  }));
+  return Promise.all(
+    rows.map(async (row) => ({
+      id: row.id,
+      url: row.url,
+      clusterId: row.clusterId,
+      algorithm: row.signingAlgorithm,
+      hasKey: row.sealedSigningSecret !== null,
+      hasStatistics: row.sealedStatisticsUrl !== null,
+      views: row._count.views,
+      tokens: await tokensTaken(row, now),
+      checklist: z.array(Checked).catch([]).parse(row.checklist),
+      checkedAt: row.checkedAt?.toISOString() ?? null,
+      bazelUrl: row.cluster.bazelUrl,
+      bazelReaders: row.cluster.bazelReaders,
+    })),
+  );
+}
+
+/** Those of a key before are worth nothing any more. */
+async function tokensTaken(row: CacheServerModel, now: Date): Promise<number> {
+  const server = await openServer(row);
+  if (!server) return 0;
+  const where = { serverId: row.id, keyId: keyIdOf(server.key), expiresAt: { gt: now } };
+  return unsafeDb().cacheToken.count({ where });
 }
 
 async function ownedServer(by: PersonCtx, id: string) {

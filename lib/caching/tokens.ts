@@ -13,6 +13,10 @@ import { atticServerOf, type OpenServer } from './server.ts';
  */
 
 const dayMs = 24 * 3600_000;
+/** More than a page of them is nobody's to read. */
+const tokensShown = 1000;
+/** Of one person in one tenant, at once. */
+export const personTokensMost = 20;
 
 /**
  * A runner's token reaches a pod when it starts and is read from the environment until it ends, at most five days later
@@ -166,6 +170,13 @@ export async function issuePersonToken(
   const subject = `${ctx.tenant.id}/person/${userId}`;
   const held: Held = { tenantId: ctx.tenant.id, kind: 'person', userId, holder: name, usedIn, scope, subject };
   const issued = await unsafeTransaction(async (tx) => {
+    // Two at once take turns, so that neither passes the limit by.
+    await tx.$queryRaw`select 1 from app_user where id = ${userId}::uuid for no key update`;
+    const live = { tenantId: ctx.tenant.id, kind: 'person' as const, userId, expiresAt: { gt: now } };
+    if ((await tx.cacheToken.count({ where: live })) >= personTokensMost)
+      throw invalidFields({
+        usedIn: `You have ${personTokensMost} tokens here that are accepted. Wait until one ends.`,
+      });
     const made = await issue(tx, server, held, { issuedAt: now, expiresAt });
     await ctx.audit(tx, { action: 'cache-token:issue', target: `cache-token/${made.tokenId}`, after: { scope, days } });
     return made;
@@ -236,10 +247,11 @@ export async function listTokens(ctx: Ctx, now = new Date()): Promise<TokenRow[]
         { kind: 'person', expiresAt: { gt: new Date(now.getTime() - shownAfterMs) } },
       ],
     },
-    orderBy: [{ expiresAt: 'asc' }, { id: 'asc' }],
-    take: 1000,
+    // What ends last is in use: it is never what a bound cuts off.
+    orderBy: [{ expiresAt: 'desc' }, { id: 'desc' }],
+    take: tokensShown,
   });
-  return rows.map((row) => {
+  return rows.toReversed().map((row) => {
     const standing = standingOf(row, keyId, now);
     return {
       id: row.id,

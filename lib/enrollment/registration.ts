@@ -252,11 +252,14 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
     const usedAt = seen?.contactedAt ?? (seen?.status === 'online' ? clock.now() : null);
     if (usedAt) await noteUse(row, runnerKind(name), usedAt);
   }
-  const paused = wanted.find(({ seen }) => seen?.status === 'paused');
-  // Held while the tenant was suspended: the next look finds it back.
-  if (paused?.seen && (await hold(scope, paused.seen.id, false))) return offline(scope, paused.name);
-  if (paused)
-    return wait('RunnerPaused', `${paused.name} was paused at ${row.connection.name}. Resume it there.`, 'admin');
+  // Held while the tenant was suspended: the next look finds them back. One that was paused by hand keeps no other held.
+  const released: string[] = [];
+  const byHand: string[] = [];
+  for (const { name, seen } of wanted)
+    if (seen?.status === 'paused') ((await hold(scope, seen.id, false)) ? released : byHand).push(name);
+  const [paused] = byHand;
+  if (paused) return wait('RunnerPaused', `${paused} was paused at ${row.connection.name}. Resume it there.`, 'admin');
+  if (released[0]) return offline(scope, released[0]);
   const missing = wanted.find(({ seen }) => seen?.status !== 'online');
   if (missing) return offline(scope, missing.name);
   markSeen(scope, 'online');

@@ -492,18 +492,26 @@ export function route<P extends { tenant: string }>(
     });
 }
 
-/** An operators' route that answers in its own form. */
+/**
+ * An operators' route that answers in its own form. Where it wants a fresh sign-in, which a link cannot ask for as a form does,
+ * it leads there and back to itself.
+ */
 export function operatorRoute<P = Record<string, never>>(
   permission: OperatorPermission,
   answer: (by: PersonCtx, request: Request, params: P) => Promise<Response>,
+  { fresh = false }: { fresh?: boolean } = {},
 ): RouteHandler<P> {
   return (request, context) =>
     answered(permission, async () => {
       const origin = request.headers.get('origin');
       if (request.method !== 'GET' && !isOwnOrigin(origin)) throw foreignOrigin(origin);
       const by = await requiredPerson();
-      if (by.person.isOperator) return answer(by, request, await context.params);
-      await recordDenial(by, permission, 'operator');
-      throw notFound('This');
+      if (!by.person.isOperator) {
+        await recordDenial(by, permission, 'operator');
+        throw notFound('This');
+      }
+      if (!fresh || isFresh(by, new Date())) return answer(by, request, await context.params);
+      const location = `/confirm?next=${encodeURIComponent(new URL(request.url).pathname)}`;
+      return new Response(null, { status: 303, headers: { location, 'cache-control': 'no-store' } });
     });
 }
