@@ -21,8 +21,8 @@ const well: Facts = {
   labelKey: 'runs-on',
   controllerVersion: '0.14.2',
   pools: [
-    { pool: 'docker', label: 'acme-docker', image: 'runner:1', isPlaced: false },
-    { pool: 'nix', label: 'acme-nix', image: 'runner:1', isPlaced: true },
+    { pool: 'docker', label: 'acme-docker', image: 'runner:1', isPlaced: false, isAdopted: false },
+    { pool: 'nix', label: 'acme-nix', image: 'runner:1', isPlaced: true, isAdopted: false },
   ],
   sets: [
     { name: 'acme-docker', version: '0.14.2', phase: 'Running', isEnding: false },
@@ -45,6 +45,7 @@ const runner = (about: Partial<RunnerFact>): RunnerFact => ({
   reason: null,
   message: '',
   failedAt: [],
+  isReady: false,
   createdAt: ago(60),
   ...about,
 });
@@ -186,6 +187,23 @@ const cases: Case[] = [
     'acme-nix',
     /No node takes/,
     ['clear-placement nix'],
+  ],
+  [
+    'unschedulable',
+    'full where it may run, beside nodes that keep others away',
+    {
+      pods: [
+        pod({
+          unschedulable: {
+            since: ago(301),
+            message: '0/3 nodes are available: 1 node(s) had untolerated taint {control-plane: }, 2 Insufficient cpu.',
+          },
+        }),
+      ],
+    },
+    'acme-nix',
+    /No node takes/,
+    [],
   ],
   [
     'unschedulable',
@@ -337,6 +355,11 @@ const nothings: [what: string, facts: Partial<Facts>, ripeInSeconds: number | nu
   [
     'nodes that are full for a minute',
     { pods: [pod({ unschedulable: { since: ago(60), message: 'Insufficient cpu' } })] },
+    240,
+  ],
+  [
+    'a full cluster whose control plane keeps to itself, for a minute',
+    { pods: [pod({ unschedulable: { since: ago(60), message: '1 had untolerated taint, 2 Insufficient cpu' } })] },
     240,
   ],
   ['a listener that starts', { listeners: [listener({ reason: 'ContainerCreating' })] }, 55],

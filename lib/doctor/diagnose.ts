@@ -58,6 +58,7 @@ function labelOf({ pools }: Facts, pool: string | null, other: string): string {
 
 function setImage({ pools }: Facts, pool: string | null): Offer[] {
   const known = pools.find((each) => each.pool === pool);
+  if (known?.isAdopted) return [];
   return known ? [{ kind: 'set-image', who: 'operator', params: { pool: known.pool, image: known.image } }] : [];
 }
 
@@ -288,7 +289,7 @@ function imagesGone(facts: Facts): Found[] {
     subject,
     severity: 'bad',
     title: `The image of ${subject} cannot be pulled`,
-    words: `${pods[0]?.image ?? 'It'} is not there, or the cluster may not read it, so no runner of this pool starts. The image stands in the catalog of pools, for all who use it.`,
+    words: `${pods[0]?.image ?? 'It'} is not there, or the cluster may not read it, so no runner of this pool starts. It was approved with this pool; another is an operator’s to set.`,
     evidence: pods.slice(0, evidenceMost).map(({ name, waiting: why, createdAt }) => ({
       object: `Pod ${name}`,
       at: createdAt,
@@ -318,8 +319,9 @@ function imagesTooOld(facts: Facts): Found[] {
 const failuresMany = 3;
 
 function podFailures(facts: Facts): Found[] {
+  // ARC forgets no failure: one that works by now is well, however often it was tried.
   const failing = facts.runners.filter(
-    ({ reason, failedAt }) => reason === 'TooManyPodFailures' || failedAt.length >= failuresMany,
+    ({ reason, failedAt, isReady }) => !isReady && (reason === 'TooManyPodFailures' || failedAt.length >= failuresMany),
   );
   return grouped(failing, ({ set }) => set).map(([subject, runners]) => {
     const pool = facts.pools.find(({ label }) => label === subject)?.pool ?? null;
@@ -345,16 +347,19 @@ function podFailures(facts: Facts): Found[] {
 
 /** What the scheduler says where no node will ever do: https://kubernetes.io/docs/concepts/scheduling-eviction/ */
 const noSuchNode = /(node affinity|node selector|untolerated taint|nodeSelector)/i;
+/** Told too where other nodes would do and are full: most clusters keep their control plane's nodes to themselves. */
+const lacksRoom = /insufficient|too many pods/i;
+const isNoSuchNode = (message: string) => noSuchNode.test(message) && !lacksRoom.test(message);
 /** A node may first have to be started. */
 const roomMs = 5 * 60_000;
 
 function unschedulable(facts: Facts, isLong: Patience): Found[] {
   const pods = facts.pods.filter(
-    ({ unschedulable: why }) => why !== null && (noSuchNode.test(why.message) || isLong(why.since, roomMs)),
+    ({ unschedulable: why }) => why !== null && (isNoSuchNode(why.message) || isLong(why.since, roomMs)),
   );
   return grouped(pods, ({ pool, name }) => labelOf(facts, pool, name)).map(([subject, all]) => {
     const pool = facts.pools.find((each) => each.pool === all[0]?.pool);
-    const isPlaced = all.some((each) => noSuchNode.test(each.unschedulable?.message ?? ''));
+    const isPlaced = all.some((each) => isNoSuchNode(each.unschedulable?.message ?? ''));
     return {
       kind: 'unschedulable',
       subject,
@@ -369,7 +374,9 @@ function unschedulable(facts: Facts, isLong: Patience): Found[] {
         said: each.unschedulable?.message ?? '',
       })),
       offers:
-        pool?.isPlaced && isPlaced ? [{ kind: 'clear-placement', who: 'operator', params: { pool: pool.pool } }] : [],
+        pool?.isPlaced && !pool.isAdopted && isPlaced
+          ? [{ kind: 'clear-placement', who: 'operator', params: { pool: pool.pool } }]
+          : [],
     };
   });
 }

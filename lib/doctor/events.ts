@@ -35,6 +35,7 @@ async function eventsIn({ client }: ClusterView, namespace: string): Promise<Kub
       throw error;
     },
   );
+  for (const [at, { untilMs }] of kept) if (untilMs < performance.now()) kept.delete(at);
   kept.set(key, { events, untilMs: performance.now() + keptMs });
   return events;
 }

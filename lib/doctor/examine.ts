@@ -1,6 +1,6 @@
 import type { Clock } from '#lib/clock.ts';
 import type { ClusterView } from '#lib/cluster/index.ts';
-import { Prisma, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { type Prisma, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { forgetControllers, repairPool, type EnrollmentRow } from '#lib/enrollment/index.ts';
 import { imageReference, namespacesOf } from '#lib/model/index.ts';
@@ -8,7 +8,7 @@ import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { diagnose } from './diagnose.ts';
 import { withEvents } from './events.ts';
-import type { Found, FindingKind, RepairKind } from './facts.ts';
+import type { Found, FindingKind } from './facts.ts';
 import { lookAt } from './look.ts';
 import { liveRow, positionOf, StoredOffer } from './rows.ts';
 import { send, stepsOf, type Steps } from './steps.ts';
@@ -116,8 +116,6 @@ async function keepFinding(tx: UnsafeTx, row: EnrollmentRow, found: Found, now: 
     });
 }
 
-const isOfCatalog = new Set<string>(['set-image', 'clear-placement'] satisfies RepairKind[]);
-
 /** A repair helped when what it was for is gone; where it is still so after a while, it did not. */
 async function settleRepairs(tx: UnsafeTx, row: EnrollmentRow, now: Date): Promise<void> {
   const watched = await tx.repair.findMany({
@@ -125,8 +123,6 @@ async function settleRepairs(tx: UnsafeTx, row: EnrollmentRow, now: Date): Promi
     include: { finding: true },
   });
   for (const { id, kind, finding, appliedAt } of watched) {
-    // A pass that began at once may have gone by a catalog that is a second old (enrollment/catalog.ts).
-    if (isOfCatalog.has(kind)) await wake(tx, 'enrollment', row.id);
     const isGone = finding.goneAt !== null;
     if (!isGone && now.getTime() - (appliedAt?.getTime() ?? 0) < helpMs) continue;
     const outcome = isGone
@@ -215,11 +211,15 @@ async function noteRefused(
   });
 }
 
+function partOf(change: NonNullable<Steps['catalog']>): Parameters<typeof repairPool>[3] {
+  if (!('image' in change)) return { placement: null };
+  const [image = '', imageDigest = null] = change.image.split('@');
+  return { image, imageDigest };
+}
+
 /** By the catalog, whose record is the operators'; of those who use the pool, this enrollment alone has it at once. */
 async function changeCatalog(tx: UnsafeTx, change: NonNullable<Steps['catalog']>, repair: Approved): Promise<void> {
-  const data =
-    'image' in change ? { image: change.image, imageDigest: null, imageBuiltAt: null } : { placement: Prisma.DbNull };
-  const { before, after } = await repairPool(tx, repair.enrollmentId, change.pool, data);
+  const { before, after } = await repairPool(tx, repair.enrollmentId, change.pool, partOf(change));
   await appendSystemAudit(tx, null, {
     action: 'pool:change',
     target: `pool/${change.pool}`,

@@ -12,6 +12,8 @@ export type PoolFact = {
   image: string;
   /** Whether the catalog says on which nodes its runners run. */
   isPlaced: boolean;
+  /** Whether its runner set was somebody else's and keeps its own template. */
+  isAdopted: boolean;
 };
 
 /** An AutoscalingRunnerSet. `version` is its label's, null where it is missing. */
@@ -41,6 +43,8 @@ export type RunnerFact = {
   message: string;
   /** When each of its pods failed. */
   failedAt: string[];
+  /** Whether it waits for a job or runs one. */
+  isReady: boolean;
   createdAt: string;
 };
 

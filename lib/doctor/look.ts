@@ -8,8 +8,8 @@ import {
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { catalog, parsedConditions, specOf, type EnrollmentRow } from '#lib/enrollment/index.ts';
-import { labelKey, labelOf, namespacesOf } from '#lib/model/index.ts';
+import { approvedPools, parsedConditions, poolsByName, specOf, type EnrollmentRow } from '#lib/enrollment/index.ts';
+import { imageReference, labelKey, labelOf, namespacesOf } from '#lib/model/index.ts';
 import type {
   DeploymentFact,
   EndingFact,
@@ -79,15 +79,16 @@ function ownIn(view: ClusterView, namespace: string, kind: Parameters<ClusterVie
 
 async function poolFacts(row: EnrollmentRow): Promise<Facts['pools']> {
   const chosen = specOf(row)?.pools.map(({ pool }) => pool) ?? [];
-  const known = await catalog();
-  return known
-    .filter(({ name }) => chosen.includes(name))
-    .map(({ name, image, placement }) => ({
-      pool: name,
-      label: labelOf(row.tenant, name),
-      image,
-      isPlaced: placement !== undefined,
-    }));
+  const known = approvedPools(row, await poolsByName());
+  return chosen.flatMap((name) => {
+    const pool = known.get(name);
+    if (!pool) return [];
+    // What was taken over keeps its own pods, whatever the catalog says.
+    const isAdopted = row.pools.some(({ poolName, adopted }) => poolName === name && adopted !== null);
+    const { placement } = pool;
+    const image = imageReference(pool);
+    return [{ pool: name, label: labelOf(row.tenant, name), image, isPlaced: placement !== undefined, isAdopted }];
+  });
 }
 
 function setFact({ metadata, status }: Observed): SetFact {
@@ -171,12 +172,19 @@ async function endOfLog({ client }: ClusterView, { metadata }: Observed): Promis
 
 // ------------------------------------------------------------------------------------------------ runners and pods
 
-type RunnerStatus = { phase?: string; reason?: string; message?: string; failures?: Record<string, string> };
+type RunnerStatus = {
+  phase?: string;
+  ready?: boolean;
+  reason?: string;
+  message?: string;
+  failures?: Record<string, string>;
+};
 
 function runnerFact({ metadata, status }: Observed): RunnerFact {
-  const { phase, reason, message, failures } = (status ?? {}) as RunnerStatus;
+  const { phase, ready, reason, message, failures } = (status ?? {}) as RunnerStatus;
   return {
     name: metadata.name,
+    isReady: ready === true,
     set: metadata.labels?.['actions.github.com/scale-set-name'] ?? '',
     pool: metadata.labels?.[poolLabel] ?? null,
     phase: phase ?? null,
@@ -256,6 +264,8 @@ const endingKinds = [
   'NetworkPolicy',
 ] as const;
 
+const foreground = 'foregroundDeletion';
+
 /** Of this enrollment's own, and of what the tenant's enrollments share. */
 function endingFacts(
   row: EnrollmentRow,
@@ -263,12 +273,9 @@ function endingFacts(
   namespace: string,
   runners: readonly Observed[],
 ): EndingFact[] {
+  const runs = ({ status }: Observed) => (status as RunnerStatus | undefined)?.phase === 'Running';
   const isBusy = (name: string) =>
-    runners.some(
-      ({ metadata, status }) =>
-        metadata.labels?.['actions.github.com/scale-set-name'] === name &&
-        (status as RunnerStatus | undefined)?.phase === 'Running',
-    );
+    runners.some((each) => each.metadata.labels?.['actions.github.com/scale-set-name'] === name && runs(each));
   return endingKinds.flatMap((kind) =>
     [...view.allIn(namespace, kind)].flatMap(({ apiVersion, metadata }) => {
       const of = metadata.labels?.[enrollmentLabel];
@@ -280,8 +287,11 @@ function endingFacts(
           name: metadata.name,
           namespace,
           since: metadata.deletionTimestamp,
-          finalizers: metadata.finalizers ?? [],
-          isBusy: kind === 'EphemeralRunner' || kind === 'AutoscalingRunnerSet' ? isBusy(metadata.name) : false,
+          // Kubernetes' own mark goes when the pods have: what is deleted in the foreground lets its jobs end.
+          finalizers: (metadata.finalizers ?? []).filter((each) => each !== foreground),
+          isBusy:
+            (kind === 'AutoscalingRunnerSet' && isBusy(metadata.name)) ||
+            (kind === 'EphemeralRunner' && runners.some((each) => each.metadata.uid === metadata.uid && runs(each))),
         },
       ];
     }),

@@ -3,7 +3,8 @@ import { ClusterClient, clusterConnection } from '#lib/cluster/index.ts';
 import { tenantTransaction } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { makePlan, savePools, specOf } from '#lib/enrollment/index.ts';
-import { actorName, may, type Ctx } from '#lib/tenant/index.ts';
+import { ImageDigest, ImageName, type PoolChoice } from '#lib/model/index.ts';
+import { actorName, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { repairKinds, type Offer } from './facts.ts';
 import { liveRow, positionOf, StoredChanges, StoredOffer, StoredOffers } from './rows.ts';
@@ -11,12 +12,15 @@ import { send, stepsOf, type Steps } from './steps.ts';
 
 /* From an offer to a plan that a person reads, and from the plan to the worker, who alone writes outside. */
 
-/** As container registries are addressed: host, path, tag, digest (distribution/reference). */
+/** As the catalog takes it: a name with its tag, and behind an @ its digest. */
 const Image = z
   .string()
   .trim()
-  .max(300)
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9.:-]*(\/[a-z0-9._-]+)*(:[\w.-]+)?(@sha256:[a-f0-9]{64})?$/, 'is no image’s name');
+  .refine((text) => {
+    const [image, digest, ...rest] = text.split('@');
+    const isDigest = digest === undefined || ImageDigest.safeParse(digest).success;
+    return rest.length === 0 && isDigest && ImageName.safeParse(image).success;
+  }, 'is no image’s name');
 
 export const ProposeInput = z.strictObject({
   findingId: z.uuid(),
@@ -29,7 +33,8 @@ export const ProposeInput = z.strictObject({
 export type Proposed = { enrollmentId: string } & ({ repairId: string } | { planId: string });
 
 function refuseOthers(ctx: Ctx, { who }: Pick<Offer, 'who'>): void {
-  if (who === 'admin' || may(ctx.role, 'operator:change')) return;
+  // Who operates and is a member here too has the member's role, and is an operator none the less.
+  if (who === 'admin' || ctx.person.isOperator) return;
   throw new AppError('forbidden', {
     log: 'a repair that touches more than the tenant, by somebody who is no operator',
     screen: {
@@ -100,12 +105,20 @@ async function planSmaller(ctx: Ctx, enrollmentId: string, { params }: Offer): P
   const spec = row && specOf(row);
   if (!spec) throw overtaken();
   const most = Number(params['to']);
-  const smaller = spec.pools.map((choice) => {
-    if (choice.pool !== params['pool']) return choice;
-    return { ...choice, minRunners: Math.min(choice.minRunners, most), maxRunners: Math.min(choice.maxRunners, most) };
-  });
+  const smaller = spec.pools.map((choice) => (choice.pool === params['pool'] ? atMost(choice, most) : choice));
   await savePools(ctx, { enrollmentId, pools: smaller });
   return makePlan(ctx, { enrollmentId, kind: 'change' });
+}
+
+function atMost(choice: PoolChoice, most: number): PoolChoice {
+  const { minRunners, maxRunners, schedule } = choice;
+  const windows = schedule?.windows.map((each) => ({ ...each, runners: Math.min(each.runners, most) }));
+  return {
+    ...choice,
+    minRunners: Math.min(minRunners, most),
+    maxRunners: Math.min(maxRunners, most),
+    ...(schedule && windows ? { schedule: { ...schedule, windows } } : {}),
+  };
 }
 
 export const ApplyInput = z.strictObject({ repairId: z.uuid() });

@@ -1,4 +1,5 @@
 import {
+  fieldManager,
   isOwned,
   objectPath,
   readObject,
@@ -30,7 +31,7 @@ type Sent = { method: 'DELETE' | 'PATCH'; object: Observed; body: object };
 export type Steps = {
   changes: RepairChange[];
   requests: Sent[];
-  /** What is set in the catalog, for everybody who uses the pool. */
+  /** What is set in the catalog and in this enrollment; the others get it by a rollout. */
   catalog?: { pool: string; image: string } | { pool: string; placement: null };
 };
 
@@ -62,8 +63,14 @@ function patch(object: Observed, metadata: object): Sent {
 
 const nameOf = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.name}`;
 
-async function removeAll(client: ClusterClient, at: Position, objects: KubernetesObject[]): Promise<Steps> {
-  const found = (await Promise.all(objects.map((object) => present(client, at, object)))).flat();
+async function removeAll(
+  client: ClusterClient,
+  at: Position,
+  objects: KubernetesObject[],
+  isMeant: (found: Observed) => boolean = () => true,
+): Promise<Steps> {
+  const there = (await Promise.all(objects.map((object) => present(client, at, object)))).flat();
+  const found = there.filter(isMeant);
   return {
     changes: found.map((object) => ({ where: 'cluster', op: '-', what: nameOf(object) })),
     requests: found.map(removal),
@@ -79,6 +86,12 @@ const removeOrphans: Make = (client, at, { pods }) =>
     list(pods).map((name) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: runnersNamespace(at) } })),
   );
 
+const hasJob = (object: Observed) => {
+  const { jobId, jobRequestId } = (object.status ?? {}) as { jobId?: unknown; jobRequestId?: unknown };
+  return Boolean(jobId ?? jobRequestId);
+};
+
+/** One that has a job by now is left to it. */
 const restartRunners: Make = (client, at, { runners }) =>
   removeAll(
     client,
@@ -88,6 +101,7 @@ const restartRunners: Make = (client, at, { runners }) =>
       kind: 'EphemeralRunner',
       metadata: { name, namespace: runnersNamespace(at) },
     })),
+    (found) => !hasJob(found),
   );
 
 const restartListener: Make = (client, at, { pod }) =>
@@ -203,13 +217,16 @@ export async function stepsOf(
 }
 
 function sendOf(method: Sent['method'], body: object) {
-  return method === 'PATCH' ? { body, contentType: 'application/merge-patch+json' } : { body };
+  if (method !== 'PATCH') return { body };
+  // In the portal's name: what another held, its next pass could not apply.
+  return { body, contentType: 'application/merge-patch+json', query: { fieldManager } };
 }
 
 /** Of a deletion's options those of the query are not read where there is a body (k8s.io/apiserver, handlers/delete.go). */
 function tryOf(method: Sent['method'], body: object) {
   if (method === 'DELETE') return { body: { ...body, dryRun: ['All'] } };
-  return { ...sendOf(method, body), query: { dryRun: 'All' } };
+  const sent = sendOf(method, body);
+  return { ...sent, query: { ...sent.query, dryRun: 'All' } };
 }
 
 /** Sends the requests, or has the API server try them. What is gone already is as it should be. */

@@ -60,11 +60,11 @@ export const repairWords: Record<RepairKind, { label: string; says: string }> = 
   },
   'set-image': {
     label: 'Set another image',
-    says: 'The catalog’s image of this pool is set, and every enrollment that uses the pool starts new runners with it. Jobs that run end first.',
+    says: 'The catalog’s image of this pool is set, and this enrollment starts new runners with it; the others get it by a rollout. Jobs that run end first.',
   },
   'clear-placement': {
     label: 'Let it run on any node',
-    says: 'The catalog no longer asks for certain nodes, a runtime or tolerations for this pool, in every enrollment.',
+    says: 'The catalog no longer asks for certain nodes, a runtime or tolerations for this pool, and this enrollment’s runners need none; the others get it by a rollout.',
   },
   'restart-runners': {
     label: 'Start these runners anew',
@@ -134,7 +134,7 @@ function findingView(ctx: Ctx, row: FindingRow): FindingView {
     return {
       kind: repair,
       ...repairWords[repair],
-      mayApply: may(ctx.role, 'enrollment:approve') && (who === 'admin' || may(ctx.role, 'operator:change')),
+      mayApply: may(ctx.role, 'enrollment:approve') && (who === 'admin' || ctx.person.isOperator),
       image: repair === 'set-image' && typeof image === 'string' ? image : null,
     };
   });

@@ -453,16 +453,17 @@ export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice
     if (warmMost(choice) > choice.maxRunners)
       fields[`pools.${choice.pool}.maxRunners`] ??= `is less than the ${warmMost(choice)} that are kept warm`;
   }
-  for (const [pool, message] of await tooMany(ctx, row, pools, known)) fields[`pools.${pool}.maxRunners`] ??= message;
+  for (const [pool, message] of await tooMany(unsafeDb(), row, pools, known))
+    fields[`pools.${pool}.maxRunners`] ??= message;
   const allocation = await allocationOf(unsafeDb(), ctx.tenant.id, known, row.id);
   for (const [path, message] of Object.entries(quotaFields(row, pools, known, allocation))) fields[path] ??= message;
   if (Object.keys(fields).length > 0) throw invalidFields(fields, 'These pools cannot be had as asked.');
 }
 
 /** Pools of which an operator lets one tenant have only so many, over all of its enrollments. */
-async function tooMany(
-  ctx: Ctx,
-  row: EnrollmentRow,
+export async function tooMany(
+  db: Pick<UnsafeTx, 'enrollmentPool'>,
+  row: Pick<EnrollmentRow, 'id' | 'tenantId'>,
   pools: readonly PoolChoice[],
   known: ReadonlyMap<string, Pool>,
 ): Promise<[string, string][]> {
@@ -471,9 +472,9 @@ async function tooMany(
     return most === null ? [] : [{ pool, maxRunners, most }];
   });
   if (limited.length === 0) return [];
-  const held = await unsafeDb().enrollmentPool.groupBy({
+  const held = await db.enrollmentPool.groupBy({
     by: ['poolName'],
-    where: { tenantId: ctx.tenant.id, enrollmentId: { not: row.id } },
+    where: { tenantId: row.tenantId, enrollmentId: { not: row.id } },
     _sum: { maxRunners: true },
   });
   return limited.flatMap(({ pool, maxRunners, most }): [string, string][] => {

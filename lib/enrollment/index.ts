@@ -79,7 +79,7 @@ export {
 export { approvePlan, checkPlan, discardDraft, makePlan, operatorReasons, withdrawAll } from './plan.ts';
 export type { Grant } from './plan.ts';
 export { allocationOf, isStopped, lockLine, presentAllocation, refuseOversold, type Allocation } from './allocation.ts';
-export { catalog, poolsByName, type CatalogPool } from './catalog.ts';
+export { approvedPools, catalog, poolsByName, type CatalogPool } from './catalog.ts';
 export { quotaColumns, quotaOf } from './rows.ts';
 export { cacheStillThere, forgeStillThere, type Evidence } from './evidence.ts';
 export { tellOfExpiry } from './tell.ts';

@@ -68,7 +68,7 @@ import {
   type SharedByTenant,
   type PoolsKnown,
 } from './desired.ts';
-import { checkPools, provenScope, refuseEnrolled, refusePath } from './draft.ts';
+import { checkPools, provenScope, refuseEnrolled, refusePath, tooMany } from './draft.ts';
 import { knownViews, unwanted, unwantedViews } from './planes.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
 import { accountOf, grantsWith, refuseAnotherAccount, regrant } from './sharing.ts';
@@ -762,6 +762,10 @@ async function takeGeneration(tx: UnsafeTx, { row, plan: { kind }, spec, known }
     });
   }
   await regrant(tx, row.tenantId);
+  // Another enrollment of the tenant may have taken what was left meanwhile. A rollout takes no more than there was.
+  const over = isRollout ? [] : await tooMany(tx, row, spec.pools, await poolsByName());
+  if (over.length > 0)
+    throw invalidFields(Object.fromEntries(over.map(([pool, said]) => [`pools.${pool}.maxRunners`, said])));
   await refuseOversold(tx, row.tenantId, await poolsByName());
   if (spec.pools.some(({ schedule }) => schedule)) await wake(tx, scheduleTask, row.id);
 }

@@ -180,22 +180,24 @@ async function pinWhatRuns(tx: UnsafeTx, row: PoolRow): Promise<void> {
 }
 
 /**
- * A repair that an operator read at one enrollment: the catalog changes, and this enrollment has it at once; the others keep
- * what they run until a rollout. Answers the pool as it was and as it is.
+ * A repair that an operator read at one enrollment: the catalog changes, and this enrollment has that at once and nothing else
+ * that waits for a rollout; the others keep what they run. Answers the pool as it was and as it is.
  */
 export async function repairPool(
   tx: UnsafeTx,
   enrollmentId: string,
   name: string,
-  data: Prisma.PoolUpdateInput,
+  change: { image: string; imageDigest: string | null } | { placement: null },
 ): Promise<{ before: Pool; after: Pool }> {
   const before = await tx.pool.findUniqueOrThrow({ where: { name } });
   await pinWhatRuns(tx, before);
+  const data = 'image' in change ? { ...change, imageBuiltAt: null } : { placement: Prisma.DbNull };
   const after = poolOfRow(await tx.pool.update({ where: { name }, data: { ...data, changedAt: new Date() } }));
-  await tx.enrollmentPool.updateMany({
-    where: { enrollmentId, poolName: name },
-    data: { definition: definitionOf(after) },
-  });
+  const key = { enrollmentId_poolName: { enrollmentId, poolName: name } };
+  const own = await tx.enrollmentPool.findUniqueOrThrow({ where: key });
+  const { placement, ...held } = PoolDefinition.parse(own.definition ?? definitionOf(poolOfRow(before)));
+  const definition = 'image' in change ? { ...held, ...(placement ? { placement } : {}), ...change } : held;
+  await tx.enrollmentPool.update({ where: key, data: { definition } });
   return { before: poolOfRow(before), after };
 }
 

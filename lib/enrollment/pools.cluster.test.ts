@@ -26,6 +26,9 @@ import {
   savePools,
   startEnrollment,
 } from './index.ts';
+import { poolsByName } from './catalog.ts';
+import { wantedRunners } from './registration.ts';
+import { enrollmentRow, specOf } from './rows.ts';
 
 /* What becomes of pools in the cluster: a schedule's hour, an operator's change, a share, a set that somebody else made. */
 
@@ -176,7 +179,34 @@ test('at Forgejo it says how many of the runners stand, and all of them keep the
   await passes.until('all to stand again', of.id, async () => (await standing()) === 3);
   const kept = await unsafeDb().credential.count({ where: { enrollmentId: of.id, kind: { startsWith: 'runner:' } } });
   expect(kept).toBe(3);
-}, 60_000);
+
+  // A budget's second step holds one of three back, and the forge is asked for no more than the other two.
+  const budget = await unsafeDb().budget.create({
+    data: {
+      tenantId: of.ctx.tenant.id,
+      name: 'half',
+      amount: '1',
+      currency: 'USD',
+      thresholds: [100],
+      isLimit: true,
+      period: new Date().toISOString().slice(0, 7),
+      step: 2,
+      createdById: of.ctx.person.userId,
+    },
+  });
+  await passes.until('two to stand', of.id, async () => (await standing()) === 2);
+  const row = await enrollmentRow(of.id);
+  const spec = row && specOf(row);
+  if (!row || !spec) throw new Error('no enrollment');
+  const known = { pools: await poolsByName(), now: passes.now() };
+  const stands = (restraint?: number) =>
+    wantedRunners(row, spec, { ...known, ...(restraint === undefined ? {} : { restraint }) }).filter(
+      (each) => each.stands,
+    ).length;
+  expect([stands(), stands(1), stands(2), stands(3)]).toEqual([3, 3, 2, 0]);
+  await unsafeDb().budget.delete({ where: { id: budget.id } });
+  await passes.until('all to stand once more', of.id, async () => (await standing()) === 3);
+}, 90_000);
 
 // ------------------------------------------------------------------------------------------------ an operator's change
 
@@ -236,6 +266,13 @@ test('a pool that an operator changes reaches an enrollment by a plan, and by no
   expect(await refusal(savePools(of.ctx, { enrollmentId: of.id, pools: [docker(3)] }))).toContain(
     'the operator gives a tenant: 2',
   );
+  // Asked for while there was room, it is counted again when it is approved.
+  await changePool(olive, PoolFields.parse({ ...fields, runnersMost: '4' }));
+  await savePools(of.ctx, { enrollmentId: of.id, pools: [docker(4)] });
+  const wide = await makePlan(of.ctx, { enrollmentId: of.id, kind: 'change' });
+  await changePool(olive, PoolFields.parse(most));
+  expect(await refusal(approvePlan(of.ctx, wide))).toContain('the operator gives a tenant: 2');
+  expect((await setOf('behind', 'behind-docker')).spec.maxRunners).toBe(2);
   await changePool(olive, PoolFields.parse({ ...fields, cpu: '2' }));
 }, 90_000);
 

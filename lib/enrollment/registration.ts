@@ -5,6 +5,7 @@ import {
   type ControllerInput,
   type Registration,
 } from '#lib/cluster/index.ts';
+import { restrained } from '#lib/billing/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, ForgeRunner, RunnerSecret } from '#lib/forge/index.ts';
 import { namespacesOf, scopeUrl, type EnrollmentSpec } from '#lib/model/index.ts';
@@ -115,15 +116,20 @@ async function controllerOf({ view, row, clock }: PassScope): Promise<Controller
 /** `stands` unless a schedule lets it wait for its hour: registered, and without a process. */
 export type WantedRunner = { name: string; label: string; stands: boolean };
 
-/** The runners that the spec asks us to register, by name and label. */
-export function wantedRunners(row: EnrollmentRow, spec: EnrollmentSpec, known: PoolsKnown): WantedRunner[] {
-  return poolInputs(row, spec, known).flatMap((choice) =>
-    runnerNamesOf(row.connection.kind, choice).map((name, index) => ({
+/** The runners that the spec asks us to register, by name and label. What a budget holds back stays registered and does not stand. */
+export function wantedRunners(
+  row: EnrollmentRow,
+  spec: EnrollmentSpec,
+  { restraint = 0, ...known }: PoolsKnown & { restraint?: number },
+): WantedRunner[] {
+  return poolInputs(row, spec, known).flatMap((choice) => {
+    const most = Math.min(choice.standing ?? choice.maxRunners, restrained(choice, restraint).maxRunners);
+    return runnerNamesOf(row.connection.kind, choice).map((name, index) => ({
       name,
       label: choice.scaleSetName,
-      stands: index < (choice.standing ?? choice.maxRunners),
-    })),
-  );
+      stands: index < most,
+    }));
+  });
 }
 
 type Registered = Record<string, HeldRunner>;
@@ -245,7 +251,8 @@ export async function runnersOffline(scope: PassScope): Promise<PhaseResult | nu
     // While one succeeds another, both are there: it serves if either does.
     if (there.get(name)?.status !== 'online') there.set(name, each);
   }
-  const wanted = wantedRunners(row, spec, knownIn(scope))
+  const { restraint } = await scope.shared();
+  const wanted = wantedRunners(row, spec, { ...knownIn(scope), restraint })
     .filter(({ stands }) => stands)
     .map(({ name }) => ({ name, seen: there.get(name) }));
   for (const { name, seen } of wanted) {
