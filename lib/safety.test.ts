@@ -484,6 +484,7 @@ function environment(source: Source): string[] {
 const unsafeUsers: Record<string, string> = {
   'lib/billing/budgets.ts': 'a worker acts for all tenants; a team is another tenant',
   'lib/billing/close.ts': 'a worker and operators close the months of all tenants',
+  'lib/billing/statement.ts': 'a worker and operators draw the statements of all tenants',
   'lib/billing/focus-export.ts': 'an operator exports all tenants; a tenant’s export names it',
   'lib/billing/dashboard.ts': 'jobs of a tenant and those below it',
   'lib/billing/month.ts': 'rates belong to no tenant; what it asks names its tenants',

@@ -1,3 +1,4 @@
+import type { Decimal } from 'decimal.js';
 import { z } from 'zod';
 import { tenantTransaction, unsafeDb, unsafeTransaction, type TenantTx, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
@@ -9,7 +10,7 @@ import { wake } from '#lib/work/index.ts';
 import { decide, limitSteps, percentOf, type BudgetNews } from './budget-steps.ts';
 import { Exact, sumOf } from './exact.ts';
 import { Amount } from './money-input.ts';
-import { exact, familyOf, monthCosts } from './month.ts';
+import { exact, familyOf, monthCosts, type MonthCost } from './month.ts';
 import { periodAt } from './period.ts';
 
 export const budgetsMost = 50;
@@ -73,17 +74,48 @@ export type BudgetRow = {
 
 type Budget = Awaited<ReturnType<ReturnType<typeof unsafeDb>['budget']['findFirstOrThrow']>>;
 
-/** What counts: the cost of a tenant and all below it, or of one repository of theirs. */
-async function spentOf({ tenantId, teamId, repository, currency }: Budget, now: Date) {
-  const tenantIds = await familyOf(teamId ?? tenantId);
-  const to = new Date(now.getTime() + 1);
-  const detail = repository === null ? 'pool' : 'workflow';
-  const months = (await monthCosts({ tenantIds, detail, period: periodAt(now), to })).filter(
-    ({ payer }) => payer.currency === currency,
+/** Each tenant with all below it. */
+async function families(): Promise<(tenantId: string) => string[]> {
+  const rows = await unsafeDb().tenant.findMany({ select: { id: true, parentId: true } });
+  const children = Map.groupBy(rows, ({ parentId }) => parentId);
+  const within = (id: string): string[] => [id, ...(children.get(id) ?? []).flatMap((child) => within(child.id))];
+  return within;
+}
+
+/**
+ * What counts of each budget, by its id: the cost of a tenant and all below it, or of one repository of theirs. The use of all
+ * is asked for together, however many budgets there are.
+ */
+async function spentOf(budgets: readonly Budget[], now: Date): Promise<Map<string, Decimal>> {
+  const below = await families();
+  const familyOfBudget = ({ tenantId, teamId }: Budget) => below(teamId ?? tenantId);
+  const costs = async (detail: 'pool' | 'workflow', of: readonly Budget[]) => {
+    const tenantIds = [...new Set(of.flatMap(familyOfBudget))];
+    if (tenantIds.length === 0) return new Map<string | null, MonthCost>();
+    const to = new Date(now.getTime() + 1);
+    const months = await monthCosts({ tenantIds, detail, period: periodAt(now), to });
+    return new Map(months.map((month) => [month.payer.id, month]));
+  };
+  const [whole, byWorkflow] = await Promise.all([
+    costs(
+      'pool',
+      budgets.filter(({ repository }) => repository === null),
+    ),
+    costs(
+      'workflow',
+      budgets.filter(({ repository }) => repository !== null),
+    ),
+  ]);
+  return new Map(
+    budgets.map((budget) => {
+      const { repository, currency } = budget;
+      const months = familyOfBudget(budget).flatMap((id) => (repository === null ? whole : byWorkflow).get(id) ?? []);
+      const own = months.filter(({ payer }) => payer.currency === currency);
+      if (repository === null) return [budget.id, sumOf(own.map((month) => month.contractedCost))];
+      const parts = own.flatMap(({ attributed }) => attributed).filter((part) => part.repository === repository);
+      return [budget.id, sumOf(parts.flatMap((part) => [part.own, part.shared]))];
+    }),
   );
-  if (repository === null) return sumOf(months.map((month) => month.contractedCost));
-  const parts = months.flatMap(({ attributed }) => attributed).filter((part) => part.repository === repository);
-  return sumOf(parts.flatMap(({ own, shared }) => [own, shared]));
 }
 
 function noticeMs(): number {
@@ -101,11 +133,12 @@ async function targetName(budget: Budget): Promise<string> {
 
 export async function listBudgets(ctx: Pick<Ctx, 'db'>, now: Date): Promise<BudgetRow[]> {
   const rows = await ctx.db.budget.findMany({ orderBy: { createdAt: 'asc' } });
-  return Promise.all(rows.map((row) => budgetRow(row, now)));
+  const spent = await spentOf(rows, now);
+  return Promise.all(rows.map((row) => budgetRow(row, spent.get(row.id) ?? new Exact(0), now)));
 }
 
-async function budgetRow(row: Budget, now: Date): Promise<BudgetRow> {
-  const [spent, of] = await Promise.all([spentOf(row, now), targetName(row)]);
+async function budgetRow(row: Budget, spent: Decimal, now: Date): Promise<BudgetRow> {
+  const of = await targetName(row);
   const step = row.period === periodAt(now) ? row.step : 0;
   const isComing = row.announced > step && row.announcedAt !== null;
   return {
@@ -180,13 +213,13 @@ export async function addBudget(ctx: Ctx, input: BudgetInput): Promise<void> {
 async function change(
   ctx: Ctx,
   budgetId: string,
-  act: (tx: TenantTx, before: Budget) => Promise<string>,
+  act: (tx: TenantTx, before: Budget) => Promise<{ action: string; after?: object }>,
 ): Promise<void> {
   await tenantTransaction(ctx.tenant.id, async (tx) => {
     const before = await tx.budget.findUnique({ where: { id: budgetId } });
     if (!before) throw notFound('This budget');
-    const action = await act(tx, before);
-    await ctx.audit(tx, { action, target: `budget/${budgetId}`, before });
+    const done = await act(tx, before);
+    await ctx.audit(tx, { ...done, target: `budget/${budgetId}`, before });
     await wake(tx, budgetTask, ['all']);
     await wake(tx, 'enrollment', await enrollmentsOf(await familyOf(before.teamId ?? before.tenantId)));
   });
@@ -195,7 +228,7 @@ async function change(
 export async function removeBudget(ctx: Ctx, budgetId: string): Promise<void> {
   await change(ctx, budgetId, async (tx) => {
     await tx.budget.delete({ where: { id: budgetId } });
-    return 'budget:remove';
+    return { action: 'budget:remove' };
   });
 }
 
@@ -204,18 +237,23 @@ export async function liftLimit(ctx: Ctx, budgetId: string, now: Date): Promise<
   await change(ctx, budgetId, async (tx) => {
     const data = { step: 0, announced: 0, announcedAt: null, liftedIn: periodAt(now) };
     await tx.budget.update({ where: { id: budgetId }, data });
-    return 'budget:lift';
+    return { action: 'budget:lift', after: { liftedIn: data.liftedIn } };
   });
 }
 
 export const ChangeBudgetInput = BudgetId.extend({ amount: BudgetInput.shape.amount });
 
 /** A budget that became larger gives back at once what it held back. */
-export async function changeBudget(ctx: Ctx, { budgetId, amount }: z.infer<typeof ChangeBudgetInput>): Promise<void> {
+export async function changeBudget(
+  ctx: Ctx,
+  { budgetId, amount }: z.infer<typeof ChangeBudgetInput>,
+  now: Date,
+): Promise<void> {
   await change(ctx, budgetId, async (tx) => {
     await tx.budget.update({ where: { id: budgetId }, data: { amount } });
-    return 'budget:change';
+    return { action: 'budget:change', after: { amount } };
   });
+  await lookAtAll(await ctx.db.budget.findMany({ where: { id: budgetId } }), now);
 }
 
 // ------------------------------------------------------------------------------------------------ a worker's part
@@ -235,14 +273,18 @@ const againMs = 60_000;
  * milliseconds to look again: as soon as a step that is announced can be taken, in a minute at the latest.
  */
 export async function lookAtBudgets(now: Date): Promise<number> {
-  let hasNews = false;
-  for (const budget of await unsafeDb().budget.findMany({ orderBy: { id: 'asc' } }))
-    hasNews = (await lookAt(budget, now)) || hasNews;
+  const hasNews = await lookAtAll(await unsafeDb().budget.findMany({ orderBy: { id: 'asc' } }), now);
   return hasNews ? Math.min(againMs, Math.max(1000, noticeMs())) : againMs;
 }
 
-async function lookAt(seen: Budget, now: Date): Promise<boolean> {
-  const spent = await spentOf(seen, now);
+async function lookAtAll(budgets: readonly Budget[], now: Date): Promise<boolean> {
+  const spent = await spentOf(budgets, now);
+  let hasNews = false;
+  for (const budget of budgets) hasNews = (await lookAt(budget, spent.get(budget.id) ?? new Exact(0), now)) || hasNews;
+  return hasNews;
+}
+
+async function lookAt(seen: Budget, spent: Decimal, now: Date): Promise<boolean> {
   return unsafeTransaction(async (tx) => {
     // Another worker, or a person, may have changed it since it was read.
     const [locked] = await tx.$queryRaw<{ id: string }[]>`select id from budget where id = ${seen.id}::uuid for update`;

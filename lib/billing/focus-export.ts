@@ -5,12 +5,12 @@ import { csvLine, type Cell } from '#lib/csv.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { meterWords } from '#lib/usage/index.ts';
-import { statementOf } from './close.ts';
 import { Exact } from './exact.ts';
 import { csvType, fileResponse } from './export.ts';
 import { focusColumns, focusRows, type FocusRow, type FocusType, type FocusValue } from './focus.ts';
 import { monthCosts } from './month.ts';
 import { monthsFrom, Period, periodAt } from './period.ts';
+import { statementOf } from './statement.ts';
 
 /* One tenant at a time goes into the file, so that a month of all of them needs no more memory than the largest. */
 

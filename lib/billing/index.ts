@@ -27,17 +27,10 @@ export {
   withdrawRate,
 } from './rates.ts';
 export type { RatePreview, RateRow } from './rates.ts';
-export {
-  closeDue,
-  CloseInput,
-  closeMonth,
-  graceMs,
-  listStatements,
-  payerBySlug,
-  statementOf,
-  statementsOf,
-} from './close.ts';
-export type { Statement, StatementLine, StatementRow } from './close.ts';
+export { closeDue, CloseInput, closeMonth, listStatements, payerBySlug, statementsOf } from './close.ts';
+export type { StatementRow } from './close.ts';
+export { graceMs, statementOf } from './statement.ts';
+export type { Statement, StatementLine } from './statement.ts';
 export {
   addBudget,
   BudgetId,
@@ -62,5 +55,5 @@ export { statementFile } from './statement-file.ts';
 export { idleRules } from './attribute.ts';
 export type { TagRow } from './tags.ts';
 export { costRules, listTags, removeTag, setTag, TagInput, TagKey } from './tags.ts';
-export { allRates } from './month.ts';
-export { graduated, rateFor } from './price.ts';
+export { ratesOf } from './month.ts';
+export { runnerCost, type RunnerSize } from './price.ts';

@@ -30,6 +30,7 @@ import {
   setAgreement,
   setIdleRule,
   statementOf,
+  statementsOf,
   withdrawRate,
 } from './index.ts';
 
@@ -229,7 +230,9 @@ describe('rate cards', () => {
   test('a price never begins in the past, and says what is wrong in its place', async () => {
     for (const [change, field] of [
       [{ validFrom: '2026-11-20' }, 'validFrom'],
-      [{ validFrom: '2020-01-01' }, 'validFrom'],
+      [{ validFrom: '2026-06-01' }, 'validFrom'],
+      [{ meter: 'memoryGibSeconds', validFrom: '2026-06-01' }, 'validFrom'],
+      [{ meter: 'cacheTransferGib', pool: '', validFrom: '2026-06-01' }, 'validFrom'],
       [{ pool: 'none' }, 'pool'],
       [{ meter: 'bazelGibHours' }, 'pool'],
       [{ tiers: '100 0.1\n50 0.01' }, 'tiers'],
@@ -240,6 +243,30 @@ describe('rate cards', () => {
       });
     for (const unitPrice of ['-1', '1e3', 'NaN', '', '1.0000000000001'])
       expect(RateInput.safeParse({ ...input(), unitPrice }).success).toBe(false);
+  });
+
+  test('what had no price gets one from a day that is past, as far as the first that it has: its month can be closed', async () => {
+    const tenant = await newTenant();
+    await ran(tenant, { pool: 'docker', at: '2025-12-10T10:00:00Z', seconds: 1000 });
+    const close = async () => closeMonth(by, await payerBySlug(tenant.slug), '2025-12', now);
+    await expect(close()).rejects.toMatchObject({ code: 'conflict' });
+    await addRate(by, input({ unitPrice: '0.25', validFrom: '2025-12-01' }), now);
+    const [past] = (await listRates(now)).filter(({ pool, unitPrice }) => pool === 'docker' && unitPrice === '0.25');
+    expect(past?.state).toBe('past');
+    expect((await close()).total.toFixed()).toBe('250');
+    // What had a price keeps it.
+    await ran(tenant, { pool: 'docker', at: '2026-01-10T10:00:00Z', seconds: 36_000 });
+    const [january] = await monthCosts({ tenantIds: [tenant.tenantId], detail: 'pool', period: '2026-01' });
+    expect(january?.contractedCost.toFixed(6)).toBe('1.000000');
+    await unsafeDb().rate.deleteMany({ where: { unitPrice: '0.25' } });
+  });
+
+  test('a price of one currency says nothing of another’s', async () => {
+    const euro = input({ currency: 'EUR', validFrom: '2026-12-05' });
+    await addRate(by, input({ validFrom: '2026-12-05' }), now);
+    await addRate(by, euro, now);
+    await expect(addRate(by, euro, now)).rejects.toMatchObject({ code: 'invalid' });
+    await unsafeDb().rate.deleteMany({ where: { validFrom: day('2026-12-05') } });
   });
 
   test('a preview says what last month would have cost, and keeps nothing', async () => {
@@ -255,6 +282,11 @@ describe('rate cards', () => {
       difference: '1499.916666666',
     });
     expect(await listRates(now)).toEqual(before);
+    // One that began within that month is not what would be in force.
+    await unsafeDb().rate.create({ data: { poolName: 'docker', validFrom: day('2026-10-02'), unitPrice: '9' } });
+    const again = await previewRate(input(), now);
+    expect(again.rows.find((row) => row.tenant === tenant.slug)?.after).toBe('1500');
+    await unsafeDb().rate.deleteMany({ where: { unitPrice: '9' } });
   });
 
   test('a price is entered once a day, is taken back only before it is in force, and is audited', async () => {
@@ -414,6 +446,51 @@ describe('closing', () => {
     );
   }, 60_000);
 
+  test('what comes late and has no price holds up the next month, and is not taken as free', async () => {
+    const tenant = await newTenant();
+    await ran(tenant, { at: '2026-06-10T10:00:00Z', seconds: 100 });
+    await close(tenant);
+    await ran(tenant, { pool: 'nix-heavy', at: '2026-06-12T10:00:00Z', seconds: 5, now: '2026-07-05T00:00:00Z' });
+    const { missing } = await statementOf(await payerBySlug(tenant.slug), '2026-07', new Date('2026-08-04T00:00:00Z'));
+    expect(missing).toEqual(['nix-heavy has no price in 2026-06: 5 Seconds cannot be charged.']);
+  });
+
+  test('what was agreed on is billed without any use, by the portal itself, and no longer than the tenant is there', async () => {
+    const tenant = await newTenant();
+    await setAgreement(
+      by,
+      { tenant: tenant.slug, period: '2026-04', discountPercent: '0', committedAmount: '7' },
+      day('2026-04-01'),
+    );
+    await unsafeDb().tenant.update({ where: { id: tenant.tenantId }, data: { leftAt: day('2026-05-10') } });
+    await closeDue(new Date('2026-09-04T00:00:00Z'));
+    const rows = await unsafeDb().invoice.findMany({
+      where: { tenantId: tenant.tenantId, period: { gt: '2026-03' } },
+      orderBy: { period: 'asc' },
+    });
+    expect(rows.map(({ period, total }) => [period, total.toString()])).toEqual([
+      ['2026-04', '7'],
+      ['2026-05', '7'],
+      ['2026-06', '0'],
+    ]);
+  });
+
+  test('statements of many are the same as of each, in as many questions', async () => {
+    const tenants = [await newTenant(), await newTenant(), await newTenant()];
+    for (const [index, each] of tenants.entries()) {
+      await ran(each, { at: '2026-05-10T10:00:00Z', seconds: 10 * (index + 1) });
+      if (index > 0) await close(each, '2026-05');
+      await ran(each, { at: '2026-05-11T10:00:00Z', seconds: 7, now: '2026-06-04T00:00:00Z' });
+      await ran(each, { at: '2026-06-11T10:00:00Z', seconds: 3 * (index + 1) });
+      if (index > 1) await close(each, '2026-06');
+    }
+    const all = (await statementsOf('2026-06', later)).filter((of) => of.tenant.slug.startsWith('money-'));
+    for (const { slug } of tenants)
+      expect(JSON.stringify(all.find((of) => of.tenant.slug === slug))).toBe(
+        JSON.stringify(await statementOf(await payerBySlug(slug), '2026-06', later)),
+      );
+  });
+
   test('the portal closes what is due, the oldest first, and not what is not', async () => {
     const tenant = await newTenant();
     await ran(tenant, { at: '2026-05-10T10:00:00Z', seconds: 10 });
@@ -484,9 +561,9 @@ describe('budgets', () => {
       stepWords: 'half as many runners as usual may run at once',
     });
     const budgetId = row?.id ?? '';
-    await changeBudget(ctx, { budgetId, amount: '100' });
-    expect(await restraint(123)).toEqual([0, 0]);
-    await changeBudget(ctx, { budgetId, amount: '1' });
+    await changeBudget(ctx, { budgetId, amount: '100' }, at(123));
+    expect([await restraintOf(tenant.tenantId, at(123)), await restraintOf(team.tenantId, at(123))]).toEqual([0, 0]);
+    await changeBudget(ctx, { budgetId, amount: '1' }, at(123));
     await restraint(124);
     expect(await restraint(184)).toEqual([1, 1]);
     await liftLimit(ctx, budgetId, at(185));

@@ -28,6 +28,23 @@ export async function allRates(): Promise<RateValue[]> {
   }));
 }
 
+/** The prices in a tenant's currency; without a tenant those in dollars, or in whatever the first is in. */
+export async function ratesOf(tenantId: string | null): Promise<{ currency: string; rates: RateValue[] }> {
+  const [rates, tenant] = await Promise.all([
+    allRates(),
+    tenantId === null
+      ? null
+      : unsafeDb().tenant.findUniqueOrThrow({
+          where: { id: tenantId },
+          select: { billingAccount: { select: { currency: true } } },
+        }),
+  ]);
+  const [first] = rates;
+  const usual = rates.some((rate) => rate.currency === nobody.currency) ? null : first?.currency;
+  const currency = tenant?.billingAccount.currency ?? usual ?? nobody.currency;
+  return { currency, rates: rates.filter((rate) => rate.currency === currency) };
+}
+
 /** The rules that hold in a month: the newest of each pool that had begun when it did. */
 export async function idleRulesAt(at: Date): Promise<IdleRules> {
   const rows = await unsafeDb().costRule.findMany({ where: { validFrom: { lte: at } }, orderBy: { validFrom: 'asc' } });
@@ -51,7 +68,14 @@ async function termsAt(at: Date): Promise<Map<string, Terms>> {
 }
 
 /** Whose cost it is; with a null id what could be attributed to no tenant. */
-export type Payer = { id: string | null; slug: string; displayName: string; currency: string; parentId: string | null };
+export type Payer = {
+  id: string | null;
+  slug: string;
+  displayName: string;
+  currency: string;
+  parentId: string | null;
+  leftAt: Date | null;
+};
 
 export type MonthCost = {
   payer: Payer;
@@ -68,14 +92,28 @@ export type MonthCost = {
   terms: Terms;
 };
 
-const nobody: Payer = { id: null, slug: '', displayName: 'No tenant', currency: 'USD', parentId: null };
+const nobody: Payer = {
+  id: null,
+  slug: '',
+  displayName: 'No tenant',
+  currency: 'USD',
+  parentId: null,
+  leftAt: null,
+};
 
 /** The tenants of these ids, or all. */
 async function payersOf(tenantIds: readonly string[] | null): Promise<Payer[]> {
   const rows = await unsafeDb().tenant.findMany({
     where: tenantIds === null ? {} : { id: { in: [...tenantIds] } },
     orderBy: { slug: 'asc' },
-    select: { id: true, slug: true, displayName: true, parentId: true, billingAccount: { select: { currency: true } } },
+    select: {
+      id: true,
+      slug: true,
+      displayName: true,
+      parentId: true,
+      leftAt: true,
+      billingAccount: { select: { currency: true } },
+    },
   });
   return rows.map(({ billingAccount, ...row }) => ({ ...row, currency: billingAccount.currency }));
 }
@@ -107,7 +145,9 @@ export async function monthCosts(query: MonthQuery): Promise<MonthCost[]> {
   const byTenant = Map.groupBy(uses, ({ tenantId }) => tenantId);
   const all = byTenant.has(null) ? [...payers, nobody] : payers;
   return all.map((payer) => {
-    const own = terms.get(payer.id ?? '') ?? noTerms;
+    // Who left before it began owes nothing for having agreed.
+    const hasLeft = payer.leftAt !== null && payer.leftAt < from;
+    const own = (hasLeft ? null : terms.get(payer.id ?? '')) ?? noTerms;
     return costOf(payer, query.period, byTenant.get(payer.id) ?? [], { rates, rules, terms: own });
   });
 }

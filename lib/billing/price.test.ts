@@ -5,7 +5,7 @@ import type { UseLine } from '#lib/usage/index.ts';
 import { attribute, billable, type IdleRule } from './attribute.ts';
 import { costScale, distribute, sumOf, toCents } from './exact.ts';
 import { forecastOf } from './forecast.ts';
-import { graduated, keyOf, priceOf, rateFor, shortfall, type RateValue, type Terms } from './price.ts';
+import { graduated, keyOf, priceOf, rateFor, runnerCost, shortfall, type RateValue, type Terms } from './price.ts';
 
 const day = (text: string) => new Date(`${text}T00:00:00Z`);
 const noTerms: Terms = { discountPercent: new Decimal(0), committedAmount: new Decimal(0) };
@@ -119,6 +119,18 @@ describe('price', () => {
     expect([charges.map(({ listCost }) => listCost.toFixed()), unpriced]).toEqual([['80'], []]);
     const disk = use({ kind: 'plane', pool: null, meter: 'bazelGibHours' });
     expect(priceOf('2026-06', [disk], [perCore], noTerms).unpriced).toMatchObject([{ meter: 'bazelGibHours' }]);
+  });
+
+  test('an hour of a runner costs what all that it takes costs; without any price it has none', () => {
+    const size = { pool: 'nix', cores: new Decimal(4), gib: new Decimal(8), gpus: 1 };
+    const hour = (...rates: RateValue[]) =>
+      runnerCost(rates, size, new Decimal(3600), day('2026-06-02'))?.toFixed() ?? null;
+    const any = { pool: null, price: '1' };
+    expect(hour()).toBeNull();
+    expect(hour(rate({ pool: 'docker' }), rate({ validFrom: day('2026-06-03') }))).toBeNull();
+    expect(hour(rate(any))).toBe('3600');
+    expect(hour(rate({ ...any, meter: 'cpuCoreSeconds' }), rate({ ...any, meter: 'memoryGibSeconds' }))).toBe('43200');
+    expect(hour(rate({ price: '2' }), rate(any), rate({ ...any, meter: 'gpuSeconds' }))).toBe('10800');
   });
 
   test('the rate is the newest in force, and a pool’s own before one of any pool', () => {

@@ -71,13 +71,16 @@ const runnerMeters = new Set<Meter>(['runnerSeconds', 'cpuCoreSeconds', 'memoryG
 /** Measured for comparison: nobody need have a price for them. */
 const freeMeters = new Set<Meter>(['cpuCoreSecondsUsed', 'memoryGibSecondsUsed', 'cacheTransferGib']);
 
+export const isOfRunners = (meter: Meter): boolean => runnerMeters.has(meter);
+export const isFree = (meter: Meter): boolean => freeMeters.has(meter);
+
 function unpricedOf(uses: readonly UseLine[], hasRate: (use: UseLine) => boolean): Unpriced[] {
   const place = (use: UseLine) => `${use.pool}/${use.at.getTime()}`;
-  const priced = new Set(uses.filter((use) => runnerMeters.has(use.meter) && hasRate(use)).map(place));
+  const priced = new Set(uses.filter((use) => isOfRunners(use.meter) && hasRate(use)).map(place));
   const without = uses.filter((use) => {
-    if (freeMeters.has(use.meter) || use.quantity.isZero()) return false;
+    if (isFree(use.meter) || use.quantity.isZero()) return false;
     // A pool has its price by any of what its runners take.
-    return runnerMeters.has(use.meter) ? use.meter === 'runnerSeconds' && !priced.has(place(use)) : !hasRate(use);
+    return isOfRunners(use.meter) ? use.meter === 'runnerSeconds' && !priced.has(place(use)) : !hasRate(use);
   });
   const sums = new Map<string, Unpriced>();
   for (const { pool, meter, quantity } of without) {
@@ -130,6 +133,29 @@ function sharesOf(uses: readonly UseLine[], rate: RateValue, listCost: Decimal, 
     listCost: lists[index] ?? new Exact(0),
     contractedCost: contracted[index] ?? new Exact(0),
   }));
+}
+
+/** A runner's size: cores and GiB as decimals. */
+export type RunnerSize = { pool: string; cores: Decimal; gib: Decimal; gpus: number };
+
+/** What so many seconds of runners of one size come to, by all that they take; null where nothing of it has a price. */
+export function runnerCost(
+  rates: readonly RateValue[],
+  { pool, cores, gib, gpus }: RunnerSize,
+  seconds: Decimal,
+  at: Date,
+): Decimal | null {
+  const taken: [Meter, Decimal][] = [
+    ['runnerSeconds', seconds],
+    ['cpuCoreSeconds', seconds.mul(cores)],
+    ['memoryGibSeconds', seconds.mul(gib)],
+    ['gpuSeconds', seconds.mul(gpus)],
+  ];
+  const costs = taken.flatMap(([meter, quantity]) => {
+    const rate = rateFor(rates, { meter, pool, at });
+    return rate ? [graduated(quantity, rate)] : [];
+  });
+  return costs.length === 0 ? null : sumOf(costs);
 }
 
 export function keyOf(period: string, { meter, pool, id }: Pick<RateValue, 'meter' | 'pool' | 'id'>): string {

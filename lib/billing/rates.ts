@@ -10,9 +10,9 @@ import { Exact, sumOf } from './exact.ts';
 import { Amount, Currency, Percent, UnitPrice } from './money-input.ts';
 import { allRates, exact, monthCosts, type Tiers } from './month.ts';
 import { boundsOf, monthsFrom, Period, periodAt } from './period.ts';
-import type { RateValue } from './price.ts';
+import { isFree, isOfRunners, type RateValue } from './price.ts';
 
-/* Rate cards: prices, agreements and rules. None of them ever holds for what is past, so that no closed month changes. */
+/* Rate cards: prices, agreements and rules. None of them changes what something cost, so that no closed month changes. */
 
 const optionalText = z.string().trim().optional().default('');
 
@@ -80,7 +80,13 @@ export async function previewRate(input: RateInput, now: Date): Promise<RatePrev
   const period = monthsFrom(periodAt(now), -1);
   const rates = await allRates();
   const query = { tenantIds: null, detail: 'pool', period } as const;
-  const changed = [...rates, { ...rate, validFrom: boundsOf(period).from }];
+  const { from } = boundsOf(period);
+  const isReplaced = (other: RateValue) =>
+    other.meter === rate.meter &&
+    other.pool === rate.pool &&
+    other.currency === rate.currency &&
+    other.validFrom >= from;
+  const changed = [...rates.filter((other) => !isReplaced(other)), { ...rate, validFrom: from }];
   const [before, after] = await Promise.all([
     monthCosts({ ...query, rates }),
     monthCosts({ ...query, rates: changed }),
@@ -107,17 +113,38 @@ export async function previewRate(input: RateInput, now: Date): Promise<RatePrev
   };
 }
 
-/** A price from a day to come: what has run costs what it cost. */
-export async function addRate(by: PersonCtx, input: RateInput, now: Date): Promise<void> {
-  const { meter, pool, currency, unitPrice, tiers, validFrom } = await rateOf(input);
-  if (validFrom < nextDay(now))
+/** Whether two prices could be of the same use. A pool has its price by any of what its runners take. */
+function isRival(one: RateValue, other: RateValue): boolean {
+  const isSame = one.meter === other.meter || (isOfRunners(one.meter) && isOfRunners(other.meter));
+  return isSame && one.currency === other.currency && (one.pool === other.pool || !one.pool || !other.pool);
+}
+
+/**
+ * Until when a price that begins in the past holds: to the first that had begun by now for the same; null is on and on. What
+ * had a price keeps it: refused where there was one, and for what is measured for comparison and may be closed without one.
+ */
+function endInPast(rate: RateValue, rates: readonly RateValue[], now: Date): Date | null {
+  const tomorrow = nextDay(now);
+  const begun = rates.filter((other) => other.validFrom < tomorrow && isRival(rate, other));
+  const isTaken = begun.some((other) => other.validFrom <= rate.validFrom && (other.validTo ?? now) > rate.validFrom);
+  if (isTaken || isFree(rate.meter))
     throw invalidFields({
-      validFrom: `A price begins tomorrow at the earliest, ${nextDay(now).toISOString().slice(0, 10)}.`,
+      validFrom: `A price of what has one, or needs none, begins tomorrow at the earliest, ${tomorrow.toISOString().slice(0, 10)}.`,
     });
+  const later = begun.filter((other) => other.validFrom > rate.validFrom).map((other) => other.validFrom.getTime());
+  return later.length === 0 ? null : new Date(Math.min(...later));
+}
+
+/** A price from a day to come: what has run costs what it cost. What had no price may get one from a day that is past. */
+export async function addRate(by: PersonCtx, input: RateInput, now: Date): Promise<void> {
+  const rate = await rateOf(input);
+  const { meter, pool, currency, unitPrice, tiers, validFrom } = rate;
+  const validTo = validFrom < nextDay(now) ? endInPast(rate, await allRates(), now) : null;
   const data = {
     meter,
     currency,
     validFrom,
+    validTo,
     poolName: pool,
     unitPrice: unitPrice.toFixed(),
     tiers: tiers.map((tier) => ({

@@ -2,9 +2,10 @@ import type PDFDocument from 'pdfkit';
 import { csvLine, type Cell } from '#lib/csv.ts';
 import { env } from '#lib/env.ts';
 import { notFound } from '#lib/errors.ts';
-import { payerBySlug, statementOf, type Statement, type StatementLine } from './close.ts';
+import { payerBySlug } from './close.ts';
 import { csvType, fileResponse } from './export.ts';
 import { Period } from './period.ts';
+import { statementOf, type Statement, type StatementLine } from './statement.ts';
 
 /** A month's statement as a file: a PDF to send, or its lines as CSV. */
 export async function statementFile(slug: string, period: string, format: string, now: Date): Promise<Response> {

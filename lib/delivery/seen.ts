@@ -182,9 +182,14 @@ async function pairQueued(tx: UnsafeTx, now: Date): Promise<number> {
     tx,
     pairs.map(({ enrollmentId, runnerName }) => `${enrollmentId}/${runnerName}`),
   );
-  for (const { connectionId, enrollmentId, externalId, runnerName } of pairs) {
-    await tx.job.updateMany({ where: { connectionId, externalId, runnerName: null }, data: { runnerName } });
-    await absorbSeen(tx, connectionId, [{ enrollmentId, externalId, jobId: '', runnerName, state: 'running' }]);
+  if (pairs.length === 0) return 0;
+  await tx.$executeRaw`
+    update job set runner_name = told."runnerName"
+    from jsonb_to_recordset(${JSON.stringify(pairs)}::jsonb) as told ("connectionId" text, "externalId" text, "runnerName" text)
+    where job.connection_id = told."connectionId" and job.external_id = told."externalId" and job.runner_name is null`;
+  for (const [connectionId, own] of Map.groupBy(pairs, (pair) => pair.connectionId)) {
+    const told = own.map((pair) => ({ ...pair, jobId: '', state: 'running' as const }));
+    await absorbSeen(tx, connectionId, told);
   }
   return pairs.length;
 }
@@ -192,7 +197,7 @@ async function pairQueued(tx: UnsafeTx, now: Date): Promise<number> {
 /** The forge told that a job began, and not that it ended; the runner that had it has gone. */
 async function endWithRunner(tx: UnsafeTx): Promise<number> {
   return tx.$executeRaw`
-    update job set state = 'completed', completed_at = least(job.completed_at, runner.ended_at)
+    update job set state = 'completed', completed_at = greatest(job.started_at, least(job.completed_at, runner.ended_at))
     from runner where job.state = 'running' and runner.enrollment_id = job.enrollment_id
       and runner.name = job.runner_name and runner.serves_one and runner.ended_at is not null`;
 }

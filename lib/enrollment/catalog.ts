@@ -1,27 +1,37 @@
+import { Decimal } from 'decimal.js';
+import { ratesOf, runnerCost, type RunnerSize } from '#lib/billing/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import { Pool, PoolDefinition } from '#lib/model/index.ts';
+import { cpuMillicores, memoryBytes, Pool, PoolDefinition } from '#lib/model/index.ts';
 import type { EnrollmentRow } from './rows.ts';
 
-/** A pool of the catalog, with its price where a rate is in force: money for an hour of one runner. */
+/** A pool of the catalog, with its price where any is in force: money for an hour of one runner, by all that it takes. */
 export type CatalogPool = Pool & { pricePerRunnerHour: string | null; currency: string | null };
 
-/** The pools that an operator defined, in their order. */
-export async function catalog(at = new Date()): Promise<CatalogPool[]> {
-  const rows = await unsafeDb().pool.findMany({
-    orderBy: { position: 'asc' },
-    include: {
-      rates: {
-        where: { meter: 'runnerSeconds', validFrom: { lte: at }, OR: [{ validTo: null }, { validTo: { gt: at } }] },
-        orderBy: { validFrom: 'desc' },
-        take: 1,
-      },
-    },
+async function readPools(): Promise<Pool[]> {
+  const rows = await unsafeDb().pool.findMany({ orderBy: { position: 'asc' } });
+  return rows.map(({ position: _, changedAt: __, placement, ...pool }) =>
+    Pool.parse({ ...pool, placement: placement ?? undefined }),
+  );
+}
+
+/** The pools that an operator defined, in their order; priced for a tenant, or in general. */
+export async function catalog(tenantId: string | null = null, at = new Date()): Promise<CatalogPool[]> {
+  const [pools, { currency, rates }] = await Promise.all([readPools(), ratesOf(tenantId)]);
+  return pools.map((pool) => {
+    const price = runnerCost(rates, sizeOf(pool), new Decimal(3600), at);
+    return { ...pool, pricePerRunnerHour: price?.toString() ?? null, currency: price && currency };
   });
-  return rows.map(({ rates: [rate], position: _, changedAt: __, placement, ...pool }) => ({
-    ...Pool.parse({ ...pool, placement: placement ?? undefined }),
-    pricePerRunnerHour: rate ? rate.unitPrice.mul(3600).toString() : null,
-    currency: rate?.currency ?? null,
-  }));
+}
+
+/** By what a runner of this pool is charged. */
+export function sizeOf({ name, cpu, memory, devices }: Pool): RunnerSize {
+  const gpus = Object.entries(devices).filter(([device]) => device.endsWith('/gpu'));
+  return {
+    pool: name,
+    cores: new Decimal(cpu === null ? 0 : cpuMillicores(cpu).toString()).div(1000),
+    gib: new Decimal(memory === null ? 0 : memoryBytes(memory).toString()).div(1024 ** 3),
+    gpus: gpus.reduce((sum, [, count]) => sum + count, 0),
+  };
 }
 
 let kept: { pools: Promise<Map<string, Pool>>; untilMs: number } | undefined;
@@ -30,17 +40,12 @@ const keptMs = 1_000;
 /** The catalog by name, at most a second old: a burst of passes reads it once. */
 export async function poolsByName(): Promise<Map<string, Pool>> {
   if (!kept || performance.now() > kept.untilMs) {
-    const pools = readPools();
+    const pools = readPools().then((all) => new Map(all.map((pool) => [pool.name, pool])));
     kept = { pools, untilMs: performance.now() + keptMs };
     // A failure is not kept: the next to ask tries again.
     pools.catch(() => (kept = undefined));
   }
   return kept.pools;
-}
-
-async function readPools(): Promise<Map<string, Pool>> {
-  const pools = await catalog();
-  return new Map(pools.map(({ pricePerRunnerHour: _, currency: __, ...pool }) => [pool.name, pool]));
 }
 
 /** After an operator's change: whoever asks next reads anew. Other processes know of it a second later. */

@@ -407,7 +407,7 @@ function draftOf(row: EnrollmentRow): Draft {
 /** The wizard's and the change form's view of an enrollment. */
 export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentDraft> {
   const row = await ownRow(ctx, id);
-  const pools = await catalog();
+  const pools = await catalog(ctx.tenant.id);
   const { own: quota, promised } = await allocationOf(unsafeDb(), ctx.tenant.id, await poolsByName(), row.id);
   return {
     id,

@@ -229,7 +229,7 @@ function isBehind(pool: Pool, definition: unknown): boolean {
 }
 
 export async function operatorPools(now: Date): Promise<OperatorPoolRow[]> {
-  const [pools, live] = await Promise.all([catalog(now), livePoolsOf()]);
+  const [pools, live] = await Promise.all([catalog(null, now), livePoolsOf()]);
   return pools.map((pool) => {
     const own = live.filter(({ poolName }) => poolName === pool.name);
     return {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Decimal } from 'decimal.js';
 import { z } from 'zod';
-import { allRates, graduated, rateFor } from '#lib/billing/index.ts';
+import { ratesOf, runnerCost } from '#lib/billing/index.ts';
 import { notFound } from '#lib/errors.ts';
 import {
   daysBetween,
@@ -23,7 +23,7 @@ import {
   type WarmSchedule,
 } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
-import { approvedPools, poolsByName } from './catalog.ts';
+import { approvedPools, poolsByName, sizeOf } from './catalog.ts';
 import { adoptedOf } from './desired.ts';
 import { saveWarmth, type WarmthInput } from './draft.ts';
 import { makePlan } from './plan.ts';
@@ -150,7 +150,7 @@ const anySchedule: WarmSchedule = {
 };
 
 async function weekOfChoice(
-  ctx: Pick<Ctx, 'db'>,
+  ctx: Pick<Ctx, 'tenant'>,
   kind: ForgeKind,
   choice: PoolChoice,
   now: Date,
@@ -166,7 +166,7 @@ async function weekOfChoice(
   }));
   const share = (ms: number) => (ms - fromMs) / (toMs - fromMs);
   const seconds = new Decimal(warmRunnerSeconds(spans));
-  const { cost, currency } = await costOf(choice.pool, seconds, now);
+  const { cost, currency } = await costOf(ctx, choice.pool, seconds, now);
   const weekInDays = (toMs - fromMs) / dayMs;
   const nowMs = now.getTime();
   return {
@@ -189,19 +189,21 @@ async function weekOfChoice(
     runnerHours: seconds.div(3600).toDecimalPlaces(2).toString(),
     cost: cost?.toString() ?? null,
     monthCost: cost?.div(weekInDays).mul(monthDays).toDecimalPlaces(6).toString() ?? null,
-    currency: currency ?? 'USD',
+    currency,
     nowShare: nowMs >= fromMs && nowMs < toMs ? share(nowMs) : null,
   };
 }
 
-/** By the same function as a bill, at the rate in force. */
+/** By the same function as a bill, at the rates in force. */
 async function costOf(
+  ctx: Pick<Ctx, 'tenant'>,
   pool: string,
   runnerSeconds: Decimal,
   at: Date,
-): Promise<{ cost: Decimal | null; currency: string | null }> {
-  const rate = rateFor(await allRates(), { meter: 'runnerSeconds', pool, at });
-  return { cost: rate && graduated(runnerSeconds, rate), currency: rate?.currency ?? null };
+): Promise<{ cost: Decimal | null; currency: string }> {
+  const [{ currency, rates }, known] = await Promise.all([ratesOf(ctx.tenant.id), poolsByName()]);
+  const defined = known.get(pool);
+  return { cost: defined ? runnerCost(rates, sizeOf(defined), runnerSeconds, at) : null, currency };
 }
 
 /** A week of what somebody is about to ask for. Nothing is kept. */

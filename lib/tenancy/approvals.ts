@@ -77,7 +77,7 @@ export async function approvalView(by: PersonCtx, id: string): Promise<ApprovalV
   const ctx = await operatorCtx(by, row.tenant.slug);
   const request = await requestView(ctx, id);
   const plan = request.planId === null ? null : await waitingPlan(request.planId, ctx);
-  const pools = await catalog();
+  const pools = await catalog(row.tenantId);
   const { left } = await presentAllocation(row.tenantId, await poolsByName());
   const { slug, displayName, kind, state, clusterId } = row.tenant;
   const quota = quotaOf(row.tenant);

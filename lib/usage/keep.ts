@@ -10,7 +10,12 @@ export type GivenSource = {
   enrollmentId: string | null;
   kind: 'runner' | 'attic' | 'bazel';
   poolName: string | null;
+  /** By which the forge knows it. */
   name: string;
+  /** Of the one job that it is made for, where it is known beforehand. */
+  forgeJobId?: string | null;
+  /** Else it serves one job after another. */
+  servesOne?: boolean;
   /** Cores and GiB, as decimals in words. */
   cpuCores: string;
   memoryGib: string;
@@ -24,6 +29,8 @@ export type Kept = { kept: number; refused: number };
 
 /** A clock on a node may be this far from ours. */
 const skewSeconds = 600;
+/** A worker's may not: what it reads too high stays the highest. */
+const aheadSecondsMost = 60;
 
 /**
  * Sources that are new, and the ends of those that ended. Whose a source is was said when it was first seen and stays so; an
@@ -33,12 +40,12 @@ export async function keepSources(sources: readonly GivenSource[]): Promise<void
   if (sources.length === 0) return;
   const rows = JSON.stringify(sources.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
   await unsafeDb().$executeRaw`
-    insert into usage_source (id, cluster_id, tenant_id, enrollment_id, kind, pool_name, name, cpu_cores, memory_gib,
-      gpu_count, started_at, ended_at, ended_itself)
+    insert into usage_source (id, cluster_id, tenant_id, enrollment_id, kind, pool_name, name, forge_job_id, serves_one, cpu_cores,
+      memory_gib, gpu_count, started_at, ended_at, ended_itself)
     select distinct on (g.id) g.id, "clusterId", case when "enrollmentId" is null or e.tenant_id = "tenantId" then "tenantId" end,
-      e.id, g.kind, "poolName", g.name, "cpuCores", "memoryGib", "gpuCount", "startedAt", "endedAt", "endedItself"
+      e.id, g.kind, "poolName", g.name, "forgeJobId", coalesce("servesOne", true), "cpuCores", "memoryGib", "gpuCount", "startedAt", "endedAt", "endedItself"
     from jsonb_to_recordset(${rows}::jsonb) as g(id text, "clusterId" text, "tenantId" uuid, "enrollmentId" uuid, kind text,
-      "poolName" text, name text, "cpuCores" numeric, "memoryGib" numeric, "gpuCount" int, "startedAt" timestamptz,
+      "poolName" text, name text, "forgeJobId" text, "servesOne" boolean, "cpuCores" numeric, "memoryGib" numeric, "gpuCount" int, "startedAt" timestamptz,
       "endedAt" timestamptz, "endedItself" boolean)
     left join enrollment e on e.id = "enrollmentId" and e.tenant_id = "tenantId"
     order by g.id, "endedAt" nulls last
@@ -124,6 +131,7 @@ async function keepBatch(batch: readonly GivenReading[]): Promise<Kept> {
         select g.*, s.tenant_id, case
           when s.id is null then 'of an unknown source'
           when m.most is null then 'of an unknown meter'
+          when g.observed_at > clock_timestamp() + make_interval(secs => ${aheadSecondsMost}) then 'by a clock that is ahead'
           when g.observed_at < s.started_at - make_interval(secs => ${skewSeconds}) then 'before its source began'
           when g.quantity > m.most * (extract(epoch from g.observed_at - s.started_at) + ${skewSeconds}) then 'more than can be'
         end as reason

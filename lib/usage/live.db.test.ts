@@ -215,8 +215,14 @@ describe('what the watch tells', () => {
       ['gone', at(3)],
       ['new', null],
     ]);
+    // Where somebody looked since it was seen last, it was there then.
+    await unsafeDb().usageWatch.create({ data: { clusterId: 'main', beganAt: at(-60), seenUntil: at(300) } });
+    await addRunner('later', { seenAt: at(3) });
+    await sweepRunners(view, at(320));
+    expect((await unsafeDb().runner.findUniqueOrThrow({ where: { uid: 'later' } })).endedAt).toEqual(at(300));
+    await addRunner('newer', { seenAt: at(400) });
     Object.assign(view, { synced: false });
     await sweepRunners(view, at(500));
-    expect((await unsafeDb().runner.findUniqueOrThrow({ where: { uid: 'new' } })).endedAt).toBeNull();
+    expect((await unsafeDb().runner.findUniqueOrThrow({ where: { uid: 'newer' } })).endedAt).toBeNull();
   });
 });

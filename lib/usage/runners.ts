@@ -59,6 +59,8 @@ async function keepRunners(tx: UnsafeTx, clusterId: string, seen: readonly SeenA
         seen_at = greatest(runner.seen_at, excluded.seen_at),
         ended_at = least(runner.ended_at, excluded.ended_at),
         version = greatest(runner.version, excluded.version)
+        -- Nobody but its own cluster says anything of a runner, and of no other tenant's.
+        where runner.cluster_id = excluded.cluster_id and runner.tenant_id = excluded.tenant_id
       returning uid, tenant_id, enrollment_id, scale_set_name
     )
     select kept.uid, connection_id as "connectionId", kept.tenant_id as "tenantId", enrollment_id as "enrollmentId",
@@ -67,6 +69,7 @@ async function keepRunners(tx: UnsafeTx, clusterId: string, seen: readonly SeenA
   const byUid = new Map(seen.map((each) => [each.uid, each]));
   await endStrangers(
     tx,
+    clusterId,
     seen.filter((each) => !rows.some(({ uid }) => uid === each.uid)),
   );
   return rows.flatMap(({ uid, ...of }): JobSeen[] => {
@@ -76,11 +79,17 @@ async function keepRunners(tx: UnsafeTx, clusterId: string, seen: readonly SeenA
 }
 
 /** One whose pool was taken away meanwhile ends all the same. */
-async function endStrangers(tx: UnsafeTx, strangers: readonly SeenAt[]): Promise<void> {
-  for (const each of strangers) {
+async function endStrangers(tx: UnsafeTx, clusterId: string, strangers: readonly SeenAt[]): Promise<void> {
+  const ended = strangers.flatMap((each) => {
     const end = endedAt(each);
-    if (end) await tx.runner.updateMany({ where: { uid: each.uid, endedAt: null }, data: { endedAt: end } });
-  }
+    return end ? [{ uid: each.uid, tenant: each.tenant, end }] : [];
+  });
+  if (ended.length === 0) return;
+  await tx.$executeRaw`
+    update runner set ended_at = told."end"
+    from jsonb_to_recordset(${JSON.stringify(ended)}::jsonb) as told (uid text, tenant text, "end" timestamptz)
+    join tenant on tenant.slug = told.tenant
+    where runner.uid = told.uid and runner.tenant_id = tenant.id and runner.cluster_id = ${clusterId} and ended_at is null`;
 }
 
 function jobSeen(each: SeenAt): Pick<JobSeen, 'forgeJobId' | 'runnerName' | 'job' | 'startedAt' | 'endedAt'> {
@@ -148,7 +157,7 @@ const settledMs = 60_000;
 
 /**
  * What the watch holds now against what the table says: a runner that ended while nobody watched ended when it was last seen,
- * which is too early and never too late; one that could not be written is written.
+ * or when somebody last looked at all, which is too early and never too late; one that could not be written is written.
  */
 export async function sweepRunners(view: ClusterView, now: Date): Promise<void> {
   if (!view.synced) return;
@@ -160,7 +169,9 @@ export async function sweepRunners(view: ClusterView, now: Date): Promise<void> 
   const gone = known.filter(({ uid, seenAt }) => !seen.has(uid) && now.getTime() - seenAt.getTime() > settledMs);
   if (gone.length > 0)
     await unsafeDb().$executeRaw`
-      update runner set ended_at = seen_at where ended_at is null and uid = any(${gone.map(({ uid }) => uid)})`;
+      update runner set ended_at = greatest(seen_at, (select max(seen_until) from usage_watch
+        where cluster_id = ${view.client.id} and seen_until <= ${now}))
+      where ended_at is null and uid = any(${gone.map(({ uid }) => uid)})`;
   for (const { uid } of known) seen.delete(uid);
   const missing = [...seen.values()].filter(({ isOver }) => !isOver);
   if (missing.length > 0) await recordRunners(view.client.id, missing);

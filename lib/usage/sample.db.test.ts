@@ -3,7 +3,7 @@ import type { Change, ClusterView, Observed } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { eventually } from '#sandbox/test-support/eventually.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
-import { keepPoolCounts, sampleRunners } from './index.ts';
+import { keepPoolCounts, sampleRunners, useLines } from './index.ts';
 
 let rows: TestRows;
 let acme: TenantRows;
@@ -49,6 +49,53 @@ const over = (second: number) => ({
 async function kept(podUid = uid) {
   const found = await unsafeDb().usageReading.findMany({ where: { sourceId: podUid }, orderBy: { observedAt: 'asc' } });
   return found.map(({ observedAt, quantity }) => [(observedAt.getTime() - start) / 1000, quantity.toNumber()]);
+}
+
+async function addJob({
+  externalId,
+  runnerName,
+  from,
+  to,
+}: {
+  externalId: string;
+  runnerName: string;
+  from: number;
+  to: number;
+}): Promise<void> {
+  const [startedAt, completedAt] = [at(from), at(to)];
+  await unsafeDb().job.create({
+    data: {
+      connectionId: 'forge',
+      externalId,
+      tenantId: acme.tenantId,
+      enrollmentId: acme.enrollmentId,
+      scaleSetName: acme.scaleSetName,
+      repository: 'acme/site',
+      state: 'completed',
+      runnerName,
+      queuedAt: startedAt,
+      startedAt,
+      completedAt,
+    },
+  });
+}
+
+/** Runner-seconds of each job, and of none, within the hour that begins at this second. */
+async function shares(from: number): Promise<Record<string, number>> {
+  const window = { from: at(from), to: at(from + 3600) };
+  const lines = await useLines({ tenantIds: [acme.tenantId], ...window, bucket: 'day', detail: 'job' });
+  return Object.fromEntries(
+    lines
+      .filter(({ meter }) => meter === 'runnerSeconds')
+      .map(({ kind, job, quantity }) => [job ?? kind, quantity.toNumber()]),
+  );
+}
+
+/** Of a pod that ran from one second to another; it runs on without the other. */
+function span(from: number, to?: number): Record<string, unknown> {
+  const status = { phase: 'Running', startTime: at(from).toISOString() };
+  if (to === undefined) return status;
+  return { ...over(to), startTime: at(from).toISOString() };
 }
 
 describe('sampling', () => {
@@ -116,6 +163,41 @@ describe('sampling', () => {
     expect(await kept()).toEqual([[15, 15]]);
     const source = await unsafeDb().usageSource.findUnique({ where: { id: uid } });
     expect([source?.tenantId, source?.enrollmentId]).toEqual([null, null]);
+  });
+
+  test('the job that a GitLab pod is made for has its time, whichever of its witnesses wrote it first', async () => {
+    const ids = ['4711', `${acme.enrollmentId}:4712`, `runner:${acme.enrollmentId}/4713`];
+    for (const [index, externalId] of ids.entries()) {
+      const from = (index + 1) * 3600;
+      await addJob({ externalId, runnerName: 'flywheel-acme-nix', from, to: from + 60 });
+      const made = pod(span(from, from + 60), {
+        labels: { 'job.runner.gitlab.com/pod': 'x' },
+        uid: `gitlab-${index}`,
+      });
+      const annotations = { 'job.runner.gitlab.com/id': String(4711 + index) };
+      await sampleRunners([{ ...made, metadata: { ...made.metadata, annotations } }], at(from + 70));
+      expect(await shares(from)).toEqual({ [`forge/${externalId}`]: 60 });
+    }
+  });
+
+  test('a Forgejo runner’s time is that of its jobs while it ran, and of none that another process of its name had', async () => {
+    const labels = { 'app.kubernetes.io/instance': 'acme-nix-0' };
+    const runnerName = 'flywheel-acme-nix-0';
+    const from = 10 * 3600;
+    await addJob({ externalId: 'a', runnerName, from: from + 10, to: from + 40 });
+    await addJob({ externalId: 'b', runnerName, from: from + 210, to: from + 260 });
+    const first = pod(span(from, from + 100), { labels, uid: 'forgejo-1' });
+    const second = pod(span(from + 200), { labels, uid: 'forgejo-2' });
+    await sampleRunners([first, second], at(from + 300));
+    expect(await shares(from)).toEqual({ 'forge/a': 30, 'forge/b': 50, idle: 120 });
+  });
+
+  test('a worker whose clock is ahead keeps nothing that has not been', async () => {
+    const now = new Date(Date.now() + 120_000);
+    const begun = { phase: 'Running', startTime: new Date(now.getTime() - 3600_000).toISOString() };
+    expect(await sampleRunners([pod(begun)], now)).toBe(0);
+    const [refusal] = await unsafeDb().usageRefusal.findMany({ where: { sourceId: uid } });
+    expect(refusal?.reason).toBe('by a clock that is ahead');
   });
 
   test('a pod that was not started has no reading', async () => {

@@ -14,6 +14,7 @@ import { keepReadings, keepSources, type GivenSource } from './keep.ts';
 import { keepLook } from './looks.ts';
 import type { GivenReading } from './meter.ts';
 import { keepPodMetrics, readPodMetrics } from './metrics.ts';
+import { runnerSeen } from './runner-seen.ts';
 import { type Measuring, sweepRunners, watchRunners } from './runners.ts';
 import { sampleStorage } from './storage.ts';
 
@@ -97,12 +98,15 @@ export async function sampleRunners(pods: readonly Observed[], now: Date, cluste
   for (const pod of runners) {
     const run = runOf(pod, now);
     if (!run) continue;
-    const { uid: id, name, labels } = pod.metadata;
+    const { uid: id, labels } = pod.metadata;
+    const runner = runnerSeen({ pod });
     const phase = (pod.status as PodStatus | undefined)?.phase;
     sources.push({
       id,
       clusterId,
-      name,
+      name: runner?.name ?? pod.metadata.name,
+      forgeJobId: runner?.forgeJobId ?? null,
+      servesOne: runner?.servesOne ?? true,
       kind: 'runner',
       poolName: labels?.[poolLabel] ?? null,
       ...(ownerOf(pod) ?? {

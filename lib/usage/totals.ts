@@ -104,14 +104,24 @@ export async function useLines(query: UseQuery): Promise<UseLine[]> {
   const text = (column: Prisma.Sql, is: boolean) => (is ? column : Prisma.sql`null::text`);
   const byWorkflow = detail !== 'pool';
   const rows = await unsafeDb().$queryRaw<Row[]>`
-    with ${hourUse(tenantIds, from, to)}, jobs as (
-      select s.id as source_id, j.connection_id, j.external_id, j.started_at, j.completed_at, j.repository, j.workflow,
+    with ${hourUse(tenantIds, from, to)}, ours as (
+      select * from usage_source where kind = 'runner' and id in (select source_id from inside)
+    ), by_name as (
+      select s.id as source_id, j.* from ours s join job j on j.tenant_id = s.tenant_id and j.enrollment_id = s.enrollment_id
+        and j.runner_name = s.name
+      where s.forge_job_id is null
+        and (s.serves_one or (j.started_at >= s.started_at and j.started_at < coalesce(s.ended_at, 'infinity')))
+    ), by_id as (
+      select s.id as source_id, j.* from ours s join enrollment e on e.id = s.enrollment_id
+        join job j on j.connection_id = e.connection_id and j.enrollment_id = e.id and j.external_id in
+          (s.forge_job_id, s.enrollment_id || ':' || s.forge_job_id, 'runner:' || s.enrollment_id || '/' || s.forge_job_id)
+      where s.forge_job_id is not null
+    ), jobs as (
+      select source_id, j.connection_id, j.external_id, j.started_at, j.completed_at, j.repository, j.workflow,
         j.conclusion in ('failure', 'failed', 'timed_out', 'cancelled', 'canceled') as failed,
-        sum(coalesce(extract(epoch from j.completed_at - j.started_at), 1e9)) over (partition by s.id
+        sum(coalesce(extract(epoch from j.completed_at - j.started_at), 1e9)) over (partition by source_id
           order by j.started_at, j.connection_id, j.external_id) as until
-      from usage_source s join job j on j.tenant_id = s.tenant_id and j.enrollment_id = s.enrollment_id
-        and j.runner_name = s.name and j.started_at is not null
-      where s.kind = 'runner' and s.id in (select source_id from inside)
+      from (select * from by_name union all select * from by_id) as j where j.started_at is not null
     ), named as (
       select distinct source_id from jobs
     ), told as (

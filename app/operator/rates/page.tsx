@@ -81,7 +81,7 @@ export default operatorPage('operator:see', async (_, { searchParams }) => {
     <>
       <PageHeader
         title="Prices"
-        answer={`${inForce} prices are in force, ${coming} to come. A price never changes what has run: it begins on a day that has not come.`}
+        answer={`${inForce} prices are in force, ${coming} to come. A price never changes what something cost: it begins on a day that has not come, or where there was none.`}
       />
       <BillingTabs tabs={operatorTabs} here="Prices" />
       <Section title="Rate card">

@@ -124,7 +124,7 @@ function FoundSets({ slug, sets, mayPlan }: FoundProps) {
 }
 
 async function Catalog({ ctx }: { ctx: Ctx }) {
-  const pools = await catalog();
+  const pools = await catalog(ctx.tenant.id);
   return (
     <Section title="Catalog" note="Pools that an enrollment may choose from, as the operator defined them.">
       <Table label="Catalog">

@@ -20,7 +20,7 @@ export const add = action('budget:change', BudgetInput, async (ctx, input) => {
 });
 
 export const change = action('budget:change', ChangeBudgetInput, async (ctx, input) => {
-  await changeBudget(ctx, input);
+  await changeBudget(ctx, input, new Date());
   revalidatePath(listOf(ctx));
 });
 
