@@ -140,7 +140,7 @@ test('a month of fifty tenants: the chart, a job, the close, the statement, the 
   await olive.goto(`/operator/statements?period=${period}`);
   await expectAccessible(olive);
   await olive.getByRole('button', { name: `Close ${name}` }).click();
-  await expect(olive.getByRole('row', { name: new RegExp(`^${name} Closed`) })).toBeVisible();
+  await expect(olive.getByRole('row', { name: new RegExp(`^${name} Closed`) })).toBeVisible({ timeout: 60_000 });
 
   // The statement, and the same sum in the file that finance reads.
   await ada.goto(`/t/${org}/billing/statements/${period}`);

@@ -29,6 +29,20 @@ function readersOf(readers: Readers): object[] {
   ];
 }
 
+/** Who may reach a tenant's cache: its own runners, and readers whom the operator named. */
+export function bazelIngress(slug: string, readers: Readers): object[] {
+  const { runners } = namespacesOf(slug);
+  return [
+    {
+      from: [
+        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': runners } }, podSelector: {} },
+        ...readersOf(readers),
+      ],
+      ports: bazelPorts.map((port) => ({ protocol: 'TCP', port })),
+    },
+  ];
+}
+
 /** Where the claim of a tenant's cache is. */
 export function bazelClaim(slug: string): Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'> {
   return { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name, namespace: namespacesOf(slug).bazel } };
@@ -67,15 +81,7 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
     networkPolicy('allow-runners', slug, ns.bazel, {
       podSelector: { matchLabels: selector },
       policyTypes: ['Ingress'],
-      ingress: [
-        {
-          from: [
-            { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ns.runners } }, podSelector: {} },
-            ...readersOf(input.bazel.readers),
-          ],
-          ports: bazelPorts.map((port) => ({ protocol: 'TCP', port })),
-        },
-      ],
+      ingress: bazelIngress(slug, input.bazel.readers),
     }),
     {
       apiVersion: 'v1',

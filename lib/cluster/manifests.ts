@@ -1,4 +1,4 @@
-import { bazelClaim, bazelObjects } from './bazel-objects.ts';
+import { bazelClaim, bazelIngress, bazelObjects } from './bazel-objects.ts';
 import { forgejoPoolObjects } from './forgejo-objects.ts';
 import { authorityObjects, credentialsSecretName, githubPoolObjects, githubSecret } from './github-objects.ts';
 import { gitlabPoolObjects } from './gitlab-objects.ts';
@@ -14,7 +14,7 @@ import { tenantObjects } from './tenant-objects.ts';
 
 /* Every Kubernetes object that an enrollment stands for, as pure functions of values. */
 
-export { bazelClaim, bazelObjects, credentialsSecretName, tenantObjects };
+export { bazelClaim, bazelIngress, bazelObjects, credentialsSecretName, tenantObjects };
 export { managerRules } from './github-objects.ts';
 export { gitlabManagerRules } from './gitlab-objects.ts';
 export {

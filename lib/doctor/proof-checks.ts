@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { signAtticToken, tryAtticToken } from '#lib/cache/index.ts';
 import { atticServerOf } from '#lib/caching/index.ts';
-import { readObject, type ClusterClient, type ClusterView, type Observed } from '#lib/cluster/index.ts';
+import { bazelIngress, readObject, type ClusterClient, type ClusterView, type Observed } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import {
   atScope,
+  bazelReadersOf,
   keptBazelAccess,
   keptCredential,
   openForgeFor,
@@ -103,11 +105,12 @@ async function mayDo(
 
 async function isolation({ row, view }: Proving): Promise<Said> {
   const { runners: namespace } = namespacesOf(row.tenant.slug);
-  const accounts = [...view.allIn(namespace, 'ServiceAccount')].filter(
+  const all = [...view.allIn(namespace, 'ServiceAccount')].filter(
     ({ metadata }) => metadata.labels?.[enrollmentLabel] === row.name,
   );
+  const accounts = all.slice(0, accountsMost);
   const targets = await otherNamespaces(row);
-  for (const { metadata } of accounts.slice(0, accountsMost)) {
+  for (const { metadata } of accounts) {
     for (const target of targets) {
       for (const deed of deeds) {
         if (await mayDo(view.client, { namespace, account: metadata.name }, target, deed))
@@ -123,8 +126,9 @@ async function isolation({ row, view }: Proving): Promise<Said> {
   if (!fence) return broken(`The namespace ${namespace} has no network policy that denies by default.`);
   const names =
     accounts.length === 0 ? 'no account of their own' : accounts.map(({ metadata }) => metadata.name).join(', ');
+  const others = all.length > accounts.length ? ` (${accounts.length} of ${all.length} accounts)` : '';
   return held(
-    `The API server was asked for ${names}: Secrets, ConfigMaps, pods and exec in ${targets.join(', ')} are refused. The policy default-deny is there.`,
+    `The API server was asked for ${names}${others}: Secrets, ConfigMaps, pods and exec in ${targets.join(', ')} are refused. The policy default-deny is there.`,
   );
 }
 
@@ -148,7 +152,7 @@ const entryOf = (user: string, password: string) =>
 async function bazel({ row, view }: Proving): Promise<Said> {
   if (!specOf(row)?.planes.bazel) return off('No Bazel cache was asked for.');
   const access = await keptBazelAccess(row);
-  const { runners, bazel: namespace } = namespacesOf(row.tenant.slug);
+  const { bazel: namespace } = namespacesOf(row.tenant.slug);
   const secret = await readObject(view.client, {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -166,8 +170,11 @@ async function bazel({ row, view }: Proving): Promise<Said> {
     kind: 'NetworkPolicy',
     metadata: { name: 'allow-runners', namespace },
   });
-  if (!JSON.stringify(way?.['spec'] ?? {}).includes(`"${runners}"`))
-    return broken('No policy lets the runners, and them alone, reach the cache.');
+  const { ingress } = (way?.['spec'] ?? {}) as { ingress?: unknown };
+  if (!isDeepStrictEqual(ingress, bazelIngress(row.tenant.slug, await bazelReadersOf(row.tenant.clusterId))))
+    return broken(
+      'The policy that lets the runners, and whom the operator named, reach the cache is not as it should be.',
+    );
   const deployment = view.get({
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -176,7 +183,7 @@ async function bazel({ row, view }: Proving): Promise<Said> {
   const { availableReplicas = 0 } = (deployment?.status ?? {}) as { availableReplicas?: number };
   if (availableReplicas === 0) return broken('The Bazel cache does not run.');
   return instead(
-    'The portal cannot reach the cache, by design. Instead: it runs; its htpasswd holds the runners’ login and no other’s; and the one policy that lets anybody in names the runners’ namespace.',
+    'The portal cannot reach the cache, by design. Instead: it runs; its htpasswd holds the runners’ login and no other’s; and the one policy that lets anybody in is for the runners’ namespace and whom the operator named, to the letter.',
   );
 }
 

@@ -2,7 +2,7 @@ import { unsafeDb } from '#lib/db/index.ts';
 import { atScope, openForgeFor, parsedConditions, specOf, type EnrollmentRow } from '#lib/enrollment/index.ts';
 import { labelOf, namespacesOf } from '#lib/model/index.ts';
 import type { Proving } from './proof-checks.ts';
-import type { CheckResult } from './proof-rows.ts';
+import { CheckResults, type CheckResult } from './proof-rows.ts';
 
 /*
  * Whether a label leads to this pool: a workflow that somebody put into a repository is started through the forge, and the job
@@ -15,11 +15,27 @@ const workflowName = 'flywheel-proof';
 
 type Said = Pick<CheckResult, 'state' | 'words'>;
 
-/** Each run takes the next of the enrollment's labels. */
-export function labelToProve(row: EnrollmentRow, runs: number): string | null {
-  const pools = specOf(row)?.pools ?? [];
-  const pool = pools[runs % Math.max(1, pools.length)];
-  return pool ? labelOf(row.tenant, pool.pool) : null;
+/** Each run takes the one after the enrollment's label that was taken last. */
+function nextLabel(row: EnrollmentRow, last: string | null): string | null {
+  const labels = (specOf(row)?.pools ?? []).map(({ pool }) => labelOf(row.tenant, pool));
+  return labels[(labels.indexOf(last ?? '') + 1) % Math.max(1, labels.length)] ?? null;
+}
+
+async function lastLabel({ id }: EnrollmentRow): Promise<string | null> {
+  const last = await unsafeDb().proofRun.findFirst({
+    where: { enrollmentId: id, endedAt: { not: null } },
+    orderBy: { createdAt: 'desc' },
+  });
+  const checks = CheckResults.safeParse(last?.checks).data ?? [];
+  return checks.find(({ check }) => check === 'route')?.label ?? null;
+}
+
+/** Why no runner is to start now, as the reconciler said it; null where one may. */
+export function heldBack(row: EnrollmentRow): string | null {
+  const held = parsedConditions(row.conditions).find(
+    ({ type, reason }) => type === 'RunnersReady' && (reason === 'Suspended' || reason === 'BudgetSpent'),
+  );
+  return held?.message ?? null;
 }
 
 /** Where the workflow is: the scope itself, or what an admin named. */
@@ -30,11 +46,28 @@ async function repositoryOf(row: EnrollmentRow): Promise<string | null> {
 }
 
 /** Starts the job where the forge permits it: `waiting` then; else what was looked at instead. */
-export async function beginRoute(proving: Proving, label: string): Promise<Said> {
-  const { row, signal } = proving;
+export async function beginRoute(proving: Proving): Promise<Omit<CheckResult, 'check' | 'at'>> {
+  const { row, signal, now } = proving;
+  const held = heldBack(row);
+  if (held !== null) return { state: 'off', words: `No job was started. ${held}` };
+  const label = nextLabel(row, await lastLabel(row));
+  if (label === null) return { state: 'off', words: 'It has no pool.' };
+  const before = (await proofJobs(row, label, now)).map(({ externalId }) => externalId);
   const why = await dispatch(row, label, signal);
-  if (why === null) return { state: 'waiting', words: `The workflow ${workflowName} was started for ${label}.` };
-  return lookedAtInstead(proving, label, why);
+  if (why !== null) return { ...(await lookedAtInstead(proving, label, why)), label };
+  return { state: 'waiting', words: `The workflow ${workflowName} was started for ${label}.`, label, before };
+}
+
+/** The forge's clock and ours. */
+const clockMs = 60_000;
+
+/** Jobs of the workflow that were queued since, the newest first. */
+async function proofJobs(row: EnrollmentRow, label: string, since: Date) {
+  const queuedAt = { gte: new Date(since.getTime() - clockMs) };
+  return unsafeDb().job.findMany({
+    where: { enrollmentId: row.id, scaleSetName: label, workflow: workflowName, queuedAt },
+    orderBy: { queuedAt: 'desc' },
+  });
 }
 
 /** Null where it was started, else why not, as the end of a sentence. */
@@ -84,12 +117,14 @@ function isListening({ row, view }: Pick<Proving, 'row' | 'view'>, label: string
 
 const patienceMs = 10 * 60_000;
 
-/** What became of the job; null while it goes on. */
-export async function routeSoFar(row: EnrollmentRow, label: string, since: Date, now: Date): Promise<Said | null> {
-  const job = await unsafeDb().job.findFirst({
-    where: { enrollmentId: row.id, scaleSetName: label, workflow: workflowName, queuedAt: { gte: since } },
-    orderBy: { queuedAt: 'desc' },
-  });
+/** What became of the job that was started; null while it goes on. */
+export async function routeSoFar(
+  row: EnrollmentRow,
+  { label = '', before = [], at }: CheckResult,
+  now: Date,
+): Promise<Said | null> {
+  const since = new Date(at);
+  const job = (await proofJobs(row, label, since)).find(({ externalId }) => !before.includes(externalId));
   // The cluster may tell that it ended before the forge tells how.
   if (job?.state === 'completed' && job.conclusion !== null) {
     const words = `A job was started in ${job.repository} for ${label}; it ran on ${job.runnerName ?? 'no runner'} and ended with ${job.conclusion}.`;

@@ -7,6 +7,9 @@ export const CheckResult = z.object({
   state: z.enum(['held', 'instead', 'broken', 'off', 'waiting']),
   words: z.string(),
   at: z.string(),
+  /** Of the job: what it asked for, and the jobs of its workflow that were there before it. */
+  label: z.string().optional(),
+  before: z.array(z.string()).optional(),
 });
 export type CheckResult = z.infer<typeof CheckResult>;
 export const CheckResults = z.array(CheckResult);

@@ -4,7 +4,7 @@ import { AppError } from '#lib/errors.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
 import type { DoctorDeps } from './examine.ts';
 import { runChecks, type Proving } from './proof-checks.ts';
-import { beginRoute, labelToProve, routeSoFar } from './proof-route.ts';
+import { beginRoute, heldBack, routeSoFar } from './proof-route.ts';
 import { CheckResults, proofEveryMs, type CheckResult } from './proof-rows.ts';
 import { liveRow } from './rows.ts';
 
@@ -13,8 +13,6 @@ const jobMs = 2_000;
 const viewWaitMs = 5_000;
 /** Two months of what is due, and what was asked for besides. */
 const runsKept = 300;
-/** The forge's clock and ours. */
-const clockMs = 60_000;
 
 /** One look at one enrollment's proof: begun when it is due or asked for, and gone on with until its job has ended. */
 export async function proveEnrollment(deps: DoctorDeps, lease: Lease): Promise<Outcome> {
@@ -22,8 +20,8 @@ export async function proveEnrollment(deps: DoctorDeps, lease: Lease): Promise<O
   if (!row || row.state !== 'active') return { kind: 'gone' };
   const now = deps.clock.now();
   const open = await unsafeDb().proofRun.findFirst({ where: { enrollmentId: row.id, endedAt: null } });
-  // What was never ready proves nothing; who asks for it all the same is answered.
-  if (!open && row.readyAt === null) return { kind: 'done', againMs: notReadyMs };
+  // What was never ready, or is held back, proves nothing; who asks for it all the same is answered.
+  if (!open && (row.readyAt === null || heldBack(row) !== null)) return { kind: 'done', againMs: notReadyMs };
   const dueMs = open ? 0 : await dueInMs(row, now);
   if (dueMs > 0) return { kind: 'done', againMs: dueMs };
   const view = deps.view(row.tenant.clusterId);
@@ -32,7 +30,7 @@ export async function proveEnrollment(deps: DoctorDeps, lease: Lease): Promise<O
   const proving: Proving = { row, view, now, signal: lease.signal };
   const run = open ?? (await unsafeDb().proofRun.create({ data: { tenantId: row.tenantId, enrollmentId: row.id } }));
   const checks = run.state === 'running' ? CheckResults.parse(run.checks) : await begin(proving, run.id, lease);
-  const done = await goOn(row, run.createdAt, checks, now);
+  const done = await goOn(row, checks, now);
   if (!done) return { kind: 'wait', againMs: jobMs, waitingFor: 'forge' };
   await end(row, run.id, done, lease, now);
   return { kind: 'done', againMs: proofEveryMs };
@@ -58,33 +56,20 @@ async function begin(proving: Proving, runId: string, lease: Lease): Promise<Che
   return all;
 }
 
-async function routeCheck(proving: Proving): Promise<Pick<CheckResult, 'state' | 'words'>> {
-  const label = await labelOf(proving.row);
-  if (label === null) return { state: 'off', words: 'It has no pool.' };
+async function routeCheck(proving: Proving): Promise<Omit<CheckResult, 'check' | 'at'>> {
   try {
-    return await beginRoute(proving, label);
+    return await beginRoute(proving);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return { state: 'broken', words: `It could not be asked: ${error.screen.happened}` };
   }
 }
 
-async function labelOf(row: EnrollmentRow): Promise<string | null> {
-  const ended = await unsafeDb().proofRun.count({ where: { enrollmentId: row.id, endedAt: { not: null } } });
-  return labelToProve(row, ended);
-}
-
 /** All that was found, once the job has ended; null while it goes on. */
-async function goOn(
-  row: EnrollmentRow,
-  since: Date,
-  checks: readonly CheckResult[],
-  now: Date,
-): Promise<CheckResult[] | null> {
+async function goOn(row: EnrollmentRow, checks: readonly CheckResult[], now: Date): Promise<CheckResult[] | null> {
   const waiting = checks.find(({ state }) => state === 'waiting');
-  const label = waiting && (await labelOf(row));
-  if (!waiting || !label) return [...checks];
-  const said = await routeSoFar(row, label, new Date(since.getTime() - clockMs), now);
+  if (!waiting) return [...checks];
+  const said = await routeSoFar(row, waiting, now);
   if (!said) return null;
   return checks.map((each) => (each === waiting ? { ...each, ...said, at: now.toISOString() } : each));
 }

@@ -57,7 +57,10 @@ export function forgetPools(): void {
  * The catalog with what was approved of this enrollment's pools in the place of what they are now: an operator's change reaches
  * runners by a plan, and by nothing else.
  */
-export function approvedPools(row: Pick<EnrollmentRow, 'pools'>, pools: ReadonlyMap<string, Pool>): Map<string, Pool> {
+export function approvedPools(
+  row: { pools: Pick<EnrollmentRow['pools'][number], 'poolName' | 'definition'>[] },
+  pools: ReadonlyMap<string, Pool>,
+): Map<string, Pool> {
   const approved = row.pools.flatMap(({ poolName, definition }) => {
     const pool = pools.get(poolName);
     if (!pool || definition === null) return [];

@@ -93,6 +93,7 @@ export { wakeOfChange } from './drift.ts';
 export { atScope } from './at-scope.ts';
 export { parsedConditions } from './conditions.ts';
 export { openForgeFor } from './connections.ts';
+export { bazelReadersOf } from './bazel-readers.ts';
 export { keptBazelAccess, keptCredential } from './credentials.ts';
 export { forgetControllers } from './registration.ts';
 export { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';

@@ -15,7 +15,7 @@ import {
   securityClasses,
   unreadyReason,
 } from '#lib/model/index.ts';
-import { appendAudit, actorName, tenantCtx, type PersonCtx } from '#lib/tenant/index.ts';
+import { appendAudit, actorName, operatorCtx, type PersonCtx } from '#lib/tenant/index.ts';
 import { catalog, forgetPools, type CatalogPool } from './catalog.ts';
 import { approvePlan, planRollout } from './plan.ts';
 import { liveStates } from './rows.ts';
@@ -317,23 +317,20 @@ export async function planRollouts(by: PersonCtx, { pool: name }: z.infer<typeof
       log: 'nothing to roll out',
       screen: { happened: 'Every enrollment has this pool as it is.' },
     });
+  // It is written down before its plans are: one that is cut off in the midst is there to be seen, and is planned again.
+  const { id } = await unsafeTransaction(async (tx) => {
+    const data = { poolName: name, plans: [], createdById: by.person.userId, createdBy: actorName(by) };
+    const made = await tx.poolRollout.create({ data });
+    await appendAudit(tx, by, null, { action: 'pool:plan', target: `pool/${name}`, after: { plans: behind.length } });
+    return made;
+  });
   const plans: z.infer<typeof RolloutPlans> = [];
   for (const { tenant, enrollmentId, enrollment } of behind) {
-    const made = await attempt(async () => planRollout(await ctxOf(by, tenant), enrollmentId));
+    const made = await attempt(async () => planRollout(await operatorCtx(by, tenant), enrollmentId));
     plans.push({ tenant, enrollmentId, enrollment, planId: made.value, problem: made.problem });
+    await unsafeDb().poolRollout.update({ where: { id }, data: { plans } });
   }
-  return unsafeTransaction(async (tx) => {
-    const data = { poolName: name, plans, createdById: by.person.userId, createdBy: actorName(by) };
-    const { id } = await tx.poolRollout.create({ data });
-    await appendAudit(tx, by, null, { action: 'pool:plan', target: `pool/${name}`, after: { plans: plans.length } });
-    return id;
-  });
-}
-
-async function ctxOf(by: PersonCtx, slug: string) {
-  const ctx = await tenantCtx(by, slug);
-  if (!ctx) throw notFound('This tenant');
-  return ctx;
+  return id;
 }
 
 async function attempt<T>(run: () => Promise<T>): Promise<{ value: T | null; problem: string | null }> {
@@ -367,7 +364,7 @@ export async function rolloutView(by: PersonCtx, id: string): Promise<RolloutVie
   for (const { tenant, enrollmentId, enrollment, planId, problem } of RolloutPlans.parse(row.plans)) {
     // A tenant or an enrollment that has gone since takes its plans with it.
     const { value: plan } = await attempt(async () =>
-      planId === null ? null : planView(await ctxOf(by, tenant), planId),
+      planId === null ? null : planView(await operatorCtx(by, tenant), planId),
     );
     plans.push({ tenant, enrollmentId, enrollment, problem, state: plan?.state ?? null, plan });
   }
@@ -391,7 +388,7 @@ export async function applyRollout(by: PersonCtx, { rolloutId }: z.infer<typeof 
       plans.push(each);
       continue;
     }
-    const { value, problem } = await attempt(async () => approvePlan(await ctxOf(by, tenant), planId));
+    const { value, problem } = await attempt(async () => approvePlan(await operatorCtx(by, tenant), planId));
     if (value !== null) applied += 1;
     plans.push({ ...each, problem });
   }

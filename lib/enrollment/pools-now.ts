@@ -1,7 +1,8 @@
+import { restrained, restraintOf } from '#lib/billing/index.ts';
 import { cpuMillicores, formatCpu, formatMemory, isReady, memoryBytes, type Pool } from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import { usageAfter, type LivePool, type LiveRunner } from '#lib/usage/index.ts';
-import { poolsByName } from './catalog.ts';
+import { approvedPools, poolsByName } from './catalog.ts';
 
 /* What runs now, against what may run: the pages that move. */
 
@@ -23,14 +24,34 @@ function plus(sum: Sum, pool: { cpu: string; memory: string }, runners: number):
 
 const runnersOf = ({ pending, running, idle }: LivePool) => pending + running + idle;
 
-export function sumsOf(pools: readonly LivePool[], known: ReadonlyMap<string, Pool>): Sums {
+/** What was approved of each pool of a tenant, which its runners are made from, and how far a budget holds them back. */
+export type ApprovedPools = { of: (live: LivePool) => Pool | undefined; restraint: number };
+
+export async function approvedOf(ctx: Pick<Ctx, 'tenant' | 'db'>): Promise<ApprovedPools> {
+  const [known, rows, restraint] = await Promise.all([
+    poolsByName(),
+    ctx.db.enrollmentPool.findMany({ select: { enrollmentId: true, poolName: true, definition: true } }),
+    restraintOf(ctx.tenant.id),
+  ]);
+  const byEnrollment = new Map(
+    [...Map.groupBy(rows, ({ enrollmentId }) => enrollmentId)].map(([id, pools]) => [
+      id,
+      approvedPools({ pools }, known),
+    ]),
+  );
+  return { of: ({ enrollmentId, pool }) => (byEnrollment.get(enrollmentId) ?? known).get(pool), restraint };
+}
+
+const mostOf = (live: LivePool, { restraint }: ApprovedPools) => restrained(live, restraint).maxRunners;
+
+export function sumsOf(pools: readonly LivePool[], approved: ApprovedPools): Sums {
   let used: Sum = { cpu: 0n, memory: 0n, runners: 0 };
   let promised = used;
   for (const live of pools) {
-    const pool = known.get(live.pool);
+    const pool = approved.of(live);
     if (!pool || !isReady(pool)) continue;
     used = plus(used, pool, runnersOf(live));
-    promised = plus(promised, pool, live.maxRunners);
+    promised = plus(promised, pool, mostOf(live, approved));
   }
   return { used, promised };
 }
@@ -61,8 +82,9 @@ export function quotaNow(quota: Quota, { used, promised }: Sums): QuotaNow {
 }
 
 /** How many more runners of a pool may start now: its own maximum, and what the quota has left of each. */
-function roomOf(live: LivePool, pool: Pool | undefined, quota: Quota, used: Sum): number {
-  const own = Math.max(0, live.maxRunners - runnersOf(live));
+function roomOf(live: LivePool, approved: ApprovedPools, quota: Quota, used: Sum): number {
+  const own = Math.max(0, mostOf(live, approved) - runnersOf(live));
+  const pool = approved.of(live);
   if (!pool || !isReady(pool)) return 0;
   const cpu = (cpuMillicores(quota.cpu) - used.cpu) / cpuMillicores(pool.cpu);
   const memory = (memoryBytes(quota.memory) - used.memory) / memoryBytes(pool.memory);
@@ -76,13 +98,13 @@ export type PoolsNow = { pools: PoolNow[]; runners: LiveRunner[]; quota: QuotaNo
 /** What the page of pools shows: at once, or for who has it under the tag `since` as soon as it is another. */
 export async function poolsNow(ctx: Ctx, since: string | null = null): Promise<PoolsNow> {
   const { pools, runners, tag } = await usageAfter(ctx.tenant.id, ctx, since);
-  const known = await poolsByName();
-  const sums = sumsOf(pools, known);
+  const approved = await approvedOf(ctx);
+  const sums = sumsOf(pools, approved);
   const { quota } = ctx.tenant;
   return {
     tag,
     runners,
     quota: quotaNow(quota, sums),
-    pools: pools.map((live) => ({ ...live, room: roomOf(live, known.get(live.pool), quota, sums.used) })),
+    pools: pools.map((live) => ({ ...live, room: roomOf(live, approved, quota, sums.used) })),
   };
 }

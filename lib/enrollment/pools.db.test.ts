@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '#lib/clock.ts';
-import { unsafeDb } from '#lib/db/index.ts';
+import { Prisma, tenantDb, unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { EnrollmentSpec, warmAt, type PoolChoice, type WarmSchedule } from '#lib/model/index.ts';
+import { definitionOf, EnrollmentSpec, warmAt, type PoolChoice, type WarmSchedule } from '#lib/model/index.ts';
 import type { Ctx, PersonCtx } from '#lib/tenant/index.ts';
+import type { LivePool } from '#lib/usage/index.ts';
 import { loop, wake, type Lease } from '#lib/work/index.ts';
 import { eventually } from '#sandbox/test-support/eventually.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
@@ -20,6 +21,7 @@ import {
   sharingOf,
   wakeSchedules,
 } from './index.ts';
+import { approvedOf, sumsOf } from './pools-now.ts';
 
 let rows: TestRows;
 let acme: TenantRows;
@@ -211,6 +213,34 @@ describe('a tenant that several accounts share', () => {
     ]);
     const woken = await unsafeDb().task.findUnique({ where: { kind_key: { kind: 'enrollment', key: second } } });
     expect(woken).not.toBeNull();
+  });
+
+  test('what is promised is of the size that was approved, and no more than a budget lets start', async () => {
+    const live = { pool: 'nix', label: 'shared-nix', enrollmentId: shared.enrollmentId, minRunners: 0, maxRunners: 3 };
+    const pool: LivePool = { ...live, queued: 0, pending: 0, running: 1, idle: 0, failed: 0, observedAt: null };
+    const where = { enrollmentId_poolName: { enrollmentId: shared.enrollmentId, poolName: 'nix' } };
+    const own = await unsafeDb().enrollmentPool.findUniqueOrThrow({ where });
+    const ctx = { ...inTenant(shared), db: tenantDb(shared.tenantId) } as unknown as Ctx;
+    const sums = async () => sumsOf([pool], await approvedOf(ctx));
+    const before = await sums();
+    const known = (await catalog()).find(({ name }) => name === 'nix');
+    if (!known) throw new Error('no pool');
+    await unsafeDb().enrollmentPool.update({ where, data: { definition: { ...definitionOf(known), cpu: '1' } } });
+    const pinned = await sums();
+    expect([before.used.cpu, pinned.used.cpu, pinned.promised.cpu]).toEqual([4000n, 1000n, 3000n]);
+    const period = new Date().toISOString().slice(0, 7);
+    const limit = {
+      tenantId: shared.tenantId,
+      name: 'half',
+      amount: '1',
+      currency: 'USD',
+      thresholds: [100],
+      isLimit: true,
+    };
+    const budget = await unsafeDb().budget.create({ data: { ...limit, period, step: 2, createdById: shared.userId } });
+    expect((await sums()).promised.cpu).toBe(2000n);
+    await unsafeDb().budget.delete({ where: { id: budget.id } });
+    await unsafeDb().enrollmentPool.update({ where, data: { definition: own.definition ?? Prisma.DbNull } });
   });
 
   test('cannot be dedicated while it serves two', async () =>

@@ -16,7 +16,7 @@ import { parsedConditions } from './conditions.ts';
 import { listCredentials } from './credential-view.ts';
 import { enrollPhases } from './phases.ts';
 import { PlanChange } from './plan.ts';
-import { quotaNow, sumsOf, type QuotaNow } from './pools-now.ts';
+import { approvedOf, quotaNow, sumsOf, type QuotaNow } from './pools-now.ts';
 import { scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
 
@@ -256,11 +256,11 @@ async function needing(ctx: Ctx, enrollments: readonly EnrollmentSummary[]): Pro
 }
 
 export async function tenantOverview(ctx: Ctx): Promise<TenantOverview> {
-  const [enrollments, pools, known] = await Promise.all([listEnrollments(ctx), livePools(ctx), poolsByName()]);
+  const [enrollments, pools, approved] = await Promise.all([listEnrollments(ctx), livePools(ctx), approvedOf(ctx)]);
   return {
     enrollments,
     pools,
-    quota: quotaNow(ctx.tenant.quota, sumsOf(pools, known)),
+    quota: quotaNow(ctx.tenant.quota, sumsOf(pools, approved)),
     needsYou: await needing(ctx, enrollments),
   };
 }
