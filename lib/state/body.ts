@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { AppError } from '#lib/errors.ts';
 import { bytesInFlightMost, readMsMost } from './limits.ts';
 
-/* A body as it arrives, from who has shown a credential already. */
+/* States as they arrive and leave, of who has shown a credential already: so many bytes at once, and no more. */
 
 let inFlight = 0;
 
@@ -31,7 +31,7 @@ function cutShort(why: string): AppError {
 function busy(): AppError {
   return new AppError('unavailable', {
     log: `state: more than ${bytesInFlightMost} bytes in flight`,
-    screen: { happened: 'Too many large states arrive at once.', todo: 'Try again in a moment.' },
+    screen: { happened: 'Too many large states are on their way at once.', todo: 'Try again in a moment.' },
     retryAfterMs: 5_000,
   });
 }
@@ -52,6 +52,59 @@ export async function withBody<T>(
   } finally {
     inFlight -= reading.bytes;
   }
+}
+
+const sliceBytes = 256 * 1024;
+
+/**
+ * A body of so many bytes on its way out, counted until the last of it has gone, or nobody wants it any more, or it took too
+ * long. Throws `unavailable` before it is read.
+ */
+export async function withRoom(bytes: number, read: () => Promise<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
+  if (inFlight + bytes > bytesInFlightMost) throw busy();
+  inFlight += bytes;
+  let isHeld = true;
+  const release = () => {
+    if (isHeld) inFlight -= bytes;
+    isHeld = false;
+  };
+  try {
+    return streamOf(await read(), release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function streamOf(body: Uint8Array, release: () => void): ReadableStream<Uint8Array> {
+  let sent = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const end = () => {
+    clearTimeout(timer);
+    release();
+  };
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      timer = setTimeout(() => {
+        release();
+        controller.error(new Error(`nobody took it within ${readMsMost / 1000} s`));
+      }, readMsMost);
+      timer.unref();
+    },
+    pull(controller) {
+      controller.enqueue(body.subarray(sent, sent + sliceBytes));
+      sent += sliceBytes;
+      if (sent < body.length) return;
+      end();
+      controller.close();
+    },
+    cancel: end,
+  });
+}
+
+/** For tests: what is counted now. */
+export function bytesInFlight(): number {
+  return inFlight;
 }
 
 function announcedBytes(request: Request): number | null {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Prisma, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { actorName, appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
+import { lockStack } from './keep.ts';
 import { bothSecretsMs, usedEveryMs } from './limits.ts';
 import { CredentialName, StackName } from './names.ts';
 
@@ -26,7 +27,7 @@ function isSame(a: string, b: string): boolean {
 
 // ------------------------------------------------------------------------------------------------ showing one
 
-export type Shown = { stackId: string; stack: string; credential: string; mayWrite: boolean };
+export type Shown = { stackId: string; stack: string; credentialId: string; credential: string; mayWrite: boolean };
 
 /** HTTP's Basic scheme (RFC 7617); null where nothing of the kind was sent. */
 function basicOf(header: string | null): { user: string; password: string } | null {
@@ -59,7 +60,18 @@ export async function authenticate(stack: string, authorization: string | null, 
   if (!row || !isLive(row, now) || !opens(row, given.password, now)) return null;
   if (row.usedAt === null || now.getTime() - row.usedAt.getTime() > usedEveryMs)
     await unsafeDb().stateCredential.update({ where: { id: row.id }, data: { usedAt: now } });
-  return { stackId: row.stackId, stack: row.stack.name, credential: row.name, mayWrite: row.mayWrite };
+  const { id: credentialId, stackId, name: credential, mayWrite } = row;
+  return { stackId, stack: row.stack.name, credentialId, credential, mayWrite };
+}
+
+/** Under the lock of its stack. Throws AppError('forbidden'). */
+export async function refuseRevoked(tx: UnsafeTx, { credentialId, credential, stack }: Shown): Promise<void> {
+  if (await tx.stateCredential.findFirst({ where: { id: credentialId, revokedAt: null }, select: { id: true } }))
+    return;
+  throw new AppError('forbidden', {
+    log: `state: credential ${credential} of ${stack} was revoked meanwhile`,
+    screen: { happened: `The credential ${credential} was revoked meanwhile.`, todo: 'Use another.' },
+  });
 }
 
 // ------------------------------------------------------------------------------------------------ keeping them
@@ -89,10 +101,7 @@ export async function addCredential(
   const secret = newSecret();
   const expiresAt = days === 'never' ? null : new Date(now.getTime() + Number(days) * dayMs);
   await unsafeTransaction(async (tx) => {
-    const [row] = await tx.$queryRaw<
-      { id: string }[]
-    >`select id from state_stack where name = ${stack} for no key update`;
-    if (!row) throw notFound('This stack');
+    const row = await lockStack(tx, stack);
     const own = await tx.stateCredential.findMany({ where: { stackId: row.id }, select: { name: true } });
     // A name that was revoked stays taken: the history tells of it.
     if (own.some((each) => each.name === name)) throw invalidFields({ name: 'is taken in this stack' });
@@ -105,7 +114,8 @@ export async function addCredential(
 }
 
 async function live(tx: UnsafeTx, { stack, credentialId: id }: z.infer<typeof CredentialInput>) {
-  const row = await tx.stateCredential.findFirst({ where: { id, stack: { name: stack } } });
+  const { id: stackId } = await lockStack(tx, stack);
+  const row = await tx.stateCredential.findFirst({ where: { id, stackId } });
   if (!row) throw notFound('This credential');
   if (row.revokedAt) throw isRevoked();
   return row;
@@ -118,6 +128,13 @@ function isRevoked(): AppError {
   });
 }
 
+function hasExpired(): AppError {
+  return new AppError('conflict', {
+    log: 'the credential has expired',
+    screen: { happened: 'This credential has expired: another secret of it would open nothing.', todo: 'Add another.' },
+  });
+}
+
 /** A new secret, answered this once; the one before it counts for a day too, so that what runs comes to its end. */
 export async function rotateCredential(
   by: PersonCtx,
@@ -126,7 +143,8 @@ export async function rotateCredential(
 ): Promise<CredentialOnce> {
   const secret = newSecret();
   return unsafeTransaction(async (tx) => {
-    const { id, name, secretHash } = await live(tx, input);
+    const { id, name, secretHash, expiresAt } = await live(tx, input);
+    if (expiresAt !== null && expiresAt <= now) throw hasExpired();
     const previous = { previousHash: secretHash, previousUntil: new Date(now.getTime() + bothSecretsMs) };
     await tx.stateCredential.update({
       where: { id },

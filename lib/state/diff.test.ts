@@ -88,3 +88,13 @@ test('no value of an attribute is ever in it', () => {
     ),
   );
 });
+
+test('where it cannot be read which attributes are sensitive, all are', () => {
+  const of = (value: string) =>
+    stateOf([resource('r', [{ attributes: { a: value, b: { c: value } }, sensitive_attributes: ['?'] }])]);
+  const [changed] = stateDiff(of('1'), of('2')).changed;
+  expect(changed?.attributes).toEqual([
+    { path: 'a', isSensitive: true },
+    { path: 'b.c', isSensitive: true },
+  ]);
+});

@@ -102,7 +102,9 @@ function attributesOf({ attributes, attributes_flat }: Instance): Record<string,
 }
 
 function isWithin(path: string, of: string): boolean {
-  return path === of || path.startsWith(`${of}.`) || path.startsWith(`${of}[`) || of.startsWith(`${path}.`);
+  return (
+    of === '' || path === of || path.startsWith(`${of}.`) || path.startsWith(`${of}[`) || of.startsWith(`${path}.`)
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -133,7 +135,7 @@ const Step = z.union([
 function sensitivePaths({ sensitive_attributes }: Instance): string[] {
   return (sensitive_attributes ?? []).flatMap((each) => {
     const steps = z.array(Step).safeParse(each);
-    if (!steps.success) return [];
+    if (!steps.success) return [''];
     return steps.data.reduce((path, { value }) => step(path, typeof value === 'object' ? value.value : value), '');
   });
 }

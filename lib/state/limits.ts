@@ -9,3 +9,5 @@ export const readMsMost = 120_000;
 export const bothSecretsMs = 24 * 3_600_000;
 /** Use is written down this often at most. */
 export const usedEveryMs = 60_000;
+/** As many as one page shows. */
+export const stacksMost = 500;

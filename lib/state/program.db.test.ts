@@ -397,6 +397,38 @@ describe('a credential', () => {
     expect((await program.ask({ method: 'DELETE' })).status).toBe(403);
   });
 
+  test('that is revoked while its write arrives writes nothing, and one that has expired gets no other secret', async () => {
+    const program = await stack();
+    const rest = Promise.withResolvers<void>();
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await rest.promise;
+        controller.enqueue(Buffer.from(state(1)));
+        controller.close();
+      },
+    });
+    const request = new Request(`http://portal.test/api/state/${program.stack}`, {
+      method: 'POST',
+      headers: { authorization: program.authorization },
+      body,
+      duplex: 'half',
+    } as RequestInit);
+    const work = answerProgram(request, { stack: program.stack, part: 'state', now });
+    const shown = () => unsafeDb().stateCredential.findFirstOrThrow({ where: { stack: { name: program.stack } } });
+    await expect.poll(async () => (await shown()).usedAt).not.toBeNull();
+    await revokeCredential(by, { stack: program.stack, credentialId: (await shown()).id }, now);
+    rest.resolve();
+    await expect(work).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await serials(program)).toEqual([]);
+
+    await addCredential(by, { stack: program.stack, name: 'short', access: 'read', days: '90' }, now);
+    const { id: credentialId } = await unsafeDb().stateCredential.findFirstOrThrow({ where: { name: 'short' } });
+    const later = new Date(now.getTime() + 91 * 24 * 3600_000);
+    await expect(rotateCredential(by, { stack: program.stack, credentialId }, later)).rejects.toMatchObject({
+      code: 'conflict',
+    });
+  });
+
   test('is kept as a hash, and shown to nobody again', async () => {
     const name = `kept-${stacks}`;
     await addStack(by, { name, description: '' });

@@ -4,8 +4,8 @@ import { AppError, toAppError } from '#lib/errors.ts';
 import { log } from '#lib/log.ts';
 import { appendSystemAudit, type AuditEntry } from '#lib/tenant/index.ts';
 import { admit } from './admit.ts';
-import { checkedText, withBody } from './body.ts';
-import { authenticate, type Shown } from './credential.ts';
+import { checkedText, withBody, withRoom } from './body.ts';
+import { authenticate, refuseRevoked, type Shown } from './credential.ts';
 import { addVersion, lockStack, openState, sealState, standingOf } from './keep.ts';
 import { lockInfoBytesMost, stateBytesMost } from './limits.ts';
 import { readSnapshot } from './snapshot.ts';
@@ -73,17 +73,31 @@ async function audited(tx: UnsafeTx, { credential, stack }: Shown, entry: Omit<A
   await appendSystemAudit(tx, null, { ...entry, target: `state/${stack}` }, `credential ${credential}`);
 }
 
+/** A credential that was revoked while its request arrived writes nothing: whoever revokes holds the same lock. */
+async function lockFor(tx: UnsafeTx, shown: Shown): ReturnType<typeof lockStack> {
+  const locked = await lockStack(tx, shown.stack);
+  await refuseRevoked(tx, shown);
+  return locked;
+}
+
 // ------------------------------------------------------------------------------------------------ state
 
 async function readState({ stackId }: Shown): Promise<Response> {
   const row = await unsafeDb().stateVersion.findFirst({
     where: { stackId },
-    select: { id: true, sealed: true, md5: true },
+    select: { id: true, bytes: true, md5: true },
     orderBy: { number: 'desc' },
   });
-  if (!row?.sealed) return answer(null, 204);
-  const body = new Uint8Array(await openState(stackId, row));
-  return answer(body, 200, { 'content-type': 'application/json', 'content-md5': row.md5 });
+  if (!row || row.bytes === 0) return answer(null, 204);
+  const body = await withRoom(row.bytes, async () => {
+    const { sealed } = await unsafeDb().stateVersion.findUniqueOrThrow({
+      where: { id: row.id },
+      select: { sealed: true },
+    });
+    return openState(stackId, { id: row.id, sealed });
+  });
+  const headers = { 'content-type': 'application/json', 'content-length': String(row.bytes), 'content-md5': row.md5 };
+  return answer(body, 200, headers);
 }
 
 /** The programs' own name for the lock that they hold. */
@@ -102,7 +116,7 @@ async function write(request: Request, shown: Shown): Promise<Response> {
     const state = await sealState(shown.stackId, body);
     const lockId = lockIdOf(request);
     await unsafeTransaction(async (tx) => {
-      const { id } = await lockStack(tx, shown.stack);
+      const { id } = await lockFor(tx, shown);
       const standing = await standingOf(tx, id, snapshot.lineage);
       const admission = admit({ ...snapshot, md5, lockId }, standing);
       if (admission.kind === 'same') return;
@@ -139,7 +153,7 @@ async function workerOf(tx: UnsafeTx, stackId: string): Promise<{ who: string | 
 async function purge(request: Request, shown: Shown): Promise<Response> {
   const lockId = lockIdOf(request);
   await unsafeTransaction(async (tx) => {
-    const { id: stackId } = await lockStack(tx, shown.stack);
+    const { id: stackId } = await lockFor(tx, shown);
     const { number, latest, lockId: held } = await standingOf(tx, stackId, null);
     if (held !== lockId)
       throw refused(
@@ -206,7 +220,7 @@ function held(info: unknown): Response {
 async function lock(request: Request, shown: Shown): Promise<Response> {
   const info = await lockInfoOf(request);
   return unsafeTransaction(async (tx) => {
-    const { id: stackId } = await lockStack(tx, shown.stack);
+    const { id: stackId } = await lockFor(tx, shown);
     const row = await tx.stateLock.findUnique({ where: { stackId } });
     // The same again is a request whose answer was lost.
     if (row) return row.lockId === info.ID ? answer(null, 200) : held(row.info);
@@ -218,7 +232,7 @@ async function lock(request: Request, shown: Shown): Promise<Response> {
 async function unlock(request: Request, shown: Shown): Promise<Response> {
   const info = await lockInfoOf(request);
   return unsafeTransaction(async (tx) => {
-    const { id: stackId, lastUnlockedId } = await lockStack(tx, shown.stack);
+    const { id: stackId, lastUnlockedId } = await lockFor(tx, shown);
     const row = await tx.stateLock.findUnique({ where: { stackId } });
     if (!row && lastUnlockedId === info.ID) return answer(null, 200);
     if (!row) throw refused('The state is not locked.', 'There is nothing to unlock.');

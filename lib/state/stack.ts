@@ -4,6 +4,7 @@ import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { actorName, appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { addVersion, lockStack, openState, sealState, standingOf } from './keep.ts';
+import { stacksMost } from './limits.ts';
 import { StackName } from './names.ts';
 import { readSnapshot, withSerial } from './snapshot.ts';
 
@@ -18,6 +19,8 @@ export async function addStack(by: PersonCtx, { name, description }: z.infer<typ
   await unsafeTransaction(async (tx) => {
     if (await tx.stateStack.findUnique({ where: { name }, select: { id: true } }))
       throw invalidFields({ name: 'is taken' });
+    if ((await tx.stateStack.count()) >= stacksMost)
+      throw invalidFields({ name: `There are ${stacksMost} stacks at most.` });
     await tx.stateStack.create({
       data: { name, description, createdById: by.person.userId, createdBy: actorName(by) },
     });

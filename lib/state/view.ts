@@ -1,8 +1,9 @@
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, type Prisma } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { notFound } from '#lib/errors.ts';
 import { stateDiff, type StateDiff } from './diff.ts';
 import { openState } from './keep.ts';
+import { stacksMost } from './limits.ts';
 import { StackName } from './names.ts';
 import { LockInfo } from './program.ts';
 import { versionRow } from './stack.ts';
@@ -49,8 +50,6 @@ function lockView(row: LockRow | null): LockView | null {
   };
 }
 
-const stacksMost = 500;
-
 const newestFirst = {
   orderBy: { number: 'desc' },
   omit: { sealed: true },
@@ -58,27 +57,45 @@ const newestFirst = {
 
 export async function listStacks(): Promise<StackRow[]> {
   const rows = await unsafeDb().stateStack.findMany({
-    include: { lock: true, versions: { ...newestFirst, take: 1 } },
+    include: { lock: true },
     orderBy: { name: 'asc' },
     take: stacksMost,
   });
-  return rows.map(({ name, description, lock, versions: [newest] }) => ({
-    name,
-    description,
-    versions: newest?.number ?? 0,
-    newest:
-      newest && newest.kind !== 'purge'
-        ? {
-            number: newest.number,
-            serial: newest.serial?.toString() ?? null,
-            bytes: newest.bytes,
-            resources: newest.resources,
-            at: newest.createdAt.toISOString(),
-            by: newest.who ?? newest.credential ?? '',
-          }
-        : null,
-    lock: lockView(lock),
-  }));
+  const newest = new Map((await newestVersions()).map((version) => [version.stackId, version]));
+  return rows.map(({ id, name, description, lock }) => {
+    const version = newest.get(id);
+    return {
+      name,
+      description,
+      versions: version?.number ?? 0,
+      newest:
+        version && version.kind !== 'purge'
+          ? {
+              number: version.number,
+              serial: version.serial?.toString() ?? null,
+              bytes: version.bytes,
+              resources: version.resources,
+              at: version.createdAt.toISOString(),
+              by: version.who ?? version.credential ?? '',
+            }
+          : null,
+      lock: lockView(lock),
+    };
+  });
+}
+
+type Newest = Pick<
+  Prisma.StateVersionGetPayload<object>,
+  'stackId' | 'number' | 'kind' | 'serial' | 'bytes' | 'resources' | 'createdAt' | 'who' | 'credential'
+>;
+
+/** One of each stack, by the index: a stack may have thousands. */
+async function newestVersions(): Promise<Newest[]> {
+  return unsafeDb().$queryRaw<Newest[]>`
+    select newest.* from state_stack cross join lateral (
+      select stack_id as "stackId", number, kind, serial, bytes, resources, created_at as "createdAt", who, credential
+      from state_version where stack_id = state_stack.id order by number desc limit 1
+    ) as newest`;
 }
 
 export type VersionRow = {
