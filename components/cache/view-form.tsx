@@ -48,7 +48,7 @@ export function ViewForm({ action, view, prefix, first }: Props) {
             <legend className="mb-2 font-medium">Whose jobs push to it</legend>
             <div className="grid gap-2 sm:grid-cols-2">
               <ChoiceCard type="radio" name="trust" value="trusted" title="Trusted" defaultChecked className="p-3">
-                All your runners read it and push to it.
+                Trusted jobs push to it; all your runners read it.
               </ChoiceCard>
               <ChoiceCard type="radio" name="trust" value="untrusted" title="Not trusted" className="p-3">
                 Only pools that are not trusted push to it and read it.

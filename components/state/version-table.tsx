@@ -5,7 +5,7 @@ import { LinkButton, OutsideButton } from '#components/ui/button.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Badge, Tag } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { sizeText } from './size.ts';
+import { bytes } from '#components/ui/figures.ts';
 
 type Props = { stack: string; versions: VersionRow[]; newest: number; isLocked: boolean; goBack: FormAction };
 
@@ -42,7 +42,7 @@ export function VersionTable({ stack, versions, newest, isLocked, goBack }: Prop
             </Td>
             <Td numeric>{version.serial ?? '–'}</Td>
             <Td numeric>{version.resources ?? '–'}</Td>
-            <Td numeric>{version.kind === 'purge' ? '–' : sizeText(version.bytes)}</Td>
+            <Td numeric>{version.kind === 'purge' ? '–' : bytes(version.bytes)}</Td>
             <Td>
               <Acts
                 stack={stack}

@@ -8,14 +8,7 @@
  * It may touch the database, and cache servers through lib/cache and the guard. It does not know enrollments: which of them
  * want a cache, and what runners are given, is of lib/enrollment, which asks here for views and tokens.
  */
-export {
-  atticServerOf,
-  bazelFetchOf,
-  cacheServerPlace,
-  statisticsPlace,
-  statisticsUrlOf,
-  type OpenServer,
-} from './server.ts';
+export { atticServerOf, cacheServerPlace, statisticsPlace, statisticsUrlOf, type OpenServer } from './server.ts';
 export {
   issuePersonToken,
   isRunnerTokenGood,
@@ -48,7 +41,7 @@ export {
   bazelView,
   cacheViews,
   cachesSummary,
-  retentionEffectOrNull as retentionEffect,
+  retentionEffect,
   RetentionQuestion,
   viewDays,
   type BazelView,

@@ -13,7 +13,7 @@ import { seal, unsafeDb, unsafeTransaction, type CacheServerModel, type UnsafeTx
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
-import { cacheServerPlace, openServer, statisticsPlace, statisticsUrlOf, type OpenServer } from './server.ts';
+import { cacheServerPlace, openServer, statisticsPlace, statisticsUrlOf, withKey, type OpenServer } from './server.ts';
 
 /* What operators enter of cache servers and look after, for all tenants. */
 
@@ -182,7 +182,7 @@ export async function changeCacheServer(by: PersonCtx, input: z.infer<typeof Cha
   const key = keyOf(before, input);
   if (statisticsUrl !== null) await assertReads(statisticsUrl);
   const isOther = key !== null && (before === null || keyIdOf(key) !== keyIdOf(before.key));
-  if (key && isOther) await assertTaken({ ...(await withoutKey(row)), key });
+  if (key && isOther) await assertTaken(withKey(row, key));
   const data = {
     ...(key
       ? { signingAlgorithm: algorithm, sealedSigningSecret: await seal(key.secretBase64, cacheServerPlace(id)) }
@@ -218,15 +218,6 @@ function keyOf(
     throw invalidFields({ signingSecret: wanted });
   }
   return key;
-}
-
-async function withoutKey(row: Awaited<ReturnType<typeof ownedServer>>): Promise<Omit<OpenServer, 'key'>> {
-  const opened = await openServer({
-    ...row,
-    sealedSigningSecret: row.sealedSigningSecret ?? (await seal('AA==', cacheServerPlace(row.id))),
-  });
-  if (!opened) throw notFound('This cache server');
-  return opened;
 }
 
 async function assertTaken(server: OpenServer): Promise<void> {

@@ -207,7 +207,7 @@ export type Effect = { objects: number; logicalBytes: number; storedBytes: numbe
 
 /**
  * What a retention of so many days would remove at the server's next collection, as its database stands now; null where the
- * operator gave no connection to it.
+ * operator gave no connection to it, or it does not answer: a page shows the rest all the same.
  */
 export async function retentionEffect(
   ctx: Ctx,
@@ -218,17 +218,9 @@ export async function retentionEffect(
   const server = await unsafeDb().cacheServer.findUnique({ where: { id: view.serverId } });
   const url = server && (await statisticsUrlOf(server));
   if (!url) return null;
-  const { objects, logicalBytes, storedBytes } = await readRetentionEffect(url, view.name, days * 24 * 3600);
-  return { objects: Number(objects), logicalBytes: Number(logicalBytes), storedBytes: Number(storedBytes) };
-}
-
-/** For a page that shows the rest all the same: null where it is not known now. */
-export async function retentionEffectOrNull(
-  ctx: Ctx,
-  question: z.infer<typeof RetentionQuestion>,
-): Promise<Effect | null> {
   try {
-    return await retentionEffect(ctx, question);
+    const { objects, logicalBytes, storedBytes } = await readRetentionEffect(url, view.name, days * 24 * 3600);
+    return { objects: Number(objects), logicalBytes: Number(logicalBytes), storedBytes: Number(storedBytes) };
   } catch (error) {
     if (error instanceof AppError && error.code === 'unavailable') return null;
     throw error;

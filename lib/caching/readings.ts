@@ -3,7 +3,7 @@ import { unsafeDb, type CacheReadingModel } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { log } from '#lib/log.ts';
 import { namespacesOf } from '#lib/model/index.ts';
-import { bazelFetchOf, statisticsUrlOf } from './server.ts';
+import { cacheFetch, statisticsUrlOf } from './server.ts';
 
 /* What the caches say of themselves, kept at each look. One that does not answer holds up no other and leaves no reading. */
 
@@ -123,7 +123,7 @@ export function bazelUrlFor(pattern: string, slug: string): string {
 
 async function readBazel(now: Date): Promise<void> {
   const waiting = await withBazel();
-  const fetch = bazelFetchOf();
+  const fetch = cacheFetch();
   const work = async () => {
     for (let next = waiting.pop(); next; next = waiting.pop()) {
       const { tenantId, url } = next;

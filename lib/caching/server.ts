@@ -16,7 +16,7 @@ export function statisticsPlace(id: string): string {
 }
 
 /** By the guard, and into private networks only where the operator's configuration says so. */
-function cacheFetch(): typeof globalThis.fetch {
+export function cacheFetch(): typeof globalThis.fetch {
   const { FLYWHEEL_SANDBOX, FLYWHEEL_PRIVATE_HOSTS } = env();
   return guardedFetch({ allowLoopback: FLYWHEEL_SANDBOX === '1', privateHosts: FLYWHEEL_PRIVATE_HOSTS });
 }
@@ -28,7 +28,12 @@ export async function openServer(row: ServerSecrets): Promise<OpenServer | null>
   if (row.sealedSigningSecret === null) return null;
   const secretBase64 = await open(row.sealedSigningSecret, cacheServerPlace(row.id));
   const key: SigningKey = { algorithm: row.signingAlgorithm === 'RS256' ? 'RS256' : 'HS256', secretBase64 };
-  return { id: row.id, url: row.url, key, fetch: cacheFetch() };
+  return withKey(row, key);
+}
+
+/** A server as it is reached with this key: before it is kept, it is tried. */
+export function withKey({ id, url }: Pick<ServerSecrets, 'id' | 'url'>, key: SigningKey): OpenServer {
+  return { id, url, key, fetch: cacheFetch() };
 }
 
 /** The Attic server of a tenant's cluster; null where the operator entered none. */
@@ -42,8 +47,4 @@ export async function statisticsUrlOf(
   row: Pick<CacheServerModel, 'id' | 'sealedStatisticsUrl'>,
 ): Promise<string | null> {
   return row.sealedStatisticsUrl === null ? null : open(row.sealedStatisticsUrl, statisticsPlace(row.id));
-}
-
-export function bazelFetchOf(): typeof globalThis.fetch {
-  return cacheFetch();
 }

@@ -288,7 +288,6 @@ export function authorityData({ caBundle }: EnrollmentInput): Record<string, str
   return caBundle === undefined ? {} : { [authorityKey]: caBundle };
 }
 
-/** Of what a process reads once, when it starts. */
 /** On what is made anew when a Secret or a ConfigMap that it reads has changed. The second is ARC's own. */
 export const configHash = 'flywheel.dev/config-hash';
 export const valuesHash = 'actions.github.com/values-hash';

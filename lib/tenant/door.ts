@@ -422,21 +422,14 @@ function refused(door: string, headers: Arrived['headers'], error: unknown): Ans
   return failed(failure, id);
 }
 
-/** The same as a route of Next; what it answers is JSON, or a response of its own form. */
+/** The same as a route of Next; what it answers is JSON. */
 export function openRoute<P>(
   door: string,
-  answer: (arrived: Arrived, params: P) => Promise<{ status: number; body: unknown } | Response>,
+  answer: (arrived: Arrived, params: P) => Promise<{ status: number; body: unknown }>,
 ): RouteHandler<P> {
   return async (request, context) => {
     const params = await context.params;
-    let own: Response | undefined;
-    const given = await openDoor(door, request, async () => {
-      const answered = await answer(request, params);
-      if (!(answered instanceof Response)) return answered;
-      own = answered;
-      return { status: answered.status, body: null };
-    });
-    return own ?? sent(given);
+    return sent(await openDoor(door, request, () => answer(request, params)));
   };
 }
 

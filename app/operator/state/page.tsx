@@ -2,7 +2,7 @@ import type { Metadata } from 'next';
 import Link from 'next/link';
 import { listStacks, type StackRow } from '#lib/state/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
-import { sizeText } from '#components/state/size.ts';
+import { bytes } from '#components/ui/figures.ts';
 import { StackForm } from '#components/state/stack-form.tsx';
 import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
@@ -80,7 +80,7 @@ function Stacks({ stacks }: { stacks: StackRow[] }) {
             <Td numeric>{versions}</Td>
             <Td numeric>{newest?.serial ?? '–'}</Td>
             <Td numeric>{newest?.resources ?? '–'}</Td>
-            <Td numeric>{newest ? sizeText(newest.bytes) : '–'}</Td>
+            <Td numeric>{newest ? bytes(newest.bytes) : '–'}</Td>
             <Td>
               {newest ? (
                 <>

@@ -24,7 +24,7 @@ import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { bytes, count, percent } from '../../../bytes.ts';
+import { bytes, count, percent } from '#components/ui/figures.ts';
 import { tenantTitle } from '../title.ts';
 import { create } from './actions.ts';
 import { ViewState } from './view-state.tsx';

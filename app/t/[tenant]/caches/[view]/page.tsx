@@ -22,7 +22,7 @@ import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-import { bytes, count } from '../../../../bytes.ts';
+import { bytes, count } from '#components/ui/figures.ts';
 import { tenantTitle } from '../../title.ts';
 import { change, remove } from '../actions.ts';
 import { ViewState } from '../view-state.tsx';

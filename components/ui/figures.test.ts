@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bytes, count, percent } from './bytes.ts';
+import { bytes, count, percent } from './figures.ts';
 
 test.each([
   [0, '0 B'],
