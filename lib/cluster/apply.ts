@@ -311,7 +311,9 @@ async function dryRunExisting(
 ): Promise<ObjectChange> {
   const before = await readObject(client, object);
   if (!before && object.kind === 'RoleBinding') return dryRunNew(client, object);
-  const after = await applyObject(client, stamped(object), true, takeOver);
+  // What is ours by now is forced no more, as a pass does not: who changed it since is told of.
+  const isOurs = before !== undefined && isOwned(before, tenantOf(object));
+  const after = await applyObject(client, stamped(object), true, takeOver && !isOurs);
   if (!before) return change('+', object, fieldChanges(undefined, object));
   const fields = fieldChanges(before, after);
   return change(fields.length === 0 ? '=' : '~', object, fields);

@@ -423,6 +423,20 @@ describe('a runner set that somebody made with Helm', () => {
     // A pass that changes nothing sends nothing.
     await passes.pass(of.id);
     expect(ourWrites(await setOf('adopt', 'adopt-nix'))).toEqual(ourWrites(after));
+    // From now on it is ours like any other: what somebody changes by hand is told of in the plan, and not overruled.
+    await admin.call(
+      {
+        method: 'PATCH',
+        path: `/apis/actions.github.com/v1alpha1/namespaces/${namespacesOf('adopt').runners}/autoscalingrunnersets/adopt-nix`,
+        query: { fieldManager: 'kubectl-edit' },
+        contentType: 'application/merge-patch+json',
+        body: { spec: { maxRunners: 7 } },
+      },
+      'a change by hand',
+    );
+    expect(await refusal(makePlan(of.ctx, { enrollmentId: of.id, kind: 'change' }))).toContain(
+      'Somebody else changed AutoscalingRunnerSet',
+    );
   }, 120_000);
 
   test('a set that was made anew since it was found is not taken over', async () => {
