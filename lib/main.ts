@@ -22,7 +22,7 @@ import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
 import { deliverDue, sweepNotices, webhookFetch, webhookTask } from './notice/index.ts';
 import { anchorChains } from './tenant/index.ts';
-import { measureRunners, mendJobs, pruneReadings } from './usage/index.ts';
+import { keepRecentDays, measureRunners, mendJobs, pruneReadings } from './usage/index.ts';
 import { loop, wake, type Outcome, type Tasks } from './work/index.ts';
 
 /** What is cut off the end of the audit within this time, and its head mended, nobody can show. */
@@ -79,6 +79,7 @@ const rounds: Tasks = {
   'notice-sweep': round(noticeSweepMs, sweepNotices),
   'delivery-sweep': round(pruneMs, pruneDeliveries),
   [budgetTask]: async () => ({ kind: 'done', againMs: await lookAtBudgets(systemClock.now()) }),
+  'use-days': round(pruneMs, keepRecentDays),
   'invoice-close': round(pruneMs, closeDue),
   'reading-prune': round(dayMs, (now) => pruneReadings(new Date(now.getTime() - env().FLYWHEEL_READING_DAYS * dayMs))),
   'ledger-mend': round(ledgerMs, mendJobs),

@@ -585,6 +585,7 @@ const unsafeUsers: Record<string, string> = {
   'lib/usage/metrics.ts': 'a worker measures all tenants',
   'lib/usage/storage.ts': 'a worker measures all tenants',
   'lib/usage/totals.ts': 'the sum is one statement that names its tenants, which the tenant client does not do',
+  'lib/usage/days.ts': 'a worker keeps the days of all tenants, and a sum those of the tenants that it names',
   'lib/verify-audit.ts': 'the chains of all tenants are verified together',
   'lib/work/queue.ts': 'a task belongs to no tenant',
 };

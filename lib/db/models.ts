@@ -13,6 +13,8 @@ export const tenantModels = {
   CacheReading: 'tenantId',
   UsageSource: 'tenantId',
   UsageHour: 'tenantId',
+  UseDay: 'tenantId',
+  UseDayLine: 'tenantId',
   Agreement: 'tenantId',
   CostTag: 'tenantId',
   Budget: 'tenantId',

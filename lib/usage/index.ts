@@ -4,7 +4,7 @@
  * It promises that a reading is cumulative and unique on what it measures (source, meter, instant), so that a restart, an
  * overlap or a second collector adds nothing; that what cannot be is refused and kept with its reason; that the highest of
  * each hour is kept by the statement that keeps the reading; that the lines of use add up to all of it, with what belongs to
- * nothing as lines of their own; and that what a page shows live comes from the worker's watch through the database, so that
+ * nothing as lines of their own, and are the same whether a day is kept or reckoned anew; and that what a page shows live comes from the worker's watch through the database, so that
  * a thousand viewers cost the API server nothing. It may touch the database and read the cluster view it is given. It knows
  * no price.
  */
@@ -31,4 +31,6 @@ export { keepPoolCounts, measureRunners, sampleRunners } from './sample.ts';
 export { keepPodMetrics, readPodMetrics, type PodMetrics } from './metrics.ts';
 export { keepStorage, sampleStorage } from './storage.ts';
 export { poolSeconds, pruneReadings, refusalsSince, useLines } from './totals.ts';
-export type { PoolSeconds, UseKind, UseLine, UseQuery } from './totals.ts';
+export type { PoolSeconds } from './totals.ts';
+export { keepRecentDays } from './days.ts';
+export type { UseKind, UseLine, UseQuery } from './reckon.ts';

@@ -1,44 +1,15 @@
 import { Decimal } from 'decimal.js';
 import { Prisma, unsafeDb } from '#lib/db/index.ts';
+import { areKept, keepMissingDays, keptDaysUntil } from './days.ts';
 import type { Meter } from './meters.ts';
+import { belongsTo, hourUse, none, reckoned, type UseKind, type UseLine, type UseQuery } from './reckon.ts';
 
 export type PoolSeconds = { pool: string; runnerSeconds: Decimal; runners: number };
-
-/**
- * What each source used of each meter in each hour: the highest of the hour less the highest before it, and `total`, the
- * highest so far. `usedBetween`, as one statement over the roll-up. Hours before `from` are there too where a runner of the
- * window had begun before it. Windows begin and end at whole hours.
- */
-function hourUse(tenantIds: readonly string[] | null, from: Date, to: Date): Prisma.Sql {
-  // Null is all tenants, and what belongs to none.
-  const whose = tenantIds === null ? Prisma.sql`true` : Prisma.sql`h.tenant_id = any(${tenantIds}::uuid[])`;
-  return Prisma.sql`
-    inside as materialized (
-      select h.source_id, h.meter, h.hour, h.highest from usage_hour h where ${whose} and h.hour >= ${from} and h.hour < ${to}
-    ), begun as (
-      select s.id, s.kind from usage_source s
-      where s.started_at < ${from} and s.id in (select source_id from inside)
-    ), within as (
-      select source_id, meter, hour, highest from inside
-      union all
-      select h.source_id, h.meter, h.hour, h.highest from begun join usage_hour h on h.source_id = begun.id
-      where begun.kind = 'runner' and h.hour < ${from}
-      union all
-      select h.source_id, h.meter, max(h.hour), max(h.highest) from begun join usage_hour h on h.source_id = begun.id
-      where begun.kind <> 'runner' and h.hour < ${from} group by 1, 2
-    ), risen as (
-      select *, max(highest) over (partition by source_id, meter order by hour) as total from within
-    ), hour_use as materialized (
-      select source_id, meter, hour, total,
-        total - coalesce(lag(total) over (partition by source_id, meter order by hour), 0) as used
-      from risen
-    )`;
-}
 
 /** Runner-seconds a pool of a tenant within [from, to), of whole hours, and how many runners they were of. */
 export async function poolSeconds(tenantId: string, from: Date, to: Date): Promise<PoolSeconds[]> {
   const rows = await unsafeDb().$queryRaw<{ pool: string | null; seconds: string; runners: bigint }[]>`
-    with ${hourUse([tenantId], from, to)}
+    with ${hourUse(belongsTo([tenantId]), from, to)}
     select s.pool_name as pool, sum(u.used)::text as seconds, count(distinct s.id) filter (where u.used > 0) as runners
     from hour_use u join usage_source s on s.id = u.source_id
     where u.meter = 'runnerSeconds' and u.hour >= ${from} group by 1 order by 1`;
@@ -48,35 +19,6 @@ export async function poolSeconds(tenantId: string, from: Date, to: Date): Promi
     runners: Number(row.runners),
   }));
 }
-
-/** Why something was used: by a job, by a runner that had none, by one whose job nobody told of, by a plane. */
-export type UseKind = 'job' | 'idle' | 'unattributed' | 'plane';
-
-export type UseLine = {
-  /** Null where it belongs to nobody that we know. */
-  tenantId: string | null;
-  kind: UseKind;
-  /** The beginning of its day, or hour. */
-  at: Date;
-  pool: string | null;
-  meter: Meter;
-  repository: string | null;
-  workflow: string | null;
-  /** Its job, by `<connection>/<id>`, where jobs were asked for. */
-  job: string | null;
-  hasFailed: boolean;
-  quantity: Decimal;
-};
-
-export type UseQuery = {
-  /** Null is all tenants, and what belongs to none. */
-  tenantIds: readonly string[] | null;
-  from: Date;
-  to: Date;
-  bucket: 'hour' | 'day' | 'month';
-  /** How fine the lines are: by pool alone, by repository and workflow, by job. */
-  detail: 'pool' | 'workflow' | 'job';
-};
 
 type Row = {
   tenantId: string | null;
@@ -94,70 +36,56 @@ type Row = {
   gpus: string;
 };
 
-/**
- * Use as lines that add up to all of it. A runner's time is its jobs' for as long as they ran, as the forge told, and never
- * more than what was read of it: where it is read late, the jobs that ran meanwhile still have theirs. The rest is idle, or,
- * where it ended as after a job and nobody told of one, attributed to nothing.
- */
+const columns = Prisma.sql`tenant_id as "tenantId", kind, at, pool_name as pool, meter, repository, workflow, job,
+  has_failed as "hasFailed", quantity::text, cores::text, gib::text, gpus::text`;
+const inOrder = Prisma.sql`order by 1, 2, 3, 4, 5, 6, 7, 8, 9`;
+
+/** Use as lines that add up to all of it: what is long over as it was kept, by the day, and the rest as it is reckoned now. */
 export async function useLines(query: UseQuery): Promise<UseLine[]> {
-  const { tenantIds, from, to, bucket, detail } = query;
-  const text = (column: Prisma.Sql, is: boolean) => (is ? column : Prisma.sql`null::text`);
+  const until = keptDaysUntil(query);
+  const kept = until && (await readKept(query, until));
+  if (kept) return kept.flatMap(linesOf);
+  // What was missing may be there now; what is written meanwhile may have let go of it again.
+  const { tenantIds, from } = query;
+  const again = until && (await keepMissingDays(tenantIds, from, until)) ? await readKept(query, until) : null;
+  return (again ?? (await readReckoned(query))).flatMap(linesOf);
+}
+
+async function readReckoned(query: UseQuery): Promise<Row[]> {
+  return unsafeDb().$queryRaw<Row[]>`
+    with ${reckoned(belongsTo(query.tenantIds), query)} select ${columns} from lines ${inOrder}`;
+}
+
+/** By one statement, so that it is of one moment; null where some day of some tenant is not kept. */
+async function readKept(query: UseQuery, until: Date): Promise<Row[] | null> {
+  const { tenantIds, from, to } = query;
+  const since = Prisma.sql`select * from lines union all ${keptLines(query, until)}`;
+  const lines =
+    until < to
+      ? Prisma.sql`${reckoned(belongsTo(tenantIds), { ...query, from: until })}, both_lines as (${since})`
+      : Prisma.sql`both_lines as (${keptLines(query, until)})`;
+  const [first, ...more] = await unsafeDb().$queryRaw<(Row & { isWhole: boolean })[]>`
+    with whole as (select ${areKept(tenantIds, from, until)} as is_whole), ${lines}
+    select ${columns}, is_whole as "isWhole" from whole left join both_lines on is_whole ${inOrder}`;
+  if (!first?.isWhole) return null;
+  const rows = first.kind === null ? more : [first, ...more];
+  // No day is kept of what belongs to nobody.
+  return tenantIds === null ? [...rows, ...(await nobodys({ ...query, to: until }))] : rows;
+}
+
+function keptLines({ tenantIds, from, bucket, detail }: UseQuery, until: Date): Prisma.Sql {
   const byWorkflow = detail !== 'pool';
-  const rows = await unsafeDb().$queryRaw<Row[]>`
-    with ${hourUse(tenantIds, from, to)}, ours as (
-      select * from usage_source where kind = 'runner' and id in (select source_id from inside)
-    ), by_name as (
-      select s.id as source_id, j.* from ours s join job j on j.tenant_id = s.tenant_id and j.enrollment_id = s.enrollment_id
-        and j.runner_name = s.name
-      where s.forge_job_id is null
-        and (s.serves_one or (j.started_at >= s.started_at and j.started_at < coalesce(s.ended_at, 'infinity')))
-    ), by_id as (
-      select s.id as source_id, j.* from ours s join enrollment e on e.id = s.enrollment_id
-        join job j on j.connection_id = e.connection_id and j.enrollment_id = e.id and j.external_id in
-          (s.forge_job_id, s.enrollment_id || ':' || s.forge_job_id, 'runner:' || s.enrollment_id || '/' || s.forge_job_id)
-      where s.forge_job_id is not null
-    ), jobs as (
-      select source_id, j.connection_id, j.external_id, j.started_at, j.completed_at, j.repository, j.workflow,
-        j.conclusion in ('failure', 'failed', 'timed_out', 'cancelled', 'canceled') as failed,
-        sum(coalesce(extract(epoch from j.completed_at - j.started_at), 1e9)) over (partition by source_id
-          order by j.started_at, j.connection_id, j.external_id) as until
-      from (select * from by_name union all select * from by_id) as j where j.started_at is not null
-    ), named as (
-      select distinct source_id from jobs
-    ), told as (
-      select u.source_id, u.hour, u.total, sum(greatest(0, extract(epoch from
-        least(coalesce(j.completed_at, u.hour + interval '1 hour'), u.hour + interval '1 hour') - j.started_at))) as seconds
-      from hour_use u join jobs j using (source_id) where u.meter = 'runnerSeconds' group by 1, 2, 3
-    ), reached as (
-      select source_id, hour, total + least(0, min(seconds - total) over (partition by source_id order by hour)) as until from told
-    ), steps as (
-      select source_id, hour, until, coalesce(lag(until) over (partition by source_id order by hour), 0) as since from reached
-    ), busy as (
-      select t.source_id, t.hour, j.repository, j.workflow, j.connection_id || '/' || j.external_id as job, j.failed,
-        least(t.until, j.until) - greatest(t.since, coalesce(lag(j.until) over (partition by t.source_id, t.hour
-          order by j.started_at, j.connection_id, j.external_id), 0)) as share
-      from steps t join jobs j using (source_id) where t.until > t.since
-    ), rest as (
-      select u.source_id, u.meter, u.hour, u.used - coalesce(t.until - t.since, 0) as share
-      from hour_use u left join steps t on u.meter = 'runnerSeconds' and t.source_id = u.source_id and t.hour = u.hour
-    ), parts as (
-      select source_id, 'runnerSeconds' as meter, hour, 'job' as kind, share, repository, workflow, job,
-        coalesce(failed, false) as failed from busy where share > 0 and hour >= ${from}
-      union all
-      select r.source_id, r.meter, r.hour, case when s.kind <> 'runner' then 'plane' when s.tenant_id is null then 'unattributed'
-        when s.ended_itself and n.source_id is null then 'unattributed' else 'idle' end,
-        r.share, null, null, null, false
-      from rest r join usage_source s on s.id = r.source_id left join named n on n.source_id = r.source_id
-      where r.share > 0 and r.hour >= ${from}
-    )
-    select s.tenant_id as "tenantId", p.kind, date_trunc(${bucket}, p.hour, 'UTC') as at, s.pool_name as pool, p.meter,
-      ${text(Prisma.sql`p.repository`, byWorkflow)} as repository, ${text(Prisma.sql`p.workflow`, byWorkflow)} as workflow,
-      ${text(Prisma.sql`p.job`, detail === 'job')} as job, ${byWorkflow ? Prisma.sql`p.failed` : Prisma.sql`false`} as "hasFailed",
-      sum(p.share)::text as quantity, sum(p.share * s.cpu_cores)::text as cores, sum(p.share * s.memory_gib)::text as gib,
-      sum(p.share * s.gpu_count)::text as gpus
-    from parts p join usage_source s on s.id = p.source_id
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9 order by 1, 2, 3, 4, 5, 6, 7, 8, 9`;
-  return rows.flatMap(linesOf);
+  const whose = tenantIds === null ? Prisma.sql`true` : Prisma.sql`tenant_id = any(${tenantIds}::uuid[])`;
+  return Prisma.sql`
+    select tenant_id, kind, date_trunc(${bucket}, day, 'UTC') as at, pool_name, meter, ${byWorkflow ? Prisma.sql`repository` : none} as repository,
+      ${byWorkflow ? Prisma.sql`workflow` : none} as workflow, ${none} as job, ${byWorkflow ? Prisma.sql`has_failed` : Prisma.sql`false`} as has_failed,
+      sum(quantity) as quantity, sum(cores) as cores, sum(gib) as gib, sum(gpus) as gpus
+    from use_day_line where ${whose} and day >= ${from} and day < ${until} group by 1, 2, 3, 4, 5, 6, 7, 8, 9`;
+}
+
+async function nobodys(query: UseQuery): Promise<Row[]> {
+  return unsafeDb().$queryRaw<Row[]>`
+    with ${reckoned(Prisma.sql`h.tenant_id is null`, query)} select ${columns} from lines ${inOrder}`;
 }
 
 /** What a runner asked for goes with its time. */

@@ -157,6 +157,11 @@ export async function addTenant(slug: string): Promise<TenantRows> {
   const source = { id: podUid, clusterId: 'main', kind: 'runner', poolName: 'nix', name: podUid, startedAt: at };
   await db.usageSource.create({ data: { ...own, ...source } });
   await db.usageHour.create({ data: { tenantId, sourceId: podUid, meter: 'runnerSeconds', hour: at, highest: '0' } });
+  const used = { kind: 'idle', poolName: 'nix', meter: 'runnerSeconds', hasFailed: false };
+  const nothing = { quantity: '0', cores: '0', gib: '0', gpus: '0' };
+  await db.useDay.create({
+    data: { tenantId, day: new Date('2026-01-01T00:00:00Z'), lines: { create: { ...used, ...nothing, position: 0 } } },
+  });
   await db.agreement.create({ data: { tenantId, validFrom: at } });
   await db.costTag.create({ data: { tenantId, key: 'team', value: slug } });
   const budget = await db.budget.create({ data: { tenantId, name: slug, amount: '100', thresholds: [50, 100] } });
