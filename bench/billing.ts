@@ -163,6 +163,9 @@ export async function monthOfCost(options: Options): Promise<void> {
     const asked = (tenantId: string) => [tenantId, from, to];
     const found: Sides[] = [];
     const rounds = Math.max(options.runs, 20);
+    // A month that is over is reckoned once, by the worker or by who asks first; that is told apart.
+    const firsts: number[] = [];
+    for (const tenantId of tenants) firsts.push((await timed(() => oursOf(tenantId))) * 1000);
     for (let round = 0; round < rounds; round += 1) {
       const tenantId = tenants[round % tenants.length] ?? '';
       const times = { ours: 0, peer: 0 };
@@ -203,6 +206,7 @@ export async function monthOfCost(options: Options): Promise<void> {
         ),
       },
       unit: 'ms',
+      first: rounded(quantile(firsts, 0.5)),
       raw: { rows, milliseconds: rounded(rawSeconds * 1000) },
       sum: all[0],
       target: '<= 1.5',
