@@ -404,7 +404,7 @@ export function JobsTable({ jobs, currency, hrefOf, csv }: JobsProps) {
                 <Td className="max-w-60 break-words">{job.repository}</Td>
                 <Td>{job.pool ?? '–'}</Td>
                 <Td>
-                  <Conclusion conclusion={job.conclusion} />
+                  <Conclusion {...job} />
                 </Td>
                 <Td numeric>{(Number(job.runnerSeconds) / 60).toFixed(1)}</Td>
                 <Td numeric>{money(job.cost, currency)}</Td>
@@ -417,8 +417,10 @@ export function JobsTable({ jobs, currency, hrefOf, csv }: JobsProps) {
   );
 }
 
-export function Conclusion({ conclusion }: { conclusion: string | null }) {
-  if (conclusion === null) return <Badge tone="busy">Running</Badge>;
+export function Conclusion({ state, conclusion }: Pick<JobCost, 'state' | 'conclusion'>) {
+  if (state === 'queued') return <Badge tone="wait">Queued</Badge>;
+  if (state === 'running') return <Badge tone="busy">Running</Badge>;
+  if (conclusion === null) return <Badge tone="idle">Ended, not told how</Badge>;
   if (conclusion === 'success') return <Badge tone="good">Succeeded</Badge>;
   return <Badge tone="bad">{conclusion.replaceAll('_', ' ')}</Badge>;
 }

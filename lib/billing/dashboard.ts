@@ -1,6 +1,6 @@
 import type { Decimal } from 'decimal.js';
 import { z } from 'zod';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, type JobState } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
 import { gapsBetween, meterWords, type Gap, type UseLine } from '#lib/usage/index.ts';
 import { Exact, sumOf } from './exact.ts';
@@ -264,6 +264,8 @@ export type JobCost = {
   name: string | null;
   repository: string;
   workflow: string | null;
+  state: JobState;
+  /** How it ended, where anybody told. */
   conclusion: string | null;
   pool: string | null;
   runnerSeconds: string;
@@ -295,6 +297,7 @@ export async function dearestJobs(
     name: rows.get(job)?.name ?? null,
     repository: own[0]?.use.repository ?? '',
     workflow: own[0]?.use.workflow ?? null,
+    state: rows.get(job)?.state ?? 'completed',
     conclusion: rows.get(job)?.conclusion ?? null,
     pool: own[0]?.use.pool ?? null,
     runnerSeconds: sumOf(own.map(({ use }) => secondsOf(use))).toFixed(),
@@ -321,8 +324,11 @@ export type JobDetail = JobCost & {
   parts: { meter: string; unit: string; quantity: string; listCost: string; cost: string; rate: string }[];
 };
 
-/** One job of a tenant, or of one below it: what it took, and how its cost comes about. */
-export async function jobCost(tenantIds: readonly string[], job: string): Promise<JobDetail> {
+/** GitHub ends a job after five days: it is in two months at most. */
+const monthsMost = 2;
+
+/** One job of a tenant, or of one below it: what it took, in whichever months, and how its cost comes about. */
+export async function jobCost(tenantIds: readonly string[], job: string, now: Date): Promise<JobDetail> {
   const split = job.indexOf('/');
   const where = {
     tenantId: { in: [...tenantIds] },
@@ -332,8 +338,11 @@ export async function jobCost(tenantIds: readonly string[], job: string): Promis
   const row = await unsafeDb().job.findFirst({ where });
   if (!row) throw notFound('This job');
   const id = `${row.connectionId}/${row.externalId}`;
-  const period = periodAt(row.startedAt ?? row.queuedAt);
-  const months = await monthCosts({ tenantIds: [row.tenantId], period, detail: 'job' });
+  const first = periodAt(row.startedAt ?? row.queuedAt);
+  const last = periodAt(row.completedAt ?? now);
+  const periods = Array.from({ length: monthsMost }, (_, by) => monthsFrom(first, by)).filter((each) => each <= last);
+  const asked = periods.map((period) => monthCosts({ tenantIds: [row.tenantId], period, detail: 'job' }));
+  const months = (await Promise.all(asked)).flat();
   const own = months.flatMap(({ priced }) => priced.costs).filter(({ use }) => use.job === id);
   return {
     job: id,
@@ -341,6 +350,7 @@ export async function jobCost(tenantIds: readonly string[], job: string): Promis
     name: row.name,
     repository: row.repository,
     workflow: row.workflow,
+    state: row.state,
     conclusion: row.conclusion,
     runner: row.runnerName,
     pool: own[0]?.use.pool ?? null,
@@ -350,13 +360,23 @@ export async function jobCost(tenantIds: readonly string[], job: string): Promis
     runnerSeconds: sumOf(own.map(({ use }) => secondsOf(use))).toFixed(),
     cost: costSum(own).toFixed(),
     currency: months[0]?.payer.currency ?? 'USD',
-    parts: own.map(({ use, rate, listCost, contractedCost }) => ({
-      meter: meterWords[use.meter].label,
-      unit: meterWords[use.meter].unit,
-      quantity: use.quantity.toFixed(),
-      listCost: listCost.toFixed(),
-      cost: contractedCost.toFixed(),
-      rate: rate.unitPrice.toFixed(),
-    })),
+    parts: [...Map.groupBy(own, ({ rate }) => rate.id).values()].flatMap(partOf),
   };
+}
+
+/** Of all its days under one price. */
+function partOf(costs: Cost[]): JobDetail['parts'] {
+  const [first] = costs;
+  if (!first) return [];
+  const { label, unit } = meterWords[first.use.meter];
+  return [
+    {
+      meter: label,
+      unit,
+      quantity: sumOf(costs.map(({ use }) => use.quantity)).toFixed(),
+      listCost: sumOf(costs.map(({ listCost }) => listCost)).toFixed(),
+      cost: costSum(costs).toFixed(),
+      rate: first.rate.unitPrice.toFixed(),
+    },
+  ];
 }

@@ -196,13 +196,21 @@ describe('the dashboard', () => {
       ['acme/b', '0.777001'],
       ['acme/a', '0.002750000022'],
     ]);
-    expect(await jobCost([tenant.tenantId], `forge/${failed}`)).toMatchObject({
+    expect(await jobCost([tenant.tenantId], `forge/${failed}`, new Date())).toMatchObject({
       conclusion: 'failure',
       cost: '0.777001',
       parts: [{ meter: 'Runner time', quantity: '777.001', rate: '0.001' }],
     });
     const stranger = await newTenant();
-    await expect(jobCost([stranger.tenantId], `forge/${failed}`)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(jobCost([stranger.tenantId], `forge/${failed}`, new Date())).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    // Over the end of a month it is one job all the same.
+    const long = await ran(tenant, { at: '2026-07-01T10:00:00Z', seconds: 72_000, repository: 'acme/long' });
+    expect(await jobCost([tenant.tenantId], `forge/${long}`, new Date())).toMatchObject({
+      runnerSeconds: '72000',
+      parts: [{ quantity: '72000' }],
+    });
   });
 
   test('a tenant above sees those below beside itself', async () => {

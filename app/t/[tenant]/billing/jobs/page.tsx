@@ -23,7 +23,7 @@ export default page<Params>('billing:see', async (ctx, { searchParams }) => {
   const path = `/t/${slug}/billing/jobs`;
   const family = await familyOf(ctx.tenant.id);
   const wanted = typeof searchParams['job'] === 'string' ? searchParams['job'] : '';
-  if (wanted !== '') return <OneJob job={await jobCost(family, wanted)} slug={slug} />;
+  if (wanted !== '') return <OneJob job={await jobCost(family, wanted, new Date())} slug={slug} />;
   const now = new Date();
   const jobs = await dearestJobs(family, query, now);
   const period = query.period ?? periodAt(now);
@@ -66,7 +66,7 @@ function OneJob({ job, slug }: { job: JobDetail; slug: string }) {
               </span>,
             ],
             ['Workflow', job.workflow ?? '–'],
-            ['Came out', <Conclusion key="c" conclusion={job.conclusion} />],
+            ['Came out', <Conclusion key="c" {...job} />],
             ['Pool', job.pool ?? '–'],
             [
               'Runner',
