@@ -116,7 +116,7 @@ describe('a view of a real cluster', () => {
     expect(view.has(stamped(named('allow-dns')))).toBe(false);
     proxy.fault = undefined;
     await ensureObjects(view, objects, allowed);
-  });
+  }, 90_000);
 
   test('F8: what an older answer says is not taken in', async () => {
     const old = await admin.call<Observed>({ method: 'GET', path: objectPath(named('flywheel')) }, 'the quota');
