@@ -1,4 +1,4 @@
-import { Prisma, type UnsafeTx, unsafeDb, unsafeTransaction } from '../db/index.ts';
+import { type Prisma, type UnsafeTx, unsafeDb, unsafeTransaction } from '../db/index.ts';
 import type { InstallationEvent, Webhook, WorkflowJob } from '../forge/index.ts';
 import { wake } from '../work/index.ts';
 

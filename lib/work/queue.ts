@@ -1,4 +1,4 @@
-import { Prisma, type UnsafeTx, unsafeDb } from '#lib/db/index.ts';
+import { type UnsafeTx, unsafeDb } from '#lib/db/index.ts';
 
 /** A dead worker's keys are free after this long; a living one renews three times in it. */
 export const leaseMs = 3_000;
