@@ -41,8 +41,9 @@ async function takeHook(
     const { status, duplicate } = await receiveDelivery({ headers, body: request }, hook);
     return { status, body: { duplicate } };
   });
-  const fixed = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-  response.writeHead(answer.status, { ...fixed, ...answer.headers }).end(JSON.stringify(answer.body));
+  const body = Buffer.from(JSON.stringify(answer.body));
+  const fixed = { 'content-type': 'application/json', 'cache-control': 'no-store', 'content-length': body.length };
+  response.writeHead(answer.status, { ...fixed, ...answer.headers }).end(body);
 }
 
 const statePath = /^\/api\/state\/[^/?]+$/;
