@@ -100,7 +100,7 @@ function heard(body: Readable, reading: Reading, stopped: Promise<never>): Promi
         // What still comes is read by nobody, and an error of it is nobody's.
         body.on('error', () => undefined).pause();
         cutLater(() => body.destroy());
-        reject(error as Error);
+        reject(error);
       });
     for (const [event, listener] of Object.entries(listeners)) body.on(event, listener);
     stopped.catch(fail);
