@@ -52,16 +52,22 @@ async function missingOf(tenantIds: readonly string[] | null, from: Date, until:
   return rows.map(({ id }) => id);
 }
 
-/** Reckons a tenant's days and keeps them. Who writes of such a day at the same time waits, or is waited for. */
+/** Reckons a tenant's days from the first that is missing, and keeps them. Who writes of such a day at the same time waits, or is waited for. */
 async function keepDays(tenantId: string, from: Date, until: Date): Promise<void> {
   await unsafeTransaction(async (tx) => {
     await tx.$queryRaw`select count(pg_advisory_xact_lock(hashtextextended(${tenantId}, 7046313)))`;
-    await tx.$executeRaw`delete from use_day where tenant_id = ${tenantId}::uuid and day >= ${from} and day < ${until}`;
+    const [missing] = await tx.$queryRaw<{ first: Date | null }[]>`
+      select min(series.day) as first
+      from generate_series(${from}::timestamptz, ${until}::timestamptz - interval '1 day', '24 hours') as series (day)
+      where not exists (select from use_day where tenant_id = ${tenantId}::uuid and use_day.day = series.day)`;
+    const first = missing?.first;
+    if (!first) return;
+    await tx.$executeRaw`delete from use_day where tenant_id = ${tenantId}::uuid and day >= ${first} and day < ${until}`;
     await tx.$executeRaw`
       insert into use_day (tenant_id, day)
-      select ${tenantId}::uuid, day from generate_series(${from}::timestamptz, ${until}::timestamptz - interval '1 day', '24 hours') as day`;
+      select ${tenantId}::uuid, day from generate_series(${first}::timestamptz, ${until}::timestamptz - interval '1 day', '24 hours') as day`;
     await tx.$executeRaw`
-      with ${reckoned(belongsTo([tenantId]), { from, to: until, bucket: 'day', detail: 'workflow' })}
+      with ${reckoned(belongsTo([tenantId]), { from: first, to: until, bucket: 'day', detail: 'workflow' })}
       insert into use_day_line (tenant_id, day, position, kind, pool_name, meter, repository, workflow, has_failed, quantity, cores, gib, gpus)
       select tenant_id, at, row_number() over (partition by at order by kind, pool_name, meter, repository, workflow, has_failed),
         kind, pool_name, meter, repository, workflow, has_failed, quantity, cores, gib, gpus from lines`;
