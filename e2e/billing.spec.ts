@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
-import pg from 'pg';
 import { makeUsage } from '#sandbox/usage-month.ts';
+import { asSystem } from './as-system.ts';
 import { expect, expectAccessible, sandbox, test } from './fixtures.ts';
 import { choosePlanes, choosePools, chooseScope, expectReady, kubectl, newTenant, sharedApp } from './wizard.ts';
 
@@ -19,18 +19,6 @@ const month = (by: number) => {
 const period = month(-2).toISOString().slice(0, 7);
 
 type Tenant = { id: string; slug: string; clusterId: string };
-
-async function asSystem<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: sandbox().database });
-  await client.connect();
-  try {
-    await client.query('grant flywheel_system to current_user');
-    await client.query('set role flywheel_system');
-    return await use(client);
-  } finally {
-    await client.end();
-  }
-}
 
 async function ask(path: string, body: object): Promise<void> {
   const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {
