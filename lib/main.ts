@@ -16,7 +16,7 @@ import {
   wakeOfChange,
   wakeSchedules,
 } from './enrollment/index.ts';
-import { jobsTask, pruneDeliveries, takeJobs, wakeForJobs } from './delivery/index.ts';
+import { jobsTask, pruneDeliveries, takeJobs } from './delivery/index.ts';
 import { env } from './env.ts';
 import { log } from './log.ts';
 import { reconcileTenant } from './tenancy/index.ts';
@@ -35,8 +35,6 @@ const webhookConcurrency = 4;
 const sweepMs = 10 * 60_000;
 const pruneMs = 3_600_000;
 const dayMs = 24 * 3600_000;
-/** A delivery whose process ended before it woke a worker is found by this. */
-const jobsSweepMs = 15_000;
 /** What no delivery told of a job is made good within this time, and those ten minutes that deliveries may be late. */
 const ledgerMs = 5 * 60_000;
 /** A day of the caches' pages is made of some hundred readings at most. */
@@ -84,7 +82,6 @@ const rounds: Tasks = {
   'use-days': round(pruneMs, keepRecentDays),
   'invoice-close': round(pruneMs, closeDue),
   'reading-prune': round(dayMs, (now) => pruneReadings(new Date(now.getTime() - env().FLYWHEEL_READING_DAYS * dayMs))),
-  'jobs-sweep': round(jobsSweepMs, wakeForJobs),
   'ledger-mend': round(ledgerMs, mendJobs),
   'cache-reading': round(cacheReadingMs, readCaches),
 };

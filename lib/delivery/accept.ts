@@ -68,13 +68,11 @@ async function readHooked(id: string): Promise<Hooked> {
 
 /** Jobs are told of by the thousand: those of a connection that arrive together are kept by one statement. */
 const jobsMost = 100;
-/** While one waits for its commit, the next are read and sent. */
-const keptAtOnce = 2;
 const gatherers = new Map<string, (given: GivenJob) => Promise<Accepted | AppError>>();
 type GivenJob = { connection: ForgeConnectionModel; webhook: Webhook };
 
 async function keptTogether(connection: ForgeConnectionModel, webhook: Webhook): Promise<Accepted> {
-  const gather = gatherers.get(connection.id) ?? gathered({ most: jobsMost, atOnce: keptAtOnce }, keepJobs);
+  const gather = gatherers.get(connection.id) ?? gathered(jobsMost, keepJobs);
   gatherers.set(connection.id, gather);
   const answer = await gather({ connection, webhook });
   if (answer instanceof AppError) throw answer;

@@ -19,6 +19,6 @@ export type { Accepted } from './hook.ts';
 export { pruneDeliveries } from './prune.ts';
 export { bytesInFlight } from './raw-body.ts';
 export { receiveDelivery } from './receive.ts';
-export { jobsTask, wakeForJobs } from './rows.ts';
+export { jobsTask } from './rows.ts';
 export { takeJobs } from './take-jobs.ts';
 export { mendLedger, recordSeen, type JobSeen } from './seen.ts';

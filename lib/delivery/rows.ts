@@ -1,6 +1,6 @@
-import { type Prisma, type UnsafeTx, unsafeDb, unsafeTransaction } from '../db/index.ts';
+import { Prisma, type UnsafeTx, unsafeDb } from '../db/index.ts';
 import type { InstallationEvent, Webhook, WorkflowJob } from '../forge/index.ts';
-import { wake } from '../work/index.ts';
+import { wake, wakeSql } from '../work/index.ts';
 
 /**
  * Keeps the delivery unless it is kept already; false for a repeat. Of the payload only the head is kept: it is up to
@@ -19,9 +19,8 @@ export async function insertDelivery(tx: UnsafeTx, connectionId: string, webhook
 export const jobsTask = 'jobs';
 
 /**
- * Keeps deliveries about jobs, with what each says, for the worker to take into the ledger: one statement, which is durable
- * when it answers. Answers the ids of those that were not kept already, each once. The worker is woken beside it, and what
- * ends before that is found by `wakeForJobs`: within this statement the wake would be one row for all, one after the other.
+ * Keeps deliveries about jobs, with what each says, for the worker to take into the ledger, and wakes it: one statement, which
+ * is durable when it answers. Answers the ids of those that were not kept already, each once.
  */
 export async function keepDeliveries(
   connectionId: string,
@@ -33,57 +32,20 @@ export async function keepDeliveries(
     installationId,
     payload: job ? { action, job } : { action },
   }));
+  const woken = Prisma.sql`select ${connectionId}::text as key where exists (select from kept where is_job)`;
   // Always in the same order, so that two who keep the same deliveries cannot wait for each other.
   const rows = await unsafeDb().$queryRaw<{ delivery_id: string }[]>`
-    insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)
-    select ${connectionId}, "deliveryId", event, "installationId", payload, case when payload ? 'job' then null else now() end
-    from jsonb_to_recordset(${JSON.stringify(given)}::jsonb)
-      as given ("deliveryId" text, event text, "installationId" text, payload jsonb)
-    order by "deliveryId"
-    on conflict do nothing
-    returning delivery_id`;
-  if (rows.length > 0) wakeSoon(connectionId);
+    with kept as (
+      insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)
+      select ${connectionId}, "deliveryId", event, "installationId", payload, case when payload ? 'job' then null else now() end
+      from jsonb_to_recordset(${JSON.stringify(given)}::jsonb)
+        as given ("deliveryId" text, event text, "installationId" text, payload jsonb)
+      order by "deliveryId"
+      on conflict do nothing
+      returning delivery_id, payload ? 'job' as is_job),
+    ${wakeSql(jobsTask, woken)}
+    select delivery_id from kept cross join told`;
   return new Set(rows.map((row) => row.delivery_id));
-}
-
-type Waking = { isUnderWay: boolean; isAsked: boolean };
-const wakings = new Map<string, Waking>();
-
-/** One at a time of a connection, and one more for all that came meanwhile. Where it fails `wakeForJobs` makes it good. */
-function wakeSoon(connectionId: string): void {
-  const waking = wakings.get(connectionId) ?? { isUnderWay: false, isAsked: false };
-  wakings.set(connectionId, waking);
-  waking.isAsked = true;
-  if (waking.isUnderWay) return;
-  waking.isUnderWay = true;
-  void wakeWhileAsked(connectionId, waking).catch(() => undefined);
-}
-
-async function wakeWhileAsked(connectionId: string, waking: Waking): Promise<void> {
-  try {
-    while (waking.isAsked) {
-      waking.isAsked = false;
-      await unsafeTransaction(async (tx) => {
-        // It need not outlive the machine: the deliveries do.
-        await tx.$executeRaw`set local synchronous_commit = off`;
-        await wake(tx, jobsTask, connectionId);
-      });
-    }
-  } finally {
-    waking.isUnderWay = false;
-  }
-}
-
-/** Wakes the worker for every connection of which deliveries wait. */
-export async function wakeForJobs(): Promise<void> {
-  const rows = await unsafeDb().$queryRaw<{ id: string }[]>`
-    select id from forge_connection
-    where exists (select from delivery where connection_id = forge_connection.id and handled_at is null)`;
-  await wake(
-    unsafeDb(),
-    jobsTask,
-    rows.map(({ id }) => id),
-  );
 }
 
 /** The accounts of those of these installations that are this connection's; null where only an enrollment knows it. */

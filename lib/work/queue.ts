@@ -1,4 +1,4 @@
-import { type UnsafeTx, unsafeDb } from '#lib/db/index.ts';
+import { Prisma, type UnsafeTx, unsafeDb } from '#lib/db/index.ts';
 
 /** A dead worker's keys are free after this long; a living one renews three times in it. */
 export const leaseMs = 3_000;
@@ -17,16 +17,24 @@ type Raw = Pick<UnsafeTx, '$executeRaw' | '$queryRaw'>;
 export async function wake(tx: Raw, kind: string, keys: string | readonly string[], dueAt?: Date): Promise<void> {
   const sorted = typeof keys === 'string' ? [keys] : [...new Set(keys)].toSorted();
   if (sorted.length === 0) return;
+  const asked = Prisma.sql`select key from unnest(${sorted}::text[]) with ordinality as asked (key, place) order by place`;
+  await tx.$executeRaw`with ${wakeSql(kind, asked, dueAt)} select 1 from told`;
+}
+
+/**
+ * The same as the parts `woken` and `told` of somebody else's statement, for who writes and wakes in one go. `keys` is a query
+ * with the column `key`, each once; `told` has to be read, or nobody hears of it.
+ */
+export function wakeSql(kind: string, keys: Prisma.Sql, dueAt?: Date): Prisma.Sql {
   const due = dueAt ?? null;
-  await tx.$executeRaw`
-    with woken as (
+  return Prisma.sql`
+    woken as (
       insert into task (kind, key, due_at)
-      select ${kind}, key, coalesce(${due}::timestamptz, now()) from unnest(${sorted}::text[]) with ordinality as asked (key, place)
-      order by place
+      select ${kind}, key, coalesce(${due}::timestamptz, now()) from (${keys}) as asked
       on conflict (kind, key) do update
         set wakes = task.wakes + 1, due_at = least(task.due_at, excluded.due_at), updated_at = now()
-      returning 1)
-    select pg_notify(${channel}, ${kind}) from (select count(*) from woken) as counted`;
+      returning 1),
+    told as (select pg_notify(${channel}, ${kind}) from (select count(*) from woken) as counted)`;
 }
 
 /** Takes up to `limit` due keys. The count of wakes seen is kept, so that a later one shows. */
