@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
+import { asSystem } from '#sandbox/as-system.ts';
 import { makeUsage } from '#sandbox/usage-month.ts';
-import { asSystem } from './as-system.ts';
 import { expect, expectAccessible, sandbox, test } from './fixtures.ts';
 import { choosePlanes, choosePools, chooseScope, expectReady, kubectl, newTenant, sharedApp } from './wizard.ts';
 
@@ -31,7 +31,7 @@ async function ask(path: string, body: object): Promise<void> {
 
 /** Forty-nine tenants beside the one that is enrolled, and what all of them used. */
 async function fillMonth(): Promise<void> {
-  await asSystem(async (client) => {
+  await asSystem(sandbox().database, async (client) => {
     await client.query(
       `with account as (insert into billing_account (id, name) select gen_random_uuid(), 'generated ' || n from generate_series(1, 49) as n returning id, name)
        insert into tenant (id, slug, kind, display_name, billing_account_id, cluster_id, state, quota_cpu, quota_memory, quota_runners, quota_storage)
@@ -49,7 +49,7 @@ async function fillMonth(): Promise<void> {
 
 /** What runs today, for the budget. */
 async function spendToday(): Promise<void> {
-  await asSystem(async (client) => {
+  await asSystem(sandbox().database, async (client) => {
     const { rows } = await client.query<Tenant>(
       'select id, slug, cluster_id as "clusterId" from tenant where slug = $1',
       [budgeted],

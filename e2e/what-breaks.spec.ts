@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test';
+import { asSystem } from '#sandbox/as-system.ts';
 import { breakSandbox } from '#sandbox/break.ts';
-import { asSystem } from './as-system.ts';
 import { expect, expectAccessible, sandbox, test } from './fixtures.ts';
 import { choosePlanes, choosePools, chooseScope, expectReady, kubectl, newTenant, sharedApp } from './wizard.ts';
 
@@ -24,7 +24,7 @@ const broken = (...args: string[]) => breakSandbox(sandbox(), args);
 
 /** The worker looks once a minute which controller there is, and stamps its sets by itself: just now, so not in this walk. */
 async function controllerJustSeen(): Promise<void> {
-  await asSystem(async (client) => {
+  await asSystem(sandbox().database, async (client) => {
     await client.query('update cluster set reachable_at = null');
     await expect(async () => {
       await client.query(`update task set due_at = now() where kind = 'enrollment' and lease_until is null`);

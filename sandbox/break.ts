@@ -1,8 +1,8 @@
 // npm run sandbox -- break CASE …   Brings about, in the running sandbox, what the portal's doctor is to find.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
-import pg from 'pg';
 import { Kube, type Obj } from '#sandbox/arc/kube.ts';
+import { asSystem } from '#sandbox/as-system.ts';
 import type { Address } from '#sandbox/keepsakes.ts';
 
 type Broken = { address: Address; args: string[] };
@@ -51,23 +51,10 @@ async function github({ github: url }: Address, method: string, path: string, bo
 
 const lookAtAll = `update task set wakes = wakes + 1, due_at = now() where kind = 'enrollment'`;
 
-async function withDatabase<T>({ database }: Address, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: database });
-  await client.connect();
-  try {
-    // What is changed is of all tenants, which row security shows to the system alone.
-    await client.query('grant flywheel_system to current_user');
-    await client.query('set role flywheel_system');
-    return await use(client);
-  } finally {
-    await client.end();
-  }
-}
-
 /** What an operator enters, entered wrongly, and rolled out to all who have the pool. */
 async function changePool(address: Address, pool: string, field: 'image' | 'placement', value: unknown): Promise<void> {
   const json = JSON.stringify(value);
-  const { rowCount } = await withDatabase(address, async (client) => {
+  const { rowCount } = await asSystem(address.database, async (client) => {
     await client.query(
       'update enrollment_pool set definition = definition || jsonb_build_object($2::text, $3::jsonb) where pool_name = $1',
       [pool, field, json],
@@ -107,7 +94,7 @@ async function rolledOut(address: Address, pool: string, isSo: (template: Templa
     // Of several portals on one cluster, one is meant.
     if (sets.length === 0 || sets.some(isDone)) return;
     if (performance.now() > until) throw new Error(`The portal has not rolled out ${pool}.`);
-    await withDatabase(address, (client) => client.query(lookAtAll));
+    await asSystem(address.database, (client) => client.query(lookAtAll));
     await sleep(300);
   }
 }

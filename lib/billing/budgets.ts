@@ -10,7 +10,7 @@ import { wake } from '#lib/work/index.ts';
 import { decide, limitSteps, percentOf, type BudgetNews } from './budget-steps.ts';
 import { Exact, sumOf } from './exact.ts';
 import { Amount } from './money-input.ts';
-import { exact, familyOf, monthCosts, type MonthCost } from './month.ts';
+import { exact, familiesOf, familyOf, monthCosts, type MonthCost } from './month.ts';
 import { periodAt } from './period.ts';
 
 export const budgetsMost = 50;
@@ -74,21 +74,13 @@ export type BudgetRow = {
 
 type Budget = Awaited<ReturnType<ReturnType<typeof unsafeDb>['budget']['findFirstOrThrow']>>;
 
-/** Each tenant with all below it. */
-async function families(): Promise<(tenantId: string) => string[]> {
-  const rows = await unsafeDb().tenant.findMany({ select: { id: true, parentId: true } });
-  const children = Map.groupBy(rows, ({ parentId }) => parentId);
-  const within = (id: string): string[] => [id, ...(children.get(id) ?? []).flatMap((child) => within(child.id))];
-  return within;
-}
-
 /**
  * What counts of each budget, by its id: the cost of a tenant and all below it, or of one repository of theirs. The use of all
  * is asked for together, however many budgets there are.
  */
 async function spentOf(budgets: readonly Budget[], now: Date): Promise<Map<string, Decimal>> {
-  const below = await families();
-  const familyOfBudget = ({ tenantId, teamId }: Budget) => below(teamId ?? tenantId);
+  const families = await familiesOf(budgets.map(({ tenantId, teamId }) => teamId ?? tenantId));
+  const familyOfBudget = ({ tenantId, teamId }: Budget) => families.get(teamId ?? tenantId) ?? [];
   const costs = async (detail: 'pool' | 'workflow', of: readonly Budget[]) => {
     const tenantIds = [...new Set(of.flatMap(familyOfBudget))];
     if (tenantIds.length === 0) return new Map<string | null, MonthCost>();

@@ -205,12 +205,16 @@ export async function monthToDate(ctx: Pick<Ctx, 'tenant'>, now = new Date()): P
   };
 }
 
-/** A tenant and all below it: teams of an organization, organizations of an enterprise. */
-export async function familyOf(tenantId: string): Promise<string[]> {
-  const rows = await unsafeDb().$queryRaw<{ id: string }[]>`
+/** Each of these tenants with all below it: teams of an organization, organizations of an enterprise. */
+export async function familiesOf(tenantIds: readonly string[]): Promise<Map<string, string[]>> {
+  const rows = await unsafeDb().$queryRaw<{ of: string; id: string }[]>`
     with recursive below as (
-      select id from tenant where id = ${tenantId}::uuid
-      union select t.id from tenant t join below b on t.parent_id = b.id
-    ) select id from below`;
-  return rows.map(({ id }) => id);
+      select id as of, id from tenant where id = any(${[...tenantIds]}::uuid[])
+      union select b.of, t.id from tenant t join below b on t.parent_id = b.id
+    ) select of, id from below`;
+  return new Map([...Map.groupBy(rows, ({ of }) => of)].map(([of, all]) => [of, all.map(({ id }) => id)]));
+}
+
+export async function familyOf(tenantId: string): Promise<string[]> {
+  return (await familiesOf([tenantId])).get(tenantId) ?? [];
 }

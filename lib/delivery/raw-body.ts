@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
 
 /** GitHub sends nothing larger than 25 MB. */
@@ -47,64 +46,25 @@ export async function withRawBody<T>(request: Incoming, use: (rawBody: Uint8Arra
 
 async function readWhole(body: Incoming['body'], reading: Reading): Promise<Uint8Array> {
   if (!body) return new Uint8Array();
+  const reader = body[Symbol.asyncIterator]();
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => undefined);
   reading.stop = stopped.reject;
   const timer = setTimeout(() => stopped.reject(tooSlow()), readMsMax);
   try {
-    await (body instanceof Readable ? heard(body, reading, stopped.promise) : pulled(body, reading, stopped.promise));
-    return reading.chunks.length === 1 ? (reading.chunks.pop() ?? new Uint8Array()) : Buffer.concat(reading.chunks);
-  } finally {
-    reading.chunks = [];
-    clearTimeout(timer);
-    reading.stop = null;
-  }
-}
-
-/** As Next has it. */
-async function pulled(body: AsyncIterable<Uint8Array>, reading: Reading, stopped: Promise<never>): Promise<void> {
-  const reader = body[Symbol.asyncIterator]();
-  try {
     for (;;) {
-      const { done, value } = await Promise.race([stopped, reader.next()]);
-      if (done) return;
+      const { done, value } = await Promise.race([stopped.promise, reader.next()]);
+      if (done) return Buffer.concat(reading.chunks.splice(0));
       keep(reading, value);
     }
   } catch (error) {
-    cutLater(() => void reader.return?.().catch(() => undefined));
+    reading.chunks = [];
+    cutLater(reader);
     throw error;
+  } finally {
+    clearTimeout(timer);
+    reading.stop = null;
   }
-}
-
-/** As Node's own server has it, whose iterator costs more than all that is done with a common delivery. */
-function heard(body: Readable, reading: Reading, stopped: Promise<never>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const listeners = {
-      data: (chunk: Uint8Array) => {
-        try {
-          keep(reading, chunk);
-        } catch (error) {
-          fail(error);
-        }
-      },
-      end: () => end(resolve),
-      error: (error: unknown) => fail(error),
-      close: () => fail(new Error('the connection ended')),
-    };
-    const end = (then: () => void) => {
-      for (const [event, listener] of Object.entries(listeners)) body.off(event, listener);
-      then();
-    };
-    const fail = (error: unknown) =>
-      end(() => {
-        // What still comes is read by nobody, and an error of it is nobody's.
-        body.on('error', () => undefined).pause();
-        cutLater(() => body.destroy());
-        reject(error);
-      });
-    for (const [event, listener] of Object.entries(listeners)) body.on(event, listener);
-    stopped.catch(fail);
-  });
 }
 
 function keep(reading: Reading, chunk: Uint8Array): void {
@@ -129,8 +89,8 @@ function largestUnread(): Reading | undefined {
 const cutAfterMs = 1_000;
 
 /** To cancel the body is to cut the line, on which the answer is still to go. */
-function cutLater(cut: () => void): void {
-  setTimeout(cut, cutAfterMs).unref();
+function cutLater(reader: AsyncIterator<Uint8Array>): void {
+  setTimeout(() => void reader.return?.().catch(() => undefined), cutAfterMs).unref();
 }
 
 export function tooLarge(): AppError {

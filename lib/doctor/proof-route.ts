@@ -1,5 +1,12 @@
 import { unsafeDb } from '#lib/db/index.ts';
-import { atScope, openForgeFor, parsedConditions, specOf, type EnrollmentRow } from '#lib/enrollment/index.ts';
+import {
+  atScope,
+  heldBack,
+  openForgeFor,
+  parsedConditions,
+  specOf,
+  type EnrollmentRow,
+} from '#lib/enrollment/index.ts';
 import { labelOf, namespacesOf } from '#lib/model/index.ts';
 import type { Proving } from './proof-checks.ts';
 import { CheckResults, type CheckResult } from './proof-rows.ts';
@@ -28,14 +35,6 @@ async function lastLabel({ id }: EnrollmentRow): Promise<string | null> {
   });
   const checks = CheckResults.safeParse(last?.checks).data ?? [];
   return checks.find(({ check }) => check === 'route')?.label ?? null;
-}
-
-/** Why no runner is to start now, as the reconciler said it; null where one may. */
-export function heldBack(row: EnrollmentRow): string | null {
-  const held = parsedConditions(row.conditions).find(
-    ({ type, reason }) => type === 'RunnersReady' && (reason === 'Suspended' || reason === 'BudgetSpent'),
-  );
-  return held?.message ?? null;
 }
 
 /** Where the workflow is: the scope itself, or what an admin named. */

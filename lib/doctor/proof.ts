@@ -1,10 +1,10 @@
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
-import type { EnrollmentRow } from '#lib/enrollment/index.ts';
+import { heldBack, type EnrollmentRow } from '#lib/enrollment/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
 import type { DoctorDeps } from './examine.ts';
 import { runChecks, type Proving } from './proof-checks.ts';
-import { beginRoute, heldBack, routeSoFar } from './proof-route.ts';
+import { beginRoute, routeSoFar } from './proof-route.ts';
 import { CheckResults, proofEveryMs, type CheckResult } from './proof-rows.ts';
 import { liveRow } from './rows.ts';
 

@@ -36,3 +36,15 @@ export function readyOf(found: ReadonlyMap<string, PhaseResult>): PhaseResult {
     return { status: 'True', reason: 'Ready', message: 'Jobs with these labels get runners.', waitingFor: 'nobody' };
   return { status: 'False', reason: open.reason, message: open.message, waitingFor: open.waitingFor };
 }
+
+/** Why runners are held back on purpose: an operator's suspension, a budget's limit. */
+export const heldBackReasons = { suspended: 'Suspended', budget: 'BudgetSpent' } as const;
+
+/** Why no runner is to start now, in a sentence; null where one may. */
+export function heldBack({ conditions }: { conditions: unknown }): string | null {
+  const reasons: string[] = Object.values(heldBackReasons);
+  const held = parsedConditions(conditions).find(
+    ({ type, reason }) => type === 'RunnersReady' && reasons.includes(reason),
+  );
+  return held?.message ?? null;
+}

@@ -91,7 +91,7 @@ export type { PoolNow, PoolsNow } from './pools-now.ts';
 export { wakeOfChange } from './drift.ts';
 // What the doctor and the proof, a room above, go by.
 export { atScope } from './at-scope.ts';
-export { parsedConditions } from './conditions.ts';
+export { heldBack, parsedConditions } from './conditions.ts';
 export { openForgeFor } from './connections.ts';
 export { bazelReadersOf } from './bazel-readers.ts';
 export { keptBazelAccess, keptCredential } from './credentials.ts';

@@ -26,7 +26,7 @@ import {
 import { webhookUrl } from './at-scope.ts';
 import { otherThanAdopted, takesOver } from './adopt.ts';
 import { atticAccess, viewScope, type AtticSecrets, type KnownView } from './cache-env.ts';
-import { hasNoWebhook, withoutWebhook, type PhaseResult } from './conditions.ts';
+import { hasNoWebhook, heldBackReasons, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
 import { diskGibOf, enrollmentInput, poolInputs, tenantInputOf } from './desired.ts';
 import { podsUnheld } from './held.ts';
@@ -340,12 +340,16 @@ async function runnersReady(scope: PassScope): Promise<PhaseResult> {
   const { isStopped, restraint } = await scope.shared();
   if (isStopped) {
     await holdRunners(scope);
-    return wait('Suspended', 'The tenant is suspended: no runner is started. What is enrolled stays.', 'operator');
+    return wait(
+      heldBackReasons.suspended,
+      'The tenant is suspended: no runner is started. What is enrolled stays.',
+      'operator',
+    );
   }
   scope.seen.delete(`${scope.row.id}/held`);
   if (restraint >= 3)
     return wait(
-      'BudgetSpent',
+      heldBackReasons.budget,
       'A budget is spent, and its limit lets no runner start. What is enrolled stays.',
       'admin',
     );

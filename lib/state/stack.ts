@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { actorName, appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
+import { withRoom } from './body.ts';
 import { addVersion, lockStack, openState, sealState, standingOf } from './keep.ts';
 import { stacksMost } from './limits.ts';
 import { StackName } from './names.ts';
@@ -122,7 +123,7 @@ export async function versionRow(stack: string, number: unknown) {
 export async function downloadState(by: PersonCtx, stack: string, number: string): Promise<Response> {
   const row = await versionRow(stack, number);
   if (!row.sealed) throw cannot('That version is empty.', 'Choose another.');
-  const body = new Uint8Array(await openState(row.stackId, row));
+  const body = await withRoom(row.bytes, () => openState(row.stackId, row));
   const target = `state/${stack}`;
   await appendAudit(unsafeDb(), by, null, { action: 'state:download', target, after: { version: row.number } });
   return new Response(body, {

@@ -10,6 +10,8 @@ import { belongsTo, reckoned, type UseQuery } from './reckon.ts';
 const dayMs = 24 * 3600_000;
 /** A day later than the triggers of the database think, so that clocks may differ. */
 const settledMs = 3 * dayMs;
+/** The same as in the triggers, which hold it together, and whoever reckons alone. */
+const daysLock = 7_046_313;
 
 function dayOf(ms: number): Date {
   return new Date(Math.floor(ms / dayMs) * dayMs);
@@ -55,7 +57,7 @@ async function missingOf(tenantIds: readonly string[] | null, from: Date, until:
 /** Reckons a tenant's days from the first that is missing, and keeps them. Who writes of such a day at the same time waits, or is waited for. */
 async function keepDays(tenantId: string, from: Date, until: Date): Promise<void> {
   await unsafeTransaction(async (tx) => {
-    await tx.$queryRaw`select count(pg_advisory_xact_lock(hashtextextended(${tenantId}, 7046313)))`;
+    await tx.$queryRaw`select count(pg_advisory_xact_lock(hashtextextended(${tenantId}, ${daysLock})))`;
     const [missing] = await tx.$queryRaw<{ first: Date | null }[]>`
       select min(series.day) as first
       from generate_series(${from}::timestamptz, ${until}::timestamptz - interval '1 day', '24 hours') as series (day)

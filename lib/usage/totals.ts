@@ -2,7 +2,7 @@ import { Decimal } from 'decimal.js';
 import { Prisma, unsafeDb } from '#lib/db/index.ts';
 import { areKept, keepMissingDays, keptDaysUntil } from './days.ts';
 import type { Meter } from './meters.ts';
-import { belongsTo, hourUse, none, reckoned, type UseKind, type UseLine, type UseQuery } from './reckon.ts';
+import { belongsTo, hourUse, none, reckoned, type UseLine, type UseQuery } from './reckon.ts';
 
 export type PoolSeconds = { pool: string; runnerSeconds: Decimal; runners: number };
 
@@ -20,21 +20,8 @@ export async function poolSeconds(tenantId: string, from: Date, to: Date): Promi
   }));
 }
 
-type Row = {
-  tenantId: string | null;
-  kind: UseKind;
-  at: Date;
-  pool: string | null;
-  meter: Meter;
-  repository: string | null;
-  workflow: string | null;
-  job: string | null;
-  hasFailed: boolean;
-  quantity: string;
-  cores: string;
-  gib: string;
-  gpus: string;
-};
+/** A line as it is read, with what runners asked for. Decimals are text. */
+type Row = Omit<UseLine, 'quantity'> & Record<'quantity' | 'cores' | 'gib' | 'gpus', string>;
 
 const columns = Prisma.sql`tenant_id as "tenantId", kind, at, pool_name as pool, meter, repository, workflow, job,
   has_failed as "hasFailed", quantity::text, cores::text, gib::text, gpus::text`;
