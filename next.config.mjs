@@ -7,7 +7,19 @@ const config = {
   images: { unoptimized: true },
   // `npm test` checks types, of tests and all; a start on a fresh machine need not wait for them a second time.
   typescript: { ignoreBuildErrors: true },
-  serverExternalPackages: ['pino', 'pg', '@prisma/adapter-pg', '@kubernetes/client-node', 'undici', 'pdfkit'],
+  serverExternalPackages: [
+    'pino',
+    'pg',
+    '@prisma/adapter-pg',
+    '@kubernetes/client-node',
+    'undici',
+    'pdfkit',
+    'prom-client',
+    '@opentelemetry/api',
+    '@opentelemetry/exporter-trace-otlp-http',
+    '@opentelemetry/resources',
+    '@opentelemetry/sdk-trace',
+  ],
   // What a person sees is theirs alone and changes under them: nothing rendered is kept in the browser's router.
   experimental: { staleTimes: { dynamic: 0, static: 30 } },
 };

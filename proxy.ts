@@ -7,7 +7,7 @@ import { env } from '#lib/env.ts';
  */
 
 /** Called by programs that send no Origin and bring their own proof. */
-const programPaths = ['/api/hooks/', '/api/v1/', '/api/state/'];
+const programPaths = ['/api/hooks/', '/api/v1/', '/api/state/', '/api/device/'];
 
 function isOwnWrite(request: NextRequest): boolean {
   if (request.method === 'GET' || request.method === 'HEAD') return true;
@@ -45,8 +45,16 @@ function pathOf(url: URL): string {
   return text === '' ? url.pathname : `${url.pathname}?${text}`;
 }
 
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The id that lib/web.ts gave the request; where Next runs by itself, its caller may have, and it is no more than a name. */
+function requestIdOf(request: NextRequest): string {
+  const given = request.headers.get('x-request-id') ?? '';
+  return uuid.test(given) ? given : crypto.randomUUID();
+}
+
 export function proxy(request: NextRequest): NextResponse {
-  const requestId = crypto.randomUUID();
+  const requestId = requestIdOf(request);
   if (!isOwnWrite(request)) {
     const body = { error: { happened: 'This request did not come from the portal’s own page.', requestId } };
     return NextResponse.json(body, { status: 403, headers: { 'x-request-id': requestId } });
@@ -71,4 +79,6 @@ export function proxy(request: NextRequest): NextResponse {
 }
 
 /** Webhooks and states pass it by: it is for pages, and of a body that passes it Next keeps the first 10 MB, which no signature fits. */
-export const config = { matcher: ['/((?!api/hooks/|api/state/|_next/static|_next/image|icon.svg|favicon.ico).*)'] };
+export const config = {
+  matcher: ['/((?!api/hooks/|api/state/|api/v1/|_next/static|_next/image|icon.svg|favicon.ico).*)'],
+};

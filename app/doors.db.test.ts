@@ -35,7 +35,7 @@ const everybody: Who[] = ['signed out', 'stranger', ...actingRoles];
 
 let rows: TestRows;
 /** A tenant's rows, and what it is told and sends. */
-type Rows = TenantRows & { noticeId: string; endpointId: string; messageId: string };
+type Rows = TenantRows & { noticeId: string; endpointId: string; messageId: string; apiTokenId: string };
 let own: Rows;
 let other: Rows;
 /** Of the operators’, who see each. */
@@ -72,7 +72,18 @@ async function addAll(slug: string): Promise<Rows> {
   await db.webhookMessage.create({
     data: { id: messageId, tenantId, endpointId, kind: 'approval-given', body, state: 'given_up' },
   });
-  return { ...tenant, noticeId: notice.id, endpointId, messageId };
+  const ends = new Date(Date.now() + 24 * 3600_000);
+  const { id: apiTokenId } = await db.apiToken.create({
+    data: {
+      userId: tenant.userId,
+      reachesId: tenantId,
+      name: slug,
+      tokenHash: `token of ${slug}`,
+      scopes: ['read'],
+      expiresAt: ends,
+    },
+  });
+  return { ...tenant, noticeId: notice.id, endpointId, messageId, apiTokenId };
 }
 
 const stack = 'a-stack';
@@ -155,8 +166,8 @@ async function called({ path, name }: Door): Promise<Called> {
 /** Where a door is about one thing of a tenant, that thing's id. */
 function paramsOf(slug: string, of: Rows): Record<string, string> {
   const { enrollmentId: enrollment, requestId: request, endpointId: endpoint, planId: plan, viewId: view } = of;
-  const fixed = { period: '2026-03', token: 'none', stack, version: '1', pool: 'nix', rollout };
-  return { tenant: slug, enrollment, request, endpoint, plan, view, ...fixed };
+  const fixed = { period: '2026-03', token: 'none', stack, version: '1', pool: 'nix', rollout, cluster: 'main' };
+  return { tenant: slug, enrollment, request, endpoint, plan, view, move: of.moveId, ...fixed };
 }
 
 /** What came of a call, in a word. */
@@ -280,6 +291,7 @@ const appKey = generateKeyPairSync('rsa', { modulusLength: 2048 })
 
 /** What each action of a tenant that names a thing is given, with the ids of another tenant's things. */
 const namesThings: Record<string, (of: Rows) => object> = {
+  'settings/tokens revoke': ({ apiTokenId }) => ({ tokenId: apiTokenId }),
   'enroll choosePools': (of) => ({
     enrollmentId: of.enrollmentId,
     pools: { docker: { chosen: 'on', minRunners: '0', maxRunners: '1' } },
@@ -343,6 +355,7 @@ const namesNothing = new Set([
   'notices readAllNotices',
   'caches create',
   'settings/webhooks add',
+  'settings/tokens make',
   'billing/budgets add',
   'billing/statements tag',
   'billing/statements untag',
@@ -385,6 +398,7 @@ async function rowsOf({ tenantId }: TenantRows): Promise<string> {
       db.budget.findMany({ where }),
       db.costTag.findMany({ where }),
       db.invoice.findMany({ where, include: { lines: true } }),
+      db.apiToken.findMany({ where: { reachesId: tenantId } }),
       db.audit.findMany({ where }),
     ]),
     (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),

@@ -84,7 +84,7 @@ beforeAll(async () => {
     }),
   );
   // Read once, when the first asks for any of it.
-  process.env['KUBECONFIG'] = path;
+  Object.assign(process.env, { KUBECONFIG: path, FLYWHEEL_SANDBOX: '1' });
   rows = await startTestRows();
   acme = await addTenant('acme');
   const session = randomBytes(32).toString('base64url');

@@ -51,7 +51,8 @@ async function measure(options: Options, stops: (() => Promise<void>)[]): Promis
 
 type Load = { perSecond: number; latenciesMs: number[] };
 
-async function load(url: string, path: string, cookie: string, count: number): Promise<Load> {
+/** Asks for a page of that tenant so many times, a few at once. */
+export async function load(url: string, path: string, cookie: string, count: number): Promise<Load> {
   const pool = new Pool(url, { connections, pipelining: 1 });
   const latenciesMs: number[] = [];
   let left = count;
@@ -74,14 +75,17 @@ async function load(url: string, path: string, cookie: string, count: number): P
   return { perSecond: count / seconds, latenciesMs };
 }
 
-async function startSides(stops: (() => Promise<void>)[]): Promise<{ url: string; cookie: string; slug: string }> {
+export type Served = { url: string; pid: number; cookie: string; slug: string };
+
+/** A portal with a tenant that is alive, and somebody of it who is signed in. */
+export async function startSides(stops: (() => Promise<void>)[]): Promise<Served> {
   const { folder, port } = await prepare(stops, { isDurable: false });
   await seedNowhere('x');
   const slug = await addLife();
   const cookie = await signIn([slug]);
   const portal = await startPortal(port, folder);
   stops.push(portal.stop);
-  return { url: portal.url, cookie, slug };
+  return { url: portal.url, pid: portal.pid, cookie, slug };
 }
 
 /** Twenty tenants, of which the one that is looked at has runners, and jobs that run and wait. */

@@ -16,23 +16,29 @@
  *   P6             webhooks kept through the portal's door       | a bare Node handler that answers 202
  *   P7             a tenant's month at 10 million readings       | SQL by hand on the roll-up
  *   tokens         renewing 1,000 tenants' Attic tokens         | signing and writing them by a bare loop
+ *   workers        enrolling by 2 and by 4 worker processes      | by one
+ *   web-memory     the web's resident memory after 10,000 pages  | the same as it starts
  *   worker-memory  a worker's resident memory at 1,000 tenants  | a limit
  *   P9             a worker killed in mid-apply                 | the same enrollment undisturbed
  *   change-to-screen  a runner's change until a page shows it   | a bare watch of the same objects
  *   P11            a dashboard that the server renders          | the JSON of the same data
  *   P10            JavaScript of a page's first load, gzip      | Headlamp's
+ *   api            a page of jobs by the REST API, 10,000 tenants | a bare Node handler over the same SQL
  *   state          a state of 5 MB, PUT and GET                 | a file's, through a bare Node handler
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { api } from './api.ts';
 import { ingest, monthOfCost } from './billing.ts';
 import { dashboard } from './dashboard.ts';
 import { deliveries } from './deliveries.ts';
 import { driftRepair } from './drift.ts';
 import { enrolling } from './enrolling.ts';
 import { memory } from './memory.ts';
+import { webMemory } from './web-memory.ts';
+import { workers } from './workers.ts';
 import { nothingToDo } from './nothing-to-do.ts';
 import { pages } from './pages.ts';
 import type { Metric, Options } from './report.ts';
@@ -50,10 +56,13 @@ const metrics: Readonly<Record<string, Metric>> = {
   P6: deliveries,
   P7: monthOfCost,
   'worker-memory': memory,
+  'web-memory': webMemory,
+  workers,
   P9: recovery,
   P10: pages,
   P11: dashboard,
   'change-to-screen': screen,
+  api,
   state,
   tokens: renewal,
 };
@@ -65,10 +74,13 @@ const groups = [
   ['P5'],
   ['P6'],
   ['P7'],
+  ['web-memory'],
+  ['workers'],
   ['P9'],
   ['P10'],
   ['P11'],
   ['change-to-screen'],
+  ['api'],
   ['state'],
   ['tokens'],
 ];

@@ -2,6 +2,9 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { organization } from './organization.ts';
 
+/** What all of them are signed with. */
+export const benchSecret = 'the secret of the bench';
+
 export type Delivery = { headers: Record<string, string>; body: Buffer };
 
 const steps = [
@@ -20,16 +23,16 @@ const steps = [
  * Three deliveries of each job: all jobs are queued before the first of them runs, as in a queue that is worked off. Job
  * ids begin at `first`; `labels` names a pool for each organization.
  */
-export function jobDeliveries(secret: string, first: number, jobs: number, labels: readonly string[]): Delivery[] {
+export function jobDeliveries(first: number, jobs: number, labels: readonly string[]): Delivery[] {
   return steps.flatMap((step) =>
     Array.from({ length: jobs }, (_, index) => {
       const place = index % labels.length;
-      return signed(secret, payload(first + index, organization(place), labels[place] ?? '', step));
+      return signed(payload(first + index, organization(place), labels[place] ?? '', step));
     }),
   );
 }
 
-function signed(secret: string, payloadOf: object): Delivery {
+function signed(payloadOf: object): Delivery {
   const body = Buffer.from(JSON.stringify(payloadOf));
   return {
     body,
@@ -38,7 +41,7 @@ function signed(secret: string, payloadOf: object): Delivery {
       'user-agent': 'GitHub-Hookshot/bench',
       'x-github-event': 'workflow_job',
       'x-github-delivery': randomUUID(),
-      'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
+      'x-hub-signature-256': `sha256=${createHmac('sha256', benchSecret).update(body).digest('hex')}`,
     },
   };
 }

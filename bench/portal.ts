@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { closeDb, unsafeDb } from '#lib/db/index.ts';
 import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
-import { freePort, startChild, waitUntil } from '#sandbox/process.ts';
-import { ROOT } from '#sandbox/setup.mjs';
+import { freePort } from '#sandbox/process.ts';
+import { startWebProcess } from '#sandbox/test-support/web-process.ts';
 import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
 import { migrate } from '../prisma/migrate.ts';
 import { seed } from '../prisma/seed.ts';
 import { say } from './report.ts';
 
-export type Portal = { url: string; stop: () => Promise<void> };
+export type Portal = { url: string; pid: number; stop: () => Promise<void> };
 
 export async function ensureBuilt(folder: string): Promise<void> {
   if (isBuilt()) return;
@@ -61,21 +61,8 @@ export async function seedNowhere(webhookSecret: string): Promise<void> {
 
 /** What it reads of the environment is this process's, with its address set to this port before. */
 export async function startPortal(port: number, folder: string): Promise<Portal> {
-  const url = `http://127.0.0.1:${port}`;
-  const child = startChild({
-    command: process.execPath,
-    args: ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'],
-    cwd: ROOT,
-    env: process.env,
-    logFile: join(folder, 'web.log'),
-  });
-  const answers = () =>
-    fetch(url, { redirect: 'manual' }).then(
-      () => true,
-      () => false,
-    );
-  await waitUntil('The portal', 60_000, answers, child);
-  return { url, stop: () => child.stop() };
+  const { url, pid, stop } = await startWebProcess(port, folder);
+  return { url, pid, stop };
 }
 
 /** A person who is an admin of these tenants; answers the cookie of their session. */

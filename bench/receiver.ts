@@ -1,10 +1,13 @@
-// A bare HTTP server as a process of its own: node bench/receiver.ts bare|room. Ends with its parent.
+// A bare HTTP server as a process of its own: node bench/receiver.ts bare|signed|room. Ends with its parent.
 //   bare   reads the body and answers 202: what no server on this machine can beat
+//   signed the same, and checks the signature and reads the JSON, without which nothing may be kept: what none that keeps anything can beat
 //   room   the delivery room with no framework before it, to see how much of the time is the framework's
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { acceptDelivery } from '#lib/delivery/index.ts';
 import { toAppError } from '#lib/errors.ts';
+import { webhookOf } from '#lib/forge/index.ts';
+import { benchSecret } from './payload.ts';
 
 export type ReceiverMessage = { port: number };
 
@@ -14,10 +17,15 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+const kind = process.argv[2];
+const reader = webhookOf('github');
+
 async function statusOf(request: IncomingMessage, rawBody: Buffer): Promise<number> {
+  if (kind === 'bare') return 202;
   const connectionId = request.url?.split('/').at(-1) ?? '';
   const headers = { get: (name: string) => request.headers[name]?.toString() ?? null };
   try {
+    if (kind === 'signed') return reader.verifyWebhook(benchSecret, { headers, rawBody }) ? 202 : 500;
     return (await acceptDelivery({ connectionId, headers, rawBody })).status;
   } catch (error) {
     console.error(toAppError(error).message);
@@ -25,11 +33,9 @@ async function statusOf(request: IncomingMessage, rawBody: Buffer): Promise<numb
   }
 }
 
-const isBare = process.argv[2] === 'bare';
-
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const body = await bodyOf(request);
-  const status = isBare ? 202 : await statusOf(request, body);
+  const status = await statusOf(request, body);
   response.writeHead(status, { 'content-type': 'application/json' }).end('{"duplicate":false}');
 }
 

@@ -60,3 +60,16 @@ test('the wizard is walked to the plan and back out of it with the keyboard alon
   await press(page, page.getByRole('button', { name: 'Discard this draft' }));
   await page.waitForURL((url) => !url.pathname.includes('/enroll/'));
 });
+
+test('the menu of a phone closes when it has led to a page', async ({ as }) => {
+  const page = await as('ada-tinyland');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto('/t/tinyland-inc');
+  const quota = page.getByRole('link', { name: 'Quota', exact: true });
+  await expect(quota).toBeHidden();
+  await press(page, page.locator('summary').filter({ hasText: 'Menu' }));
+  await press(page, quota);
+  await page.waitForURL('**/quota');
+  await expect(page.getByRole('heading', { name: 'Quota', level: 1 })).toBeVisible();
+  await expect(quota).toBeHidden();
+});

@@ -1,6 +1,8 @@
 import type { Page } from '@playwright/test';
+import { asSystem } from '#sandbox/as-system.ts';
 import { expect, failOnComplaints, sandbox, test, violationsOf } from './fixtures.ts';
 import { folders, pathOf } from './pages.ts';
+import { picture } from './picture.ts';
 import { choosePlanes, choosePools, chooseScope, expectNoPart, expectReady, newTenant, sharedApp } from './wizard.ts';
 
 /*
@@ -8,8 +10,8 @@ import { choosePlanes, choosePools, chooseScope, expectNoPart, expectReady, newT
  * the browser's console, and no page wider than the screen.
  */
 
-const tenant = 'look-corp';
-const asking = 'look-managed';
+const tenant = 'acme';
+const asking = 'acme-customer';
 const free = 'look-free';
 /** What the pages with a bracket are about; filled by the first test. */
 const known = {
@@ -21,10 +23,51 @@ const known = {
   endpoint: '',
   view: '',
   token: '',
-  stack: 'look-stack',
+  login: '',
+  stack: 'cluster-main',
   pool: 'docker',
   rollout: '',
+  page: 'troubleshoot',
+  cluster: 'main',
+  move: '',
 };
+
+/** A plan that waits to be applied, to a cluster of which it was only written that it answers. */
+async function plannedMove(): Promise<string> {
+  return asSystem(sandbox().database, async (client) => {
+    await client.query(
+      `insert into cluster (id, name, state, kubeconfig, context, capacity_cpu, capacity_memory, uid, kubernetes_version, controller_version,
+         looked_at, reachable_at)
+       values ('east', 'East', 'draining', 'east.yaml', 'east', '256', '1Ti', 'east', '1.37.2', '0.14.2', now(), now())`,
+    );
+    const labels = [`${tenant}-docker`, `${tenant}-nix`];
+    const enrollment = { id: tenant, name: tenant, scope: tenant, generation: 1, forge: 'github', labels };
+    const namespace = `runners-${tenant}`;
+    const changed = (op: string) => [
+      { where: 'cluster', op, kind: 'Namespace', name: namespace, fields: [] },
+      ...labels.map((name) => ({ where: 'cluster', op, kind: 'AutoscalingRunnerSet', name, namespace, fields: [] })),
+    ];
+    const plan = {
+      tenants: [{ id: tenant, slug: tenant, displayName: tenant, enrollments: [enrollment] }],
+      arriving: changed('+'),
+      arrivingChecked: true,
+      leaving: changed('-'),
+      leavingChecked: true,
+      running: 1,
+      most: 4,
+      notes: [
+        'At GitHub each scale set stays: the runner set on east takes it over by its name, and the one on main leaves it.',
+        'Jobs that run on main end there. Those that still run 6 hours after east took over are ended.',
+      ],
+    };
+    const { rows } = await client.query<{ id: string }>(
+      `insert into tenant_move (id, tenant_id, from_cluster_id, to_cluster_id, limit_minutes, plan, created_by)
+       select gen_random_uuid(), id, 'main', 'east', 360, $2, 'olive-operator' from tenant where slug = $1 returning id`,
+      [tenant, plan],
+    );
+    return rows[0]?.id ?? '';
+  });
+}
 
 async function ask(path: string, body: object): Promise<void> {
   const answer = await fetch(`${sandbox().github}/_sandbox/${path}`, {
@@ -79,19 +122,36 @@ test.describe.serial('every page', () => {
       await ask('orgs', { login, admins: ['ada-tinyland'] });
       await ask('installations', { account: login });
     }
+    await ask('repos', { owner: tenant, name: 'app' });
   });
 
   test('is about something: a live enrollment, a request and an invitation', async ({ as }) => {
     test.setTimeout(300_000);
     const ada = await as('ada-tinyland');
+    await ada.goto(`/enroll?connection=github&q=${tenant}`);
+    await picture(ada, 'scope', { shows: ['Which scope shall run here?', 'App installed', 'Enroll'], height: 640 });
     await chooseScope(ada, 'github', tenant);
     await sharedApp(ada);
     await newTenant(ada, tenant);
-    await choosePools(ada, [['docker', '1']]);
+    const pools: [string, string][] = [
+      ['docker', '2'],
+      ['nix', '1'],
+    ];
+    for (const [pool] of pools) await ada.getByRole('group', { name: pool, exact: true }).getByRole('checkbox').check();
+    await picture(ada, 'pools', {
+      shows: ['Which pools', 'At most', 'Kept warm', 'Quota when all run', 'Cost a month'],
+    });
+    await choosePools(ada, pools);
     await choosePlanes(ada);
+    await picture(ada, 'plan', { shows: [`Plan to enroll ${tenant}`, 'added', 'Copy as YAML', 'Discard this draft'] });
     known.plan = new URL(ada.url()).searchParams.get('plan') ?? '';
     await ada.getByRole('button', { name: /^apply \d+ changes$/i }).click();
     await expectReady(ada);
+    await picture(ada, 'enrollment', {
+      shows: ['Progress', 'Registered and listening', 'Pools now', 'Doctor and proof'],
+      settled: ['Nothing found', 'Holds'],
+      height: 1000,
+    });
     known.enrollment = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
     await ada.goto(`/t/${tenant}/cluster`);
@@ -118,6 +178,14 @@ test.describe.serial('every page', () => {
     const link = await ada.getByText(/\/invitation\//).textContent();
     known.token = link?.split('/').at(-1)?.trim() ?? '';
 
+    const device = { client_id: 'flywheel', scope: 'read apply', machine: 'a laptop', days: '30' };
+    const asked = await ada.request.post('/api/device/code', { form: device });
+    await ada.goto('/device');
+    await ada.getByLabel('Code').fill(((await asked.json()) as { user_code: string }).user_code);
+    await ada.getByRole('button', { name: 'Show what asks' }).click();
+    await ada.waitForURL('**/device/*');
+    known.login = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
+
     await ada.goto(`/t/${tenant}/settings/webhooks`);
     await ada.getByLabel('Address').fill('http://127.0.0.1:40999/hook');
     await ada.getByRole('button', { name: 'Add the webhook' }).click();
@@ -126,6 +194,7 @@ test.describe.serial('every page', () => {
     known.endpoint = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
 
     await ada.goto(`/t/${tenant}/caches`);
+    await picture(ada, 'caches', { shows: ['Attic views', 'Readable by', 'On a laptop', 'nix.conf'] });
     await ada.getByRole('link', { name: `${tenant}+main` }).click();
     await ada.waitForURL(/\/caches\/[0-9a-f-]{36}$/);
     known.view = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
@@ -139,6 +208,22 @@ test.describe.serial('every page', () => {
     await ada.getByRole('link', { name: 'New tenant' }).click();
     await ada.waitForURL(`**/t/${asking}/requests/*`);
     known.request = new URL(ada.url()).pathname.split('/').at(-1) ?? '';
+    await olive.goto(`/operator/approvals/${known.request}`);
+    await picture(olive, 'approval', {
+      shows: ['Does it fit, and what does it cost?', 'What was said', 'Grant something else', 'Ask back', 'Refuse'],
+    });
+    await olive.goto('/operator/rates');
+    await picture(olive, 'prices', { shows: ['Rate card', 'In force', 'Enter a price', 'Preview on last month'] });
+    known.move = await plannedMove();
+    await olive.goto('/operator/clusters');
+    await picture(olive, 'clusters', {
+      shows: ['Takes tenants', 'Health', 'Answers', 'Given to tenants', 'Draining'],
+      height: 460,
+    });
+    await olive.goto(`/operator/clusters/moves/${known.move}`);
+    await picture(olive, 'move', {
+      shows: ['To be applied', 'What it moves', 'Jobs under way', 'The plan', 'Made on east'],
+    });
     expect(Object.values(known).filter((value) => value === '')).toEqual([]);
   });
 
@@ -159,6 +244,8 @@ test.describe.serial('every page', () => {
       body: JSON.stringify({ version: 4, serial: 1, lineage: 'l', outputs: { word: { value: 1 } }, resources: [] }),
     });
     expect(answer.status).toBe(200);
+    await olive.goto(`/operator/state/${known.stack}`);
+    await picture(olive, 'state', { shows: ['Versions', 'Use it', 'Backend block'] });
   });
 
   test('of a live enrollment and its plan is none to a stranger', async ({ as }) => {
@@ -172,7 +259,7 @@ test.describe.serial('every page', () => {
     failOnComplaints(page, complaints);
     for (const folder of open) await lookAt(page, folder);
     expect(complaints, 'console errors').toEqual([]);
-    expect(open).toEqual(['(public)', '(public)/sign-in']);
+    expect(open).toEqual(['(public)', '(public)/help', '(public)/help/[page]', '(public)/sign-in']);
   });
 
   for (const [area, who, least] of [

@@ -2,6 +2,7 @@ import type { Page } from '@playwright/test';
 import { asSystem } from '#sandbox/as-system.ts';
 import { breakSandbox } from '#sandbox/break.ts';
 import { expect, expectAccessible, sandbox, test } from './fixtures.ts';
+import { picture } from './picture.ts';
 import { choosePlanes, choosePools, chooseScope, expectReady, kubectl, newTenant, sharedApp } from './wizard.ts';
 
 /*
@@ -101,6 +102,13 @@ test('what is broken is found, said and repaired from the page, and the proof sa
       timeout: 30_000,
     });
     await expectAccessible(page);
+    await expect(page.getByRole('heading', { name: /NetworkPolicy allow-dns was told to go/ })).toBeVisible({
+      timeout: 30_000,
+    });
+    await picture(page, 'doctor', {
+      shows: ['2 things are not as they should be.', 'Take the mark off: show the plan', 'What this means'],
+      height: 900,
+    });
     await repair(page, /NetworkPolicy allow-dns was told to go/, 'Take the mark off');
     const jobs = (await control('jobs', undefined, 'GET')) as unknown as { id: number; labels: string[] }[];
     for (const { id, labels } of jobs) if (labels.join() === 'docker') await control(`jobs/${id}/cancel`, {});
@@ -138,6 +146,10 @@ test('what is broken is found, said and repaired from the page, and the proof sa
     await expect(page.getByRole('heading', { name: 'The App’s installation is suspended' })).toBeVisible({
       timeout: 30_000,
     });
+    await expect(page.getByRole('link', { name: /^What this means.*installation is suspended$/ })).toHaveAttribute(
+      'href',
+      '/help/troubleshoot#installation-suspended',
+    );
     await control(`installations/${String(installation)}/unsuspend`, {});
     await expect(page.getByRole('heading', { name: 'The App’s installation is suspended' })).toHaveCount(0, {
       timeout: 30_000,

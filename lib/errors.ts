@@ -1,14 +1,19 @@
 /** What can go wrong, in the words that decide an HTTP status and whether a retry can heal it. */
 export const errorCodes = {
+  /** Not even of the form that could be checked. */
+  malformed: 400,
   invalid: 422,
   unauthenticated: 401,
   /** Signed in, and asked to sign in once more. */
   reauthenticate: 401,
   forbidden: 403,
   not_found: 404,
+  method_not_allowed: 405,
   conflict: 409,
   stale: 409,
+  precondition_failed: 412,
   too_large: 413,
+  unsupported_media_type: 415,
   rate_limited: 429,
   unavailable: 503,
   internal: 500,

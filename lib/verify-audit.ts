@@ -5,17 +5,20 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { closeDb, unsafeDb } from './db/index.ts';
+import { configuredBy } from './env.ts';
 import { toAppError } from './errors.ts';
 import { anchorsIn, verifyAudit, type ChainReport } from './tenant/index.ts';
 
-const usage = `audit:verify [--tenant SLUG] [--anchor FILE]
+const usage = `audit:verify [--tenant SLUG] [--anchor FILE] [--config FILE]
   --tenant SLUG   the chain of one tenant alone
   --anchor FILE   also hold the chains to the anchors in FILE: the portal's log, or lines of it ("-" reads standard input)
+  --config FILE   the configuration, where it is not in the environment
 `;
 
 const options = {
   tenant: { type: 'string' },
   anchor: { type: 'string' },
+  config: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -49,6 +52,7 @@ async function main(): Promise<number> {
     if (values) process.stdout.write(usage);
     return values ? 0 : 2;
   }
+  configuredBy(values.config);
   const anchors =
     values.anchor === undefined ? [] : anchorsIn(readFileSync(values.anchor === '-' ? 0 : values.anchor, 'utf8'));
   if (values.anchor !== undefined && anchors.length === 0) throw new Error(`${values.anchor} holds no anchor.`);

@@ -1,26 +1,44 @@
 /**
- * The web process: Next, and before it the door of the webhooks. Deliveries come by the thousand and use nothing of what Next
- * does for a page, which would be most of their cost; the routes of the same address in app/ answer the same where Next runs
- * by itself. And it knows the two methods of OpenTofu's that Next does not. Nobody imports it.
+ * The web process: Next, and before it the doors of the webhooks and of the REST API. Programs ask by the thousand and use
+ * nothing of what Next does for a page, which would be most of their cost; the routes of the same address in app/ answer the
+ * same where Next runs by itself. And it knows the two methods of OpenTofu's that Next does not. Nobody imports it.
  *
- *   node lib/web.ts --port 3000 --host 0.0.0.0
+ *   node lib/web.ts --port 3000 --host 0.0.0.0 --config flywheel.yaml
  */
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import next from 'next';
-import { closeDb } from './db/index.ts';
+import { answerApi, apiRoot } from './api/index.ts';
+import { closeDb, databaseUrl } from './db/index.ts';
 import { receiveDelivery } from './delivery/index.ts';
 import { followForges } from './enrollment/index.ts';
-import { log } from './log.ts';
+import { begin, env } from './env.ts';
+import { DatabaseLook, neededMigrations, Probes } from './health.ts';
+import { log, writeOnlyLog } from './log.ts';
+import { startBeat } from './status/index.ts';
+import { serveMetrics, startTracing, within } from './telemetry/index.ts';
 import { openDoor } from './tenant/index.ts';
 
-/** What is under way when the process is told to stop has this long to end. */
-const drainMs = 10_000;
+/** What is under way when nothing new is taken any more has this long to end. */
+const drainMs = 30_000;
+/**
+ * Longer than what stands before us keeps a connection that it does not use (60 s at ingress-nginx and at most load
+ * balancers): a request must not be sent into one that we are just closing.
+ */
+const keepAliveMs = 75_000;
 
 const { values: options } = parseArgs({
-  options: { port: { type: 'string', default: '3000' }, host: { type: 'string', default: '0.0.0.0' } },
+  options: {
+    port: { type: 'string', default: '3000' },
+    host: { type: 'string', default: '0.0.0.0' },
+    config: { type: 'string' },
+  },
 });
+begin(options.config);
+writeOnlyLog();
 
 const hookPath = /^\/api\/hooks\/([\w-]+)(?:\/([\w-]+))?$/;
 
@@ -41,9 +59,23 @@ async function takeHook(
     const { status, duplicate } = await receiveDelivery({ headers, body: request }, hook);
     return { status, body: { duplicate } };
   });
-  const body = Buffer.from(JSON.stringify(answer.body));
-  const fixed = { 'content-type': 'application/json', 'cache-control': 'no-store', 'content-length': body.length };
+  // As text, which Node sends in one piece with the head; of bytes it would make two.
+  const body = JSON.stringify(answer.body);
+  const fixed = {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'content-length': Buffer.byteLength(body),
+  };
   response.writeHead(answer.status, { ...fixed, ...answer.headers }).end(body);
+}
+
+async function takeApi(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const headers = { get: (name: string) => request.headers[name]?.toString() ?? null };
+  const { method = 'GET', url = '' } = request;
+  const { status, headers: told, body } = await answerApi({ method, url, headers, body: request });
+  const bytes = body === null ? null : Buffer.from(body);
+  const fixed = { 'x-content-type-options': 'nosniff', ...(bytes ? { 'content-length': bytes.length } : {}) };
+  response.writeHead(status, { ...told, ...fixed }).end(bytes);
 }
 
 const statePath = /^\/api\/state\/[^/?]+$/;
@@ -59,28 +91,69 @@ function withoutLockMethods(request: IncomingMessage): IncomingMessage {
   return Object.assign(request, { method, url: `${request.url}/lock` });
 }
 
+function takeOther(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.url?.startsWith(`${apiRoot}/`)) return takeApi(request, response);
+  return handle(withoutLockMethods(request), response);
+}
+
 const dir = fileURLToPath(new URL('..', import.meta.url));
 const app = next({ dev: false, dir, hostname: options.host, port: Number(options.port) });
 await app.prepare();
 followForges();
 const handle = app.getRequestHandler();
 
-const server = createServer((request, response) => {
+const database = new DatabaseLook({ url: databaseUrl(), leases: false });
+const probes = new Probes({ alive: () => true, notReady: () => database.problem() });
+const underWay = new Set<ServerResponse>();
+
+/** Of a form that no log is broken by, as lib/api takes it. */
+function ownId({ url = '', headers }: IncomingMessage): string | undefined {
+  const given = headers['x-request-id']?.toString() ?? '';
+  return url.startsWith(`${apiRoot}/`) && /^[\w-]{8,64}$/.test(given) ? given : undefined;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const hook = hookOf(request);
-  const answering = hook ? takeHook(hook, request, response) : handle(withoutLockMethods(request), response);
-  answering.catch((error: unknown) => {
+  try {
+    await (hook ? takeHook(hook, request, response) : takeOther(request, response));
+  } catch (error) {
     log().error({ error: String(error) }, 'a request could not be answered');
     response.destroy();
-  });
+  }
+}
+
+/** Each request has an id from here on: proxy.ts and the doors find it in the headers. Programs of the REST API may bring their own. */
+const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
+  underWay.add(response);
+  response.once('close', () => underWay.delete(response));
+  if (probes.draining) response.shouldKeepAlive = false;
+  if (probes.answers(request, response)) return;
+  const requestId = ownId(request) ?? randomUUID();
+  request.headers['x-request-id'] = requestId;
+  void within({ requestId }, () => answer(request, response));
+});
+const warn = (message: string) => (error: unknown) => log().warn({ error: String(error) }, message);
+const metrics = await serveMetrics(env().FLYWHEEL_METRICS_PORT, warn('metrics cannot be served'));
+const endTracing = await startTracing(env(), 'flywheel-web', warn('traces cannot be sent'));
+const beat = startBeat({
+  kind: 'web',
+  needs: neededMigrations,
+  onError: warn('what this process sees could not be kept'),
 });
 
+/** Unready at once, and each connection ends with its answer; taken out of the balance by then, so that nothing is lost. */
 async function stop(): Promise<void> {
+  probes.drain();
+  for (const response of underWay) response.shouldKeepAlive = false;
+  await sleep(env().FLYWHEEL_DRAIN_SECONDS * 1000);
   const closed = new Promise((resolve) => server.close(resolve));
-  server.closeIdleConnections();
+  // An answer that had begun by then may leave its connection open, and nobody says when it has ended.
+  setInterval(() => server.closeIdleConnections(), 100).unref();
   setTimeout(() => server.closeAllConnections(), drainMs).unref();
   await closed;
+  await Promise.all([metrics?.stop(), endTracing(), beat.stop()]);
   await app.close();
-  await closeDb();
+  await Promise.all([closeDb(), database.close()]);
   process.exit(0);
 }
 

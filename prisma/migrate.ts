@@ -1,15 +1,17 @@
 // Migrations through Prisma's own schema engine, as WebAssembly: nothing is downloaded, and `_prisma_migrations` comes
 // out as `prisma migrate deploy` writes it, so that either may continue what the other began.
 //
-//   node prisma/migrate.ts             applies what is missing to DATABASE_OWNER_URL
+//   node prisma/migrate.ts             applies what is missing to DATABASE_OWNER_URL; --config FILE where it is not in the environment
 //   node prisma/migrate.ts new NAME    writes prisma/migrations/<time>_NAME/migration.sql from schema.prisma, to be extended by hand
-//   node prisma/migrate.ts check       fails when schema.prisma and the migrations differ
+//   node prisma/migrate.ts check       fails when schema.prisma and the migrations differ, or when the release before would miss something
+//   node prisma/migrate.ts release     keeps the database's shape as that of package.json's version, for the check of what comes after
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { PrismaPg } from '@prisma/adapter-pg';
 import {
   bindMigrationAwareSqlAdapterFactory,
@@ -19,6 +21,8 @@ import {
 } from '@prisma/driver-adapter-utils';
 import type { MigrationList, SchemaEngine, SchemasContainer } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
+import { configuredBy, required } from '#lib/env.ts';
+import { keepRelease, shapeOf, skewProblems, type Shape } from './skew.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const NOTHING_EXTERNAL = { externalTables: [], externalEnums: [] };
@@ -251,9 +255,7 @@ provider = "postgresql"
 `;
 
 async function applyCommand(): Promise<void> {
-  const url = process.env['DATABASE_OWNER_URL'];
-  if (!url) throw new Error('DATABASE_OWNER_URL is not set: the URL of the database, as the role that owns it.');
-  const applied = await migrate(url);
+  const applied = await migrate(required('DATABASE_OWNER_URL'));
   console.log(applied.length ? `Applied: ${applied.join(', ')}` : 'The database is up to date.');
 }
 
@@ -263,16 +265,47 @@ async function newCommand(name: string | undefined): Promise<void> {
 }
 
 async function checkCommand(): Promise<void> {
-  const sql = await onScratchDatabase((url) => difference(url));
+  const { sql, shape } = await onScratchDatabase(async (url) => ({
+    sql: await difference(url),
+    shape: await shapeAt(url),
+  }));
   if (sql) throw new Error(`schema.prisma and the migrations differ. Missing from the migrations:\n\n${sql}`);
-  console.log('schema.prisma and the migrations agree.');
+  const problems = skewProblems(HERE, PLACES.migrations, shape);
+  if (problems.length > 0)
+    throw new Error(
+      `Processes of the release before run beside this one while it is rolled out:\n\n${problems.join('\n')}\n\nAdd first, and take away when a release has done without it: prisma/skew.ts.`,
+    );
+  console.log('schema.prisma and the migrations agree, and the release before can run beside.');
 }
 
-async function main([command, name]: string[]): Promise<void> {
+async function shapeAt(ownerUrl: string): Promise<Shape> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  await client.connect();
+  try {
+    return await shapeOf(client);
+  } finally {
+    await client.end();
+  }
+}
+
+async function releaseCommand(): Promise<void> {
+  const { version } = JSON.parse(readFileSync(join(HERE, '..', 'package.json'), 'utf8')) as { version: string };
+  const shape = await onScratchDatabase(async (url) => {
+    await migrate(url);
+    return shapeAt(url);
+  });
+  console.log(`Wrote ${keepRelease(HERE, version, shape)}`);
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: { config: { type: 'string' } } });
+  configuredBy(values.config);
+  const [command, name] = positionals;
   if (!command) return applyCommand();
   if (command === 'new') return newCommand(name);
   if (command === 'check') return checkCommand();
-  throw new Error(`Unknown command "${command}". Known: new NAME, check, or none to apply.`);
+  if (command === 'release') return releaseCommand();
+  throw new Error(`Unknown command "${command}". Known: new NAME, check, release, or none to apply.`);
 }
 
 if (import.meta.main) {

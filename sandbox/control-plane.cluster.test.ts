@@ -35,10 +35,13 @@ describe('the embedded Kubernetes API', () => {
     await admin.createNamespacedResourceQuota({ namespace: 'sandbox-quota', body });
     // kube-root-ca.crt is the one that there may be.
     await expect
-      .poll(async () => {
-        const quota = await admin.readNamespacedResourceQuota({ namespace: 'sandbox-quota', name: 'q' });
-        return quota.status?.used?.['count/configmaps'];
-      })
+      .poll(
+        async () => {
+          const quota = await admin.readNamespacedResourceQuota({ namespace: 'sandbox-quota', name: 'q' });
+          return quota.status?.used?.['count/configmaps'];
+        },
+        { timeout: 15_000 },
+      )
       .toBe('1');
     const second = admin.createNamespacedConfigMap({ namespace: 'sandbox-quota', body: { metadata: { name: 'x' } } });
     await expect(second).rejects.toThrow(/exceeded quota/);

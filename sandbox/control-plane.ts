@@ -14,7 +14,7 @@ import { freePort, logTail, startChild, waitUntil, type Child } from '#sandbox/p
 const SOURCE = fileURLToPath(new URL('./control-plane/', import.meta.url));
 const KUBERNETES = '1.37.2';
 /** What an operator applies to a cluster for the portal: its rights, and what it and all others are held to. */
-const OPERATORS = ['portal-rbac.yaml', 'runner-pods.yaml'];
+const OPERATORS = fileURLToPath(new URL('../deploy/cluster/', import.meta.url));
 
 // ---------------------------------------------------------------------------------------------------------- building
 
@@ -37,16 +37,15 @@ const program: GoProgram = {
   name: 'control-plane',
   title: 'The Kubernetes control plane',
   source: SOURCE,
-  inputs: ['go.mod', 'go.sum', 'main.go'],
+  inputs: ['main.go'],
   target: '.',
-  flags: ['-trimpath', '-buildvcs=false'],
   linkerFlags: linkerFlags(),
 };
 
 function linkerFlags(): string {
   const [major, minor] = KUBERNETES.split('.');
   const set = (name: string, value?: string) => `-X k8s.io/component-base/version.${name}=${value}`;
-  return ['-s', '-w', set('gitVersion', `v${KUBERNETES}`), set('gitMajor', major), set('gitMinor', minor)].join(' ');
+  return [set('gitVersion', `v${KUBERNETES}`), set('gitMajor', major), set('gitMinor', minor)].join(' ');
 }
 
 // ---------------------------------------------------------------------------------------------------------- running
@@ -65,7 +64,7 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   /** cluster-admin. */
   kubeconfigPath: string;
-  /** The user `flywheel-portal`, who may do what control-plane/portal-rbac.yaml says and no more. */
+  /** The portal's own account as deploy/ has it, which may do what deploy/cluster says and no more. */
   portalKubeconfigPath: string;
   serverUrl: string;
   port: number;
@@ -79,7 +78,9 @@ export interface ControlPlane {
 const USERS = {
   admin: { name: 'sandbox-admin', group: 'system:masters' },
   controllers: { name: 'system:kube-controller-manager', group: '' },
-  portal: { name: 'flywheel-portal', group: '' },
+  // By name and group the API server takes these two for the service accounts that they would be in a pod.
+  portal: { name: 'system:serviceaccount:flywheel:flywheel-worker', group: 'system:serviceaccounts:flywheel' },
+  web: { name: 'system:serviceaccount:flywheel:flywheel-web', group: 'system:serviceaccounts:flywheel' },
 } as const;
 type User = keyof typeof USERS;
 
@@ -117,7 +118,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const controllers = start('controller-manager', controllerManagerFlags(parts, kubeconfigs.controllers));
     const kubectl = (...args: string[]) =>
       execFileSync(options.binary, ['kubectl', '--kubeconfig', kubeconfigs.admin, ...args], { encoding: 'utf8' });
-    for (const file of OPERATORS) kubectl('apply', '--server-side', '-f', join(SOURCE, file));
+    kubectl('apply', '--server-side', '-k', OPERATORS);
     await waitUntil('kube-controller-manager', 60_000, () => hasDefaultAccount(parts, tokens.admin), controllers);
     return {
       kubeconfigPath: kubeconfigs.admin,
@@ -136,9 +137,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 }
 
 /** Where startControlPlane() will put the kubeconfigs, for processes that start before it has. */
-export function kubeconfigPathsIn(dataDir: string): { admin: string; portal: string } {
+export function kubeconfigPathsIn(dataDir: string): { admin: string; portal: string; web: string } {
   const dir = resolve(dataDir);
-  return { admin: join(dir, 'kubeconfig'), portal: join(dir, 'portal.kubeconfig') };
+  return {
+    admin: join(dir, 'kubeconfig'),
+    portal: join(dir, 'portal.kubeconfig'),
+    web: join(dir, 'web.kubeconfig'),
+  };
 }
 
 function startPart(parts: Parts, name: string, args: string[]) {
@@ -219,12 +224,11 @@ function writeKeys(dir: string): void {
 
 function writeTokens(dir: string): Record<User, string> {
   const file = join(dir, 'tokens.json');
-  if (!existsSync(file)) {
-    const fresh = () => randomBytes(32).toString('base64url');
-    const made: Record<User, string> = { admin: fresh(), controllers: fresh(), portal: fresh() };
-    writeFileSync(file, JSON.stringify(made), { mode: 0o600 });
-  }
-  const tokens = JSON.parse(readFileSync(file, 'utf8')) as Record<User, string>;
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Record<User, string>>) : {};
+  const fresh = () => randomBytes(32).toString('base64url');
+  const made: Record<User, string> = { admin: fresh(), controllers: fresh(), portal: fresh(), web: fresh() };
+  const tokens = { ...made, ...kept };
+  writeFileSync(file, JSON.stringify(tokens), { mode: 0o600 });
   const lines = (Object.keys(USERS) as User[]).map((user) => {
     const { name, group } = USERS[user];
     return `${tokens[user]},${name},${name}${group && `,"${group}"`}\n`;

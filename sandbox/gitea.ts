@@ -23,13 +23,12 @@ const program: GoProgram = {
   name: 'gitea',
   title: 'Gitea',
   source: fileURLToPath(new URL('./gitea/', import.meta.url)),
-  inputs: ['go.mod', 'go.sum'],
   stamp: `${VERSION} ${TAGS}`,
   target: MODULE,
-  flags: ['-trimpath', '-buildvcs=false', '-tags', TAGS],
+  tags: TAGS,
   // Without a C compiler Go would leave SQLite out and say nothing.
-  env: { CGO_ENABLED: '1' },
-  linkerFlags: `-s -w -X main.Version=${VERSION} -X 'main.Tags=${TAGS}'`,
+  hasC: true,
+  linkerFlags: `-X main.Version=${VERSION} -X 'main.Tags=${TAGS}'`,
 };
 
 /** The binary, when an earlier build left it in the cache. */

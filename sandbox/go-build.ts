@@ -15,14 +15,16 @@ export interface GoProgram {
   title: string;
   /** The folder of its go.mod. */
   source: string;
-  /** The files of that folder that decide what is built, and whatever else does. */
-  inputs: string[];
+  /** What else in that folder decides what is built, beside go.mod and go.sum, and what does so from elsewhere. */
+  inputs?: string[];
   stamp?: string;
   /** A package of the folder, or of a module that it requires. */
   target: string;
-  flags: string[];
-  linkerFlags: string;
-  env?: Record<string, string>;
+  tags?: string;
+  /** Values that are set in it, as `-X` takes them. */
+  linkerFlags?: string;
+  /** Whether it has parts in C, which want a compiler. */
+  hasC?: boolean;
 }
 
 /** Go is missing, too old, or could not build; the message is for the person at the terminal. */
@@ -71,6 +73,13 @@ export function goEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, GOWORK: 'off' };
 }
 
+/** Without symbols, and the same wherever it is built. */
+function howToBuild({ tags, linkerFlags = '', hasC = false }: GoProgram) {
+  const flags = ['-trimpath', '-buildvcs=false', ...(tags === undefined ? [] : ['-tags', tags])];
+  const env = { ...goEnvironment(), CGO_ENABLED: hasC ? '1' : '0' };
+  return { flags, ldflags: `-s -w ${linkerFlags}`.trim(), env };
+}
+
 function lowerFirst(text: string): string {
   return text.replace(/^The /, 'the ');
 }
@@ -84,9 +93,9 @@ function goVersion({ source }: GoProgram): string | undefined {
   return status === 0 ? stdout.trim() : undefined;
 }
 
-function cachedBinary({ name, source, inputs, stamp }: GoProgram, go: string): string {
+function cachedBinary({ name, source, inputs = [], stamp }: GoProgram, go: string): string {
   const hash = createHash('sha256').update(go);
-  for (const input of inputs) hash.update(readFileSync(join(source, input)));
+  for (const input of ['go.mod', 'go.sum', ...inputs]) hash.update(readFileSync(join(source, input)));
   if (stamp !== undefined) hash.update(stamp);
   return join(cacheDir(), `${name}-${hash.digest('hex').slice(0, 16)}`);
 }
@@ -115,7 +124,8 @@ function takeLock(file: string): { release(): void } | undefined {
 }
 
 async function compile(program: GoProgram, file: string, { onProgress }: BuildOptions): Promise<void> {
-  const { source, flags, linkerFlags, target, title, env } = program;
+  const { source, target, title } = program;
+  const { flags, ldflags, env } = howToBuild(program);
   const half = `${file}.${process.pid}.half`;
   const logFile = `${file}.log`;
   rmSync(logFile, { force: true });
@@ -123,9 +133,9 @@ async function compile(program: GoProgram, file: string, { onProgress }: BuildOp
   const total = await countPackagesToBuild(program);
   const child = startChild({
     command: 'go',
-    args: ['build', '-v', ...flags, '-ldflags', linkerFlags, '-o', half, target],
+    args: ['build', '-v', ...flags, '-ldflags', ldflags, '-o', half, target],
     cwd: source,
-    env: { ...goEnvironment(), ...env },
+    env,
     logFile,
   });
   if (child.pid) setPriority(child.pid, 10);
@@ -145,9 +155,11 @@ async function compile(program: GoProgram, file: string, { onProgress }: BuildOp
  * What `go build -v` will name; packages that Go's own cache already holds are not among them. Fetches the modules on the
  * way, which may take minutes.
  */
-async function countPackagesToBuild({ source, flags, target, title, env }: GoProgram): Promise<number> {
+async function countPackagesToBuild(program: GoProgram): Promise<number> {
+  const { source, target, title } = program;
+  const { flags, env } = howToBuild(program);
   const args = ['list', '-deps', ...flags, '-f', '{{if .Stale}}{{.ImportPath}}{{end}}', target];
-  const options = { cwd: source, env: { ...goEnvironment(), ...env }, maxBuffer: 1e8 };
+  const options = { cwd: source, env, maxBuffer: 1e8 };
   try {
     const { stdout } = await promisify(execFile)('go', args, options);
     return stdout.split('\n').filter(Boolean).length;

@@ -18,23 +18,16 @@ const tofu: GoProgram = {
   name: 'tofu',
   title: 'OpenTofu',
   source: fileURLToPath(new URL('./opentofu/', import.meta.url)),
-  inputs: ['go.mod', 'go.sum'],
   target: `${TOFU}/cmd/tofu`,
-  flags: ['-trimpath', '-buildvcs=false'],
-  env: { CGO_ENABLED: '0' },
   // As its releases are: `dev` would say 1.12.6-dev to whoever asks.
-  linkerFlags: `-s -w -X ${TOFU}/version.dev=no`,
+  linkerFlags: `-X ${TOFU}/version.dev=no`,
 };
 
 const provider: GoProgram = {
   name: 'kubernetes-provider',
   title: 'OpenTofu’s provider for Kubernetes',
   source: fileURLToPath(new URL('./kubernetes-provider/', import.meta.url)),
-  inputs: ['go.mod', 'go.sum'],
   target: 'github.com/hashicorp/terraform-provider-kubernetes',
-  flags: ['-trimpath', '-buildvcs=false'],
-  env: { CGO_ENABLED: '0' },
-  linkerFlags: '-s -w',
 };
 
 /** A few minutes of two cores the first time. */

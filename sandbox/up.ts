@@ -116,8 +116,7 @@ class Sandbox {
     if (this.#options.waitForCluster) await cluster;
     await this.#startWorker(env);
     await this.#startWeb(env, ports.web);
-    const kubeconfig =
-      process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
+    const kubeconfig = process.env['SANDBOX_KUBECONFIG'] ?? this.#kubeconfigs.admin;
     const forges = { github: github.url, gitlab: gitlab.url, forgejo: forgejo.url };
     const real = gitea ? { gitea: gitea.url } : {};
     const { ownerUrl: database } = postgres;
@@ -139,6 +138,10 @@ class Sandbox {
     for (const stop of this.#stops.toReversed()) await stop().catch((error: Error) => say(error.message));
     await this.#supervisor.stopAll();
     this.#possession?.release();
+  }
+
+  get #kubeconfigs() {
+    return kubeconfigPathsIn(join(this.#dataDir, 'control-plane'));
   }
 
   #forget(): void {
@@ -273,7 +276,7 @@ class Sandbox {
 
   /** The caches that the cluster's objects stand for; without a cluster there are none. */
   async #startBazel(port: number): Promise<string> {
-    const path = process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).admin;
+    const path = process.env['SANDBOX_KUBECONFIG'] ?? this.#kubeconfigs.admin;
     let kube: Kube | undefined;
     const remotes = await startBazelRemotes({
       port,
@@ -300,7 +303,7 @@ class Sandbox {
       FLYWHEEL_OPERATORS: OPERATOR,
       FLYWHEEL_SANDBOX: '1',
       // Named before it exists: the portal waits for its cluster as it waits for one that is away.
-      KUBECONFIG: process.env['SANDBOX_KUBECONFIG'] ?? kubeconfigPathsIn(join(this.#dataDir, 'control-plane')).portal,
+      KUBECONFIG: process.env['SANDBOX_KUBECONFIG'] ?? this.#kubeconfigs.portal,
     };
   }
 
@@ -330,7 +333,7 @@ class Sandbox {
     try {
       const binary = builtControlPlane() ?? (await this.#buildControlPlane());
       await this.#runControlPlane(binary, port);
-      const { admin } = kubeconfigPathsIn(join(this.#dataDir, 'control-plane'));
+      const { admin } = this.#kubeconfigs;
       await this.#startArc(admin);
       say(`The Kubernetes API is up: export KUBECONFIG=${admin}   (or: npm run sandbox -- kubectl get namespaces)`);
     } catch (error) {
@@ -388,7 +391,10 @@ class Sandbox {
     await this.#supervisor.add({
       name: 'The portal',
       start: async () => {
-        const web = this.#node('web', ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'], env);
+        // Of two accounts, as in production: the web process may try what it plans, and make nothing.
+        const own = { KUBECONFIG: process.env['SANDBOX_KUBECONFIG'] ?? this.#kubeconfigs.web };
+        const args = ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'];
+        const web = this.#node('web', args, { ...env, ...own });
         await waitUntil('The portal', 60_000, () => answers(`http://127.0.0.1:${port}/`), web.children['web']);
         return web;
       },

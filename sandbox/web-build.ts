@@ -1,8 +1,9 @@
 // `next build`, but only when something it is made from has changed.
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { logTail, startChild } from '#sandbox/process.ts';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive, logTail, startChild } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 
 const SOURCES = [
@@ -17,11 +18,36 @@ const SOURCES = [
   'tsconfig.json',
 ];
 const STAMP = join(ROOT, '.next', 'flywheel-built-from');
+const LOCK = join(ROOT, '.sandbox', 'building-web');
 
 export const NEXT = join(ROOT, 'node_modules', 'next', 'dist', 'bin', 'next');
 
 export function isBuilt(): boolean {
   return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === sourcesHash();
+}
+
+/** For tests that need it built and run beside each other: one builds, the others wait. */
+export async function ensureBuilt(logFile: string): Promise<void> {
+  while (!isBuilt()) {
+    if (!takeLock()) await sleep(500);
+    else await buildWeb(logFile, process.env).finally(() => rmSync(LOCK, { force: true }));
+  }
+}
+
+/** Names whoever holds it, so that one which was left behind holds nobody up. */
+function takeLock(): boolean {
+  try {
+    if (!isAlive(Number(readFileSync(LOCK, 'utf8')))) rmSync(LOCK, { force: true });
+  } catch {
+    // Nobody builds.
+  }
+  try {
+    mkdirSync(dirname(LOCK), { recursive: true });
+    writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export async function buildWeb(logFile: string, env: NodeJS.ProcessEnv): Promise<void> {

@@ -56,7 +56,16 @@ export default async function Landing() {
           <Mark size={24} />
           Flywheel
         </span>
-        {by ? <LinkButton href="/home">Open the portal</LinkButton> : <LinkButton href="/sign-in">Sign in</LinkButton>}
+        <div className="flex gap-2">
+          <LinkButton href="/help" look="quiet">
+            Guide
+          </LinkButton>
+          {by ? (
+            <LinkButton href="/home">Open the portal</LinkButton>
+          ) : (
+            <LinkButton href="/sign-in">Sign in</LinkButton>
+          )}
+        </div>
       </header>
       <main id="main">
         <div className="grid items-center gap-8 py-12 lg:grid-cols-[1.2fr_1fr] lg:gap-16 lg:py-20">

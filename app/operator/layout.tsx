@@ -1,4 +1,5 @@
 import {
+  Activity,
   Boxes,
   Building2,
   Database,
@@ -9,6 +10,7 @@ import {
   ListChecks,
   Receipt,
   ScrollText,
+  Server,
   Shield,
   Users,
 } from 'lucide-react';
@@ -24,12 +26,14 @@ const items = [
   { href: '/operator', label: 'What needs me', icon: <Shield size={16} aria-hidden />, exact: true },
   { href: '/operator/approvals', label: 'Approvals', icon: <Inbox size={16} aria-hidden /> },
   { href: '/operator/tenants', label: 'Tenants', icon: <Building2 size={16} aria-hidden /> },
+  { href: '/operator/clusters', label: 'Clusters', icon: <Server size={16} aria-hidden /> },
   { href: '/operator/pools', label: 'Pools', icon: <Boxes size={16} aria-hidden /> },
   { href: '/operator/billing', label: 'Cost', icon: <Receipt size={16} aria-hidden /> },
   { href: '/operator/forges', label: 'Forges', icon: <GitBranch size={16} aria-hidden /> },
   { href: '/operator/jobs', label: 'Jobs', icon: <ListChecks size={16} aria-hidden /> },
   { href: '/operator/state', label: 'State', icon: <FileStack size={16} aria-hidden /> },
   { href: '/operator/caches', label: 'Caches', icon: <Database size={16} aria-hidden /> },
+  { href: '/operator/health', label: 'Health', icon: <Activity size={16} aria-hidden /> },
   { href: '/operator/audit', label: 'Audit', icon: <ScrollText size={16} aria-hidden /> },
   { href: '/operator/people', label: 'People', icon: <Users size={16} aria-hidden /> },
   { href: '/home?all', label: 'Your tenants', icon: <House size={16} aria-hidden /> },

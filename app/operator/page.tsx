@@ -1,23 +1,30 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import type { TenantKind } from '#lib/model/index.ts';
 import { tenantKindLabel } from '#lib/model/index.ts';
+import { systemClock } from '#lib/clock.ts';
+import { judge, readStatus, type Judged } from '#lib/status/index.ts';
+import { clusterRows, type ClusterRow } from '#lib/tenancy/index.ts';
 import { operatorOverview, operatorPage, type OperatorOverview } from '#lib/tenant/index.ts';
-import { CapacityForm } from '#components/tenant/capacity-form.tsx';
+import { ClusterName } from '#components/cluster/cluster-name.tsx';
+import { ClusterHealthBadge, ClusterStateBadge, PodsHeld } from '#components/cluster/cluster-state.tsx';
+import { TenantName, TenantStateBadge } from '#components/tenant/tenant-name.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { PageHeader, Section, Stat, Stats } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
-import { Badge } from '#components/ui/status.tsx';
+import { Badge, StatusIcon } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
-
-import { enterCapacity } from './tenants/actions.ts';
+import { answerOf, toneOf } from './health/words.ts';
 
 export const metadata: Metadata = { title: 'Operator' };
 
 export default operatorPage('operator:see', async () => {
-  const overview = await operatorOverview();
-  const { failing, waiting, tenants, clusters, forges } = overview;
+  const [overview, clusters, status] = await Promise.all([
+    operatorOverview(),
+    clusterRows(systemClock.now()),
+    readStatus(),
+  ]);
+  const { failing, waiting, tenants, forges } = overview;
   return (
     <>
       <PageHeader
@@ -31,6 +38,7 @@ export default operatorPage('operator:see', async () => {
           ) : null
         }
       />
+      <HealthLine judged={judge(status)} />
       <Stats>
         <Stat label="Waiting for you" value={waiting} />
         <Stat label="Tenants" value={tenants.length} />
@@ -45,6 +53,22 @@ export default operatorPage('operator:see', async () => {
     </>
   );
 });
+
+function HealthLine({ judged }: { judged: Judged }) {
+  return (
+    <p className="-mt-3 mb-6 flex items-start gap-2">
+      <span className="mt-0.5">
+        <StatusIcon tone={toneOf[judged.state]} />
+      </span>
+      <span>
+        <Link href="/operator/health" className="font-medium text-accent hover:underline">
+          Health
+        </Link>
+        : {answerOf(judged)}
+      </span>
+    </p>
+  );
+}
 
 function waitingWords(count: number): string {
   if (count === 0) return 'Nothing waits for your decision.';
@@ -109,16 +133,13 @@ function Tenants({ tenants }: Pick<OperatorOverview, 'tenants'>) {
             {tenants.map(({ slug, displayName, kind, state, cluster, enrollments, members }) => (
               <Tr key={slug}>
                 <Td>
-                  <Link href={`/t/${slug}`} className="font-medium text-accent hover:underline">
-                    {displayName}
-                  </Link>
-                  <span className="block font-mono text-sm text-ink-3">{slug}</span>
+                  <TenantName slug={slug} displayName={displayName} />
                 </Td>
-                <Td>{tenantKindLabel[kind as TenantKind]}</Td>
+                <Td>{tenantKindLabel[kind]}</Td>
                 <Td>
-                  <Badge tone={state === 'active' ? 'good' : state === 'suspended' ? 'bad' : 'idle'}>{state}</Badge>
+                  <TenantStateBadge state={state} />
                 </Td>
-                <Td>{cluster}</Td>
+                <Td className="min-w-32 wrap-anywhere">{cluster}</Td>
                 <Td numeric>{enrollments}</Td>
                 <Td numeric>{members}</Td>
               </Tr>
@@ -130,57 +151,47 @@ function Tenants({ tenants }: Pick<OperatorOverview, 'tenants'>) {
   );
 }
 
-function Clusters({ clusters }: Pick<OperatorOverview, 'clusters'>) {
+function Clusters({ clusters }: { clusters: readonly ClusterRow[] }) {
   return (
-    <Section title="Clusters">
+    <Section
+      title="Clusters"
+      actions={
+        <Link href="/operator/clusters" className="text-accent hover:underline">
+          All of them
+        </Link>
+      }
+    >
       <Table label="Clusters">
         <thead>
           <tr>
             <Th>Cluster</Th>
-            <Th>Runner controller</Th>
-            <Th>Reached</Th>
+            <Th>Takes tenants</Th>
+            <Th>Health</Th>
             <Th>Runners’ pods</Th>
             <Th numeric>Tenants</Th>
-            <Th>Capacity for tenants</Th>
           </tr>
         </thead>
         <tbody>
-          {clusters.map(
-            ({ id, name, controllerVersion, reachableAt, holdsPods, tenants, capacityCpu, capacityMemory }) => (
-              <Tr key={id}>
-                <Td>
-                  {name} <span className="font-mono text-sm text-ink-3">{id}</span>
-                </Td>
-                <Td>{controllerVersion ? `ARC ${controllerVersion}` : <Badge tone="warn">Not found yet</Badge>}</Td>
-                <Td>{reachableAt ? <RelativeTime at={reachableAt} /> : <Badge tone="warn">Never</Badge>}</Td>
-                <Td>
-                  <PodsHeld holds={holdsPods} />
-                </Td>
-                <Td numeric>{tenants}</Td>
-                <Td>
-                  <CapacityForm action={enterCapacity} cluster={id} cpu={capacityCpu} memory={capacityMemory} />
-                </Td>
-              </Tr>
-            ),
-          )}
+          {clusters.map(({ id, name, state, health, holdsPods, tenants }) => (
+            <Tr key={id}>
+              <Td>
+                <ClusterName id={id} name={name} />
+              </Td>
+              <Td>
+                <ClusterStateBadge state={state} />
+              </Td>
+              <Td>
+                <ClusterHealthBadge health={health} />
+              </Td>
+              <Td>
+                <PodsHeld holds={holdsPods} />
+              </Td>
+              <Td numeric>{tenants}</Td>
+            </Tr>
+          ))}
         </tbody>
       </Table>
     </Section>
-  );
-}
-
-/** Whether the API server itself keeps the pods of tenants to the runners' profile. */
-function PodsHeld({ holds }: { holds: boolean | null }) {
-  if (holds === null) return <Badge tone="idle">Not looked at yet</Badge>;
-  if (holds) return <Badge tone="good">Held to their profile</Badge>;
-  return (
-    <>
-      <Badge tone="warn">Not held</Badge>
-      <span className="block max-w-xs text-sm text-ink-2">
-        The admission policy flywheel-runner-pods is missing, is another, or the portal may not see it. Apply
-        runner-pods.yaml and portal-rbac.yaml.
-      </span>
-    </>
   );
 }
 

@@ -1,6 +1,6 @@
 import clsx from 'clsx';
 import Link from 'next/link';
-import { LogOut, Menu, Shield, UserRound } from 'lucide-react';
+import { BookOpen, LogOut, Shield, UserRound } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import type { FormAction } from '#components/form/use-action-form.ts';
@@ -10,6 +10,7 @@ import { Mark } from '#components/ui/mark.tsx';
 import { ThemeSwitch, type Theme } from '#components/ui/theme-switch.tsx';
 import { NavLink } from './nav-link.tsx';
 import { PaletteKey, type Place } from './palette-key.tsx';
+import { PhoneMenu } from './phone-menu.tsx';
 
 export type FramePerson = { name: string; isOperator: boolean };
 export type NavItem = { href: string; label: string; icon: ReactNode; exact?: boolean };
@@ -34,6 +35,7 @@ const common: Place[] = [
   { href: '/home?all', label: 'Your tenants' },
   { href: '/enroll', label: 'Enroll a scope' },
   { href: '/account', label: 'Your account' },
+  { href: '/help', label: 'Guide' },
 ];
 
 /** The rail on the left, or above on a narrow screen, and the page beside it. */
@@ -51,16 +53,9 @@ export function Frame({ area, banner, children, bell, places = [], ...rail }: Fr
           <div className="p-4">
             <Brand isOperator={isOperator} />
           </div>
-          <details>
-            {/* Beside the brand and not around it: a link within what opens and closes is told to nobody who cannot see. */}
-            <summary className="absolute top-2.5 right-2.5 list-none rounded-md p-2">
-              <Menu size={20} aria-hidden />
-              <span className="sr-only">Menu</span>
-            </summary>
-            <div className="grid gap-4 px-4 pb-4">
-              <Rail {...rail} />
-            </div>
-          </details>
+          <PhoneMenu>
+            <Rail {...rail} />
+          </PhoneMenu>
         </div>
         <div className={clsx('absolute top-2 right-12 md:top-2.5', isOperator ? 'md:right-1' : 'md:right-3')}>
           <Bell {...bell} />
@@ -128,6 +123,10 @@ function Rail({ person, theme, signOut, top, items }: RailProps) {
             Operator
           </NavLink>
         ) : null}
+        <NavLink href="/help">
+          <BookOpen size={16} aria-hidden />
+          Guide
+        </NavLink>
         <NavLink href="/account">
           <UserRound size={16} aria-hidden />
           <span className="truncate">{person.name}</span>

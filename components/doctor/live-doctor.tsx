@@ -1,11 +1,11 @@
 'use client';
 
-import { useRouter } from 'next/navigation';
-import { useEffect } from 'react';
 import type { DoctorView, FindingView, OfferView, RepairView } from '#lib/doctor/index.ts';
 import { Polled } from '#components/app/polled.tsx';
+import { RenderAnew } from '#components/app/render-anew.tsx';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import type { FormAction } from '#components/form/use-action-form.ts';
+import { MeaningLink } from '#components/guide/meaning-link.tsx';
 import { Card, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Callout, StatusIcon } from '#components/ui/status.tsx';
@@ -43,15 +43,6 @@ const foundIn = ({ findings }: DoctorView) =>
     .filter(({ offers }) => offers.some(({ image, mayApply }) => image !== null && mayApply))
     .map(({ id }) => id)
     .join();
-
-/** What the server rendered beside this part is of other findings: it is asked for again. */
-function RenderAnew({ isOutdated }: { isOutdated: boolean }) {
-  const router = useRouter();
-  useEffect(() => {
-    if (isOutdated) router.refresh();
-  }, [isOutdated, router]);
-  return null;
-}
 
 function Now({ view, propose, apply }: Actions & { view: DoctorView }) {
   const { findings, gone, repairs, lookedAt } = view;
@@ -111,7 +102,7 @@ function Answer({ findings, lookedAt }: Pick<DoctorView, 'findings' | 'lookedAt'
 }
 
 function Finding({ finding, propose }: { finding: FindingView; propose: FormAction }) {
-  const { id, severity, title, words, evidence, offers, firstSeenAt } = finding;
+  const { id, kind, severity, title, words, evidence, offers, firstSeenAt } = finding;
   return (
     <Card className="grid gap-3">
       <div className="flex items-start gap-3">
@@ -125,7 +116,9 @@ function Finding({ finding, propose }: { finding: FindingView; propose: FormActi
           </p>
         </div>
       </div>
-      <p className="max-w-prose break-words text-ink-2">{words}</p>
+      <p className="max-w-prose break-words text-ink-2">
+        {words} <MeaningLink word={kind} of={title} />
+      </p>
       <ul aria-label="What was seen" className="grid gap-2 border-l-2 pl-3 text-sm">
         {evidence.map(({ object, at, said }) => (
           <li key={`${object} ${said}`}>

@@ -1,9 +1,8 @@
 'use client';
 
-import { useRouter } from 'next/navigation';
-import { useEffect } from 'react';
 import type { EnrollmentView } from '#lib/enrollment/index.ts';
 import { Polled } from '#components/app/polled.tsx';
+import { RenderAnew } from '#components/app/render-anew.tsx';
 import { PoolTable } from '#components/pool/pool-table.tsx';
 import { Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
@@ -30,15 +29,6 @@ export function LiveEnrollment({ url, first }: { url: string; first: EnrollmentV
       )}
     </Polled>
   );
-}
-
-/** What the server rendered around this part belongs to another state: it is asked for again. */
-function RenderAnew({ isOutdated }: { isOutdated: boolean }) {
-  const router = useRouter();
-  useEffect(() => {
-    if (isOutdated) router.refresh();
-  }, [isOutdated, router]);
-  return null;
 }
 
 function Now({ enrollment }: { enrollment: EnrollmentView }) {

@@ -1,6 +1,7 @@
 import type { PhaseView } from '#lib/enrollment/index.ts';
-import { RelativeTime } from '#components/ui/relative-time.tsx';
-import { Badge, StatusIcon, type Tone } from '#components/ui/status.tsx';
+import { MeaningLink } from '#components/guide/meaning-link.tsx';
+import { Badge, type Tone } from '#components/ui/status.tsx';
+import { Stage, Stages } from '#components/ui/stages.tsx';
 
 type WaitingFor = PhaseView['waitingFor'];
 
@@ -31,14 +32,18 @@ const words: Record<Tone, string> = {
   idle: 'To come',
 };
 
+/** As it should be, or simply not come to yet: nobody asks what that means. */
+const isUsual = (status: PhaseView['status'], reason: string) =>
+  reason === 'NotReached' || (status === 'True' && reason === 'AsWanted');
+
 /** The reconciler's phases: state, since when, and while waiting for whom. */
 export function Phases({ phases }: { phases: PhaseView[] }) {
   return (
-    <ol className="divide-y rounded-lg border bg-surface">
+    <Stages>
       {phases.map((phase) => (
         <PhaseRow key={phase.type} phase={phase} />
       ))}
-    </ol>
+    </Stages>
   );
 }
 
@@ -46,25 +51,15 @@ function PhaseRow({ phase: { label, status, reason, message, waitingFor, since }
   const tone = toneOf(status, waitingFor, reason);
   const mover = movers[waitingFor];
   return (
-    <li className="flex gap-3 px-4 py-3">
-      <span className="mt-0.5">
-        <StatusIcon tone={tone} size={18} />
-      </span>
-      <div className="min-w-0 grow">
-        <p className="flex flex-wrap items-center justify-between gap-x-4">
-          <span className="font-medium">{label}</span>
-          <span className="flex items-center gap-2 text-sm text-ink-3">
-            {words[tone]}
-            {since ? <RelativeTime at={since} /> : null}
-          </span>
+    <Stage label={label} tone={tone} words={words[tone]} at={since}>
+      <p className="text-ink-2">
+        {message} {isUsual(status, reason) ? null : <MeaningLink word={reason} of={label} />}
+      </p>
+      {tone === 'wait' ? (
+        <p className="mt-1">
+          <Badge tone="wait">Waits for {mover}</Badge>
         </p>
-        <p className="text-ink-2">{message}</p>
-        {tone === 'wait' ? (
-          <p className="mt-1">
-            <Badge tone="wait">Waits for {mover}</Badge>
-          </p>
-        ) : null}
-      </div>
-    </li>
+      ) : null}
+    </Stage>
   );
 }

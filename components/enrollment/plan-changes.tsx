@@ -18,12 +18,12 @@ const words: Record<Op, string> = { '+': 'added', '~': 'changed', '-': 'removed'
 const inks: Record<Op, string> = { '+': 'text-good', '~': 'text-warn', '-': 'text-bad' };
 
 /** What would change, by where it is; the fields of each on demand. */
-export function PlanChanges({ groups }: { groups: Group[] }) {
-  return groups.map(({ where, changes }) => (
-    <section key={where} className="mb-6">
+export function PlanChanges({ groups }: { groups: (Group & { title?: string })[] }) {
+  return groups.map(({ where, changes, title = places[where].title }) => (
+    <section key={title} className="mb-6">
       <h2 className="mb-2 flex items-center gap-2 font-semibold">
         <span className="text-ink-3">{places[where].icon}</span>
-        {places[where].title}
+        <span className="min-w-0">{title}</span>
         <Counts changes={changes} />
       </h2>
       <ul className="divide-y rounded-lg border bg-surface">

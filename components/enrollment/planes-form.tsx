@@ -14,6 +14,7 @@ type Props = {
   enrollmentId: string;
   viewName: string;
   attic: Attic;
+  hasAttic: boolean;
   bazelSizeGib: number | null;
   pools: { name: string; isUntrusted: boolean }[];
   back: string;
@@ -24,7 +25,7 @@ const defaultBazelGib = 20;
 
 /** Step four: which caches, and who may read them. */
 export function PlanesForm(props: Props) {
-  const { action, enrollmentId, viewName, attic: first, bazelSizeGib, pools, back, canEdit } = props;
+  const { action, enrollmentId, viewName, attic: first, hasAttic, bazelSizeGib, pools, back, canEdit } = props;
   const form = useActionForm(action);
   const [attic, setAttic] = useState<Attic>(first);
   const [bazel, setBazel] = useState(bazelSizeGib !== null);
@@ -34,6 +35,8 @@ export function PlanesForm(props: Props) {
     name: 'attic',
     value,
     checked: attic === value,
+    // One that was chosen while there was a server is not taken away here.
+    disabled: !hasAttic && value !== 'off' && value !== first,
     onChange: () => setAttic(value),
   });
   const atticError = form.errorAt('attic');
@@ -47,6 +50,11 @@ export function PlanesForm(props: Props) {
           A view named <code className="font-mono text-sm">{viewName}</code>. Store paths are kept once for everybody,
           but a view gives out only what was pushed to it.
         </p>
+        {hasAttic ? null : (
+          <p className="max-w-prose text-ink-2">
+            This cluster has no Attic server yet. An operator enters one; then a view can be chosen here.
+          </p>
+        )}
         <div className="grid gap-3 sm:grid-cols-3">
           <ChoiceCard {...radio('private')} title="Private">
             Only your runners read and push. Right for most.

@@ -21,6 +21,10 @@ export type FormPool = {
   pricePerHour: number | null;
   mostRunners: number;
   ready: boolean;
+  /** Why it cannot be chosen, as the end of a sentence about it. */
+  unready: string | null;
+  /** Of a class with a daemon: what it gives and what it costs in isolation. */
+  daemon: { title: string; gives: string; costs: string } | null;
   chosen: boolean;
   minRunners: number;
   maxRunners: number;
@@ -226,13 +230,27 @@ function PoolCard({ pool, choice, change, form, currency, labelKey, mayKeepWarm 
               </code>
             </>
           ) : (
-            'The operator has not given it resources, so it cannot be chosen.'
+            `It cannot be chosen: it ${pool.unready ?? 'is not ready'}.`
           )}
         </span>
       </label>
+      {pool.daemon ? <Daemon {...pool.daemon} /> : null}
       {error ? <FieldError name={field} message={error} /> : null}
       {pool.ready ? <Sizes pool={pool} choice={choice} change={change} form={form} mayKeepWarm={mayKeepWarm} /> : null}
     </fieldset>
+  );
+}
+
+function Daemon({ title, gives, costs }: NonNullable<FormPool['daemon']>) {
+  return (
+    <div className="mt-3 grid gap-1 text-sm text-ink-2 sm:ml-7">
+      <p>
+        <Badge tone="warn">{title}</Badge> {gives}
+      </p>
+      <p>
+        <span className="font-medium">In isolation it costs:</span> {costs}
+      </p>
+    </div>
   );
 }
 

@@ -20,16 +20,17 @@ function answerOf({ pools, quota }: PoolsNow): Answer {
   const queued = sum((pool) => pool.queued);
   const failed = sum((pool) => pool.failed);
   const idle = sum((pool) => pool.idle);
+  const places = sum((pool) => pool.places);
   const held = `${quota.runners.used} of ${quota.runners.quota} runners of the quota are held.`;
   if (failed > 0)
     return { tone: 'bad', text: `${failed} ${failed === 1 ? 'runner' : 'runners'} failed to start. ${held}` };
   if (queued > 0)
     return { tone: 'busy', text: `${queued} ${queued === 1 ? 'job waits' : 'jobs wait'} for a runner. ${held}` };
-  if (idle > 0)
-    return {
-      tone: 'good',
-      text: `No job waits; ${idle} ${idle === 1 ? 'runner stands' : 'runners stand'} ready. ${held}`,
-    };
+  const standing = [
+    ...(idle > 0 ? [`${idle} ${idle === 1 ? 'runner stands' : 'runners stand'} ready`] : []),
+    ...(places > 0 ? [`${places} ${places === 1 ? 'place is' : 'places are'} held for jobs`] : []),
+  ];
+  if (standing.length > 0) return { tone: 'good', text: `No job waits; ${standing.join(', ')}. ${held}` };
   return { tone: 'good', text: `No job waits. A runner starts when one comes. ${held}` };
 }
 

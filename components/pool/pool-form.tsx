@@ -3,7 +3,7 @@
 import { useActionForm, type ActionForm, type FormAction } from '#components/form/use-action-form.ts';
 import Link from 'next/link';
 import { LinkButton } from '#components/ui/button.tsx';
-import { ChoiceCard, SelectField, TextAreaField, TextField } from '#components/ui/field.tsx';
+import { ChoiceCard, FieldError, SelectField, TextAreaField, TextField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
 
@@ -19,14 +19,19 @@ export type PoolFormValues = {
   devices: string;
   needsDevice: boolean;
   runtimeClass: string;
+  kernel: string;
   nodeSelector: string;
   tolerations: string;
   securityClass: string;
+  daemonImage: string;
   requiresApproval: boolean;
   runnersMost: string;
 };
 
-type Props = { action: FormAction; pool: PoolFormValues | null; classes: readonly string[] };
+/** A security class, and what it gives and costs in words. */
+export type ClassChoice = { value: string; title: string; gives: string; costs: string };
+
+type Props = { action: FormAction; pool: PoolFormValues | null; classes: readonly ClassChoice[] };
 type Fields = { form: ActionForm; pool: PoolFormValues };
 
 const blank: PoolFormValues = {
@@ -41,9 +46,11 @@ const blank: PoolFormValues = {
   devices: '',
   needsDevice: false,
   runtimeClass: '',
+  kernel: '',
   nodeSelector: '',
   tolerations: '',
   securityClass: 'restricted',
+  daemonImage: '',
   requiresApproval: false,
   runnersMost: '',
 };
@@ -73,7 +80,8 @@ export function PoolForm({ action, pool, classes }: Props) {
       <Text {...fields} name="description" label="For" help="One line that tenants read beside the name." />
       <Size {...fields} />
       <Image {...fields} />
-      <Place {...fields} classes={classes} />
+      <Isolation {...fields} classes={classes} />
+      <Place {...fields} />
       <Terms {...fields} />
       <div className="flex gap-2">
         <SubmitButton pending={form.pending}>Keep the pool</SubmitButton>
@@ -163,25 +171,65 @@ function Image(fields: Fields) {
   );
 }
 
-function Place({ classes, ...fields }: Fields & { classes: readonly string[] }) {
+/** What a runner may, told before it is chosen. The daemon's image is asked for where the class has one. */
+function Isolation({ classes, ...fields }: Fields & { classes: readonly ClassChoice[] }) {
+  const { form, pool } = fields;
+  const chosen = form.valueOf('securityClass', pool.securityClass);
+  const error = form.errorAt('securityClass');
+  return (
+    <fieldset className="group grid gap-4">
+      <legend className="mb-3 text-lg font-semibold">Security class</legend>
+      {error ? <FieldError name="securityClass" message={error} /> : null}
+      <div className="grid gap-3">
+        {classes.map(({ value, title, gives, costs }) => (
+          <ChoiceCard
+            key={value}
+            type="radio"
+            name="securityClass"
+            value={value}
+            title={title}
+            defaultChecked={value === chosen}
+          >
+            <span className="block">{gives}</span>
+            <span className="mt-1 block">
+              <span className="font-medium">In isolation it costs:</span> {costs}
+            </span>
+          </ChoiceCard>
+        ))}
+      </div>
+      <div className="hidden group-has-[[value=builds]:checked]:block group-has-[[value=dind]:checked]:block">
+        <Text
+          {...fields}
+          name="daemonImage"
+          label="Image of the daemon"
+          placeholder="docker.io/moby/buildkit:v0.34.2-rootless@sha256:…"
+          help="By its digest: a rootless BuildKit for builds, Docker’s dind image for Docker in Docker. The cluster lets off no other image."
+        />
+        <p className="mt-3 text-sm text-ink-2">
+          A quarter of the runner’s size is the runner’s own, the rest is the daemon’s.
+          <span className="hidden group-has-[[value=dind]:checked]:inline">
+            {' '}
+            Below, name a runtime class that makes virtual machines, a label of the nodes that are its own, and their
+            taint.
+          </span>
+        </p>
+      </div>
+    </fieldset>
+  );
+}
+
+const kernels = [
+  { value: '', title: 'The node’s (runc)' },
+  { value: 'sandbox', title: 'Its own, in a sandbox (gVisor)' },
+  { value: 'machine', title: 'Its own, in a virtual machine (Kata Containers)' },
+];
+
+function Place(fields: Fields) {
   const { form, pool } = fields;
   return (
     <fieldset className="grid gap-4">
       <legend className="mb-3 text-lg font-semibold">Where and how it runs</legend>
       <div className="grid items-start gap-4 sm:grid-cols-2">
-        <SelectField
-          name="securityClass"
-          label="Security class"
-          help="Restricted pods have no privilege at all. The classes builds and dind are kept here and not served: tenants cannot choose them."
-          error={form.errorAt('securityClass')}
-          defaultValue={form.valueOf('securityClass', pool.securityClass)}
-        >
-          {classes.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </SelectField>
         <Text
           {...fields}
           name="runtimeClass"
@@ -189,6 +237,19 @@ function Place({ classes, ...fields }: Fields & { classes: readonly string[] }) 
           placeholder="gvisor"
           help="A RuntimeClass of the cluster: gVisor, Kata."
         />
+        <SelectField
+          name="kernel"
+          label="Kernel of a pod in it"
+          help="As you state it. A pod on the node’s kernel has a user namespace, which only runc serves: gVisor and Kata start none that has one."
+          error={form.errorAt('kernel')}
+          defaultValue={form.valueOf('kernel', pool.kernel)}
+        >
+          {kernels.map(({ value, title }) => (
+            <option key={value} value={value}>
+              {title}
+            </option>
+          ))}
+        </SelectField>
       </div>
       <div className="grid items-start gap-4 sm:grid-cols-2">
         <Lines

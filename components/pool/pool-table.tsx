@@ -14,6 +14,7 @@ function Number({ value, warn = false }: { value: number; warn?: boolean }) {
  * tenant is known.
  */
 export function PoolTable({ pools, slug }: { pools: (LivePool & { room?: number })[]; slug?: string }) {
+  const hasPlaces = pools.some(({ places }) => places > 0);
   const hasRoom = pools.some(({ room }) => room !== undefined);
   return (
     <Table label="Pools now">
@@ -24,6 +25,7 @@ export function PoolTable({ pools, slug }: { pools: (LivePool & { room?: number 
           <Th numeric>Starting</Th>
           <Th numeric>Running</Th>
           <Th numeric>Idle</Th>
+          {hasPlaces ? <Th numeric>Places held</Th> : null}
           <Th numeric>Failed</Th>
           <Th numeric>Warm to most</Th>
           {hasRoom ? <Th numeric>Room for</Th> : null}
@@ -52,6 +54,11 @@ export function PoolTable({ pools, slug }: { pools: (LivePool & { room?: number 
             <Td numeric>
               <Number value={pool.idle} />
             </Td>
+            {hasPlaces ? (
+              <Td numeric>
+                <Number value={pool.places} />
+              </Td>
+            ) : null}
             <Td numeric>
               <Number value={pool.failed} warn />
             </Td>

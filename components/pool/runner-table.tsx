@@ -6,12 +6,13 @@ import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 const words: Record<LiveRunner['state'], { tone: Tone; word: string }> = {
   starting: { tone: 'busy', word: 'Starting' },
   idle: { tone: 'idle', word: 'Idle' },
+  place: { tone: 'idle', word: 'Place held' },
   running: { tone: 'good', word: 'Running' },
   failed: { tone: 'bad', word: 'Failed' },
 };
 
 /** What needs somebody first, then what works, then what waits. */
-const order: LiveRunner['state'][] = ['failed', 'running', 'starting', 'idle'];
+const order: LiveRunner['state'][] = ['failed', 'running', 'starting', 'idle', 'place'];
 
 /** Each runner that there is, with its job, where it is, and since when. */
 export function RunnerTable({ runners }: { runners: LiveRunner[] }) {

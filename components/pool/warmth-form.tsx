@@ -17,6 +17,8 @@ type Props = {
   fields: { enrollmentId: string; pool: string };
   minRunners: number;
   minLabel: string;
+  /** What is kept warm, as many are called. */
+  unit: string;
   schedule: WarmSchedule | null;
   /** The names that there are, for whoever begins to type one. */
   zones: readonly string[];
@@ -40,7 +42,7 @@ const days: [WarmWindow['days'][number], string, string][] = [
 ];
 
 /** What a pool keeps warm and when, with a week of it and what that costs before anything is planned. */
-export function WarmthForm({ action, fields, minRunners, minLabel, schedule, zones, first, canEdit }: Props) {
+export function WarmthForm({ action, fields, minRunners, minLabel, unit, schedule, zones, first, canEdit }: Props) {
   const form = useActionForm(action);
   const [scheduled, setScheduled] = useState(schedule !== null);
   const week = form.value ?? first;
@@ -59,10 +61,13 @@ export function WarmthForm({ action, fields, minRunners, minLabel, schedule, zon
           {form.errorAt(`pools.${fields.pool}.maxRunners`) ? (
             <FieldError name="maxRunners" message={`The maximum ${form.errorAt(`pools.${fields.pool}.maxRunners`)}`} />
           ) : null}
+          {form.errorAt(`pools.${fields.pool}.schedule`) ? (
+            <FieldError name="schedule" message={`The schedule ${form.errorAt(`pools.${fields.pool}.schedule`)}`} />
+          ) : null}
           <NumberField
             name="minRunners"
             label={minLabel}
-            unit="runners"
+            unit={unit}
             min={0}
             max={1000}
             step={1}
@@ -80,7 +85,7 @@ export function WarmthForm({ action, fields, minRunners, minLabel, schedule, zon
           >
             Windows of the week in which more are kept warm, by the clocks of one time zone.
           </ChoiceCard>
-          {scheduled ? <Windows form={form} schedule={schedule} zones={zones} /> : null}
+          {scheduled ? <Windows form={form} schedule={schedule} zones={zones} unit={unit} /> : null}
           <TextField
             type="date"
             name="week"
@@ -120,7 +125,9 @@ function Costs({ week }: { week: WeekPreview }) {
   );
 }
 
-function Windows({ form, schedule, zones }: { form: Form; schedule: WarmSchedule | null; zones: readonly string[] }) {
+type WindowsProps = { form: Form; schedule: WarmSchedule | null; zones: readonly string[]; unit: string };
+
+function Windows({ form, schedule, zones, unit }: WindowsProps) {
   const listId = useId();
   const [rows, setRows] = useState<Row[]>(() =>
     (schedule?.windows ?? [office]).map((window, number) => ({ number, window })),
@@ -155,6 +162,7 @@ function Windows({ form, schedule, zones }: { form: Form; schedule: WarmSchedule
             number={number}
             place={index + 1}
             window={window}
+            unit={unit}
             remove={() => setRows((all) => all.filter((row) => row.number !== number))}
           />
         ))}
@@ -171,9 +179,9 @@ function Windows({ form, schedule, zones }: { form: Form; schedule: WarmSchedule
   );
 }
 
-type WindowProps = { form: Form; number: number; place: number; window: WarmWindow; remove: () => void };
+type WindowProps = { form: Form; number: number; place: number; window: WarmWindow; unit: string; remove: () => void };
 
-function WindowRow({ form, number, place, window, remove }: WindowProps) {
+function WindowRow({ form, number, place, window, unit, remove }: WindowProps) {
   const field = (name: string) => `windows.${number}.${name}`;
   const noDays = form.errorAt(field('days'));
   return (
@@ -217,7 +225,7 @@ function WindowRow({ form, number, place, window, remove }: WindowProps) {
         <NumberField
           name={field('runners')}
           label="Kept warm"
-          unit="runners"
+          unit={unit}
           min={1}
           max={1000}
           step={1}

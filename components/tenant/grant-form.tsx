@@ -3,7 +3,7 @@
 import { useState } from 'react';
 import { NoteField } from '#components/form/note-field.tsx';
 import { useActionForm, type FormAction } from '#components/form/use-action-form.ts';
-import { NumberField } from '#components/ui/field.tsx';
+import { NumberField, SelectField } from '#components/ui/field.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
 import { QuotaFields, type QuotaText } from './quota-fields.tsx';
@@ -15,10 +15,13 @@ type Props = {
   pools: { pool: string; minRunners: number; maxRunners: number }[] | null;
   /** False where the cluster does not hold it; null where nobody knows. */
   fits: boolean | null;
+  /** Where a tenant that begins can be placed; empty where that is not asked. */
+  places: { id: string; words: string; isBest: boolean }[];
+  place: string;
 };
 
 /** Grants what was asked for, or something else in its place. */
-export function GrantForm({ action, requestId, quota, pools, fits }: Props) {
+export function GrantForm({ action, requestId, quota, pools, fits, places, place }: Props) {
   const form = useActionForm(action);
   const [changed, setChanged] = useState(form.valueOf('changed', '') === 'on');
   const mayChange = quota !== null || pools !== null;
@@ -61,6 +64,22 @@ export function GrantForm({ action, requestId, quota, pools, fits }: Props) {
             </fieldset>
           ))}
         </div>
+      ) : null}
+      {places.length > 1 ? (
+        <SelectField
+          name="clusterId"
+          label="Cluster"
+          help="Where it runs. What is placed is moved later only by a plan of its own."
+          error={form.errorAt('clusterId')}
+          defaultValue={form.valueOf('clusterId', places.find(({ isBest }) => isBest)?.id ?? place)}
+        >
+          {places.map(({ id, words, isBest }) => (
+            <option key={id} value={id}>
+              {id}: {words}
+              {isBest ? ' (as by itself)' : ''}
+            </option>
+          ))}
+        </SelectField>
       ) : null}
       {fits === false || form.error?.code === 'conflict' ? (
         <label className="flex items-start gap-2">

@@ -138,7 +138,7 @@ export function ChoiceCard({ type, title, children, className, ...rest }: Choice
       )}
     >
       <input type={type} className="mt-1 size-4 shrink-0 accent-accent" {...rest} />
-      <span className="grid min-w-0 gap-1">
+      <span className="grid min-w-0 content-start gap-1">
         <span className="font-medium">{title}</span>
         {children ? <span className="text-sm text-ink-2">{children}</span> : null}
       </span>

@@ -62,13 +62,13 @@ export function Stat({ label, value, note }: { label: string; value: ReactNode; 
   );
 }
 
-/** Names and values, for things that have a few of each. */
+/** Names and values, for things that have a few of each. However long a name is, nearly half of the room is the values’. */
 export function Facts({ rows }: { rows: [ReactNode, ReactNode][] }) {
   return (
-    <dl className="grid grid-cols-[minmax(7rem,max-content)_1fr] gap-x-6 gap-y-2">
+    <dl className="grid grid-cols-[minmax(7rem,max-content)_minmax(45%,1fr)] gap-x-6 gap-y-2">
       {rows.map(([name, value], row) => (
         <div key={row} className="contents">
-          <dt className="text-ink-3">{name}</dt>
+          <dt className="min-w-0 text-ink-3">{name}</dt>
           <dd className="min-w-0">{value}</dd>
         </div>
       ))}

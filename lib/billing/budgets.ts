@@ -184,20 +184,22 @@ async function teamIdOf(ctx: Ctx, slug: string): Promise<string | null> {
   return team.id;
 }
 
-export async function addBudget(ctx: Ctx, input: BudgetInput): Promise<void> {
+/** Its id. */
+export async function addBudget(ctx: Ctx, input: BudgetInput): Promise<string> {
   const { team, repository, ...rest } = input;
   const teamId = await teamIdOf(ctx, team);
   if (rest.isLimit && repository !== '')
     throw invalidFields({ isLimit: 'Runners are shared by repositories, so a budget of one can only tell.' });
   const currency = await currencyOf(ctx.tenant.id);
   const tenantId = ctx.tenant.id;
-  await tenantTransaction(tenantId, async (tx) => {
+  return tenantTransaction(tenantId, async (tx) => {
     if ((await tx.budget.count()) >= budgetsMost)
       throw invalidFields({ name: `A tenant has ${budgetsMost} budgets at most.` });
     const data = { ...rest, tenantId, teamId, currency, repository: repository === '' ? null : repository };
     const { id } = await tx.budget.create({ data: { ...data, createdById: ctx.person.userId } });
     await ctx.audit(tx, { action: 'budget:add', target: `budget/${id}`, after: input });
     await wake(tx, budgetTask, ['all']);
+    return id;
   });
 }
 

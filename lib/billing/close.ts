@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
@@ -35,6 +36,19 @@ export async function closeMonth(
   return statementOf(tenant, period, now);
 }
 
+/**
+ * The end of a number: a month that is closed once more, after the database was restored from before it was, has the same one
+ * if it comes to the same, and no statement that went out is ever followed by another under its number.
+ */
+function contentMark({ currency, total, lines }: Statement): string {
+  const content = [
+    currency,
+    total.toFixed(),
+    ...lines.map(({ key, contractedCost }) => [key, contractedCost.toFixed()]),
+  ];
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 8);
+}
+
 /** Where somebody else closes it at the same time, theirs is it. Null is the portal itself. */
 async function keepClosed(by: PersonCtx | null, draft: Statement, now: Date): Promise<void> {
   const { tenantId, period } = draft;
@@ -42,7 +56,7 @@ async function keepClosed(by: PersonCtx | null, draft: Statement, now: Date): Pr
     const invoice = {
       tenantId,
       period,
-      number: `${period}-${draft.tenant.slug}`,
+      number: `${period}-${draft.tenant.slug}-${contentMark(draft)}`,
       currency: draft.currency,
       total: draft.total.toFixed(),
       closedAt: now,

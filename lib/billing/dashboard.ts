@@ -2,7 +2,7 @@ import type { Decimal } from 'decimal.js';
 import { z } from 'zod';
 import { unsafeDb, type JobState } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
-import { gapsBetween, meterWords, type Gap, type UseLine } from '#lib/usage/index.ts';
+import { gapsBetween, gapsOf, meterWords, type Gap, type UseLine } from '#lib/usage/index.ts';
 import { Exact, sumOf } from './exact.ts';
 import { forecastOf } from './forecast.ts';
 import { monthCosts, type MonthCost } from './month.ts';
@@ -198,7 +198,7 @@ export async function dashboardOf(
     monthCosts({ tenantIds, period, detail, bucket, to: end }),
     monthCosts({ tenantIds, period: before, detail: 'pool', to: sameSpan }),
     monthCosts({ tenantIds, period: before, detail: 'pool' }),
-    clustersOf(tenantIds).then((clusters) => gapsBetween(clusters, from, end < now ? end : now)),
+    gapsFor(tenantIds, from, end < now ? end : now),
   ]);
   const known = selected(months, query);
   const { costs, currency } = known;
@@ -253,9 +253,17 @@ function forecastIn(costs: readonly Cost[], period: Period, now: Date): Dashboar
   return forecast && { total: forecast.total.toFixed(), basis: forecast.basis };
 }
 
-async function clustersOf(tenantIds: readonly string[] | null): Promise<string[]> {
-  const where = tenantIds === null ? {} : { tenants: { some: { id: { in: [...tenantIds] } } } };
-  return (await unsafeDb().cluster.findMany({ where, select: { id: true } })).map(({ id }) => id);
+/** Of all clusters, or of those that these tenants stood on at the time; what several of them stood on is told once. */
+async function gapsFor(tenantIds: readonly string[] | null, from: Date, to: Date): Promise<Gap[]> {
+  if (tenantIds === null) {
+    const clusters = await unsafeDb().cluster.findMany({ select: { id: true } });
+    const ids = clusters.map(({ id }) => id);
+    return gapsBetween(ids, from, to);
+  }
+  const where = { id: { in: [...tenantIds] } };
+  const tenants = await unsafeDb().tenant.findMany({ where, select: { id: true, clusterId: true } });
+  const gaps = [...(await gapsOf(tenants, from, to)).values()].flat();
+  return [...new Map(gaps.map((gap) => [JSON.stringify(gap), gap])).values()];
 }
 
 export type JobCost = {

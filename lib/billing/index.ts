@@ -15,6 +15,7 @@ export { daysOf, monthsFrom, Period, periodAt } from './period.ts';
 export {
   addRate,
   AgreementInput,
+  enterRate,
   IdleRuleInput,
   listAgreements,
   listRates,

@@ -1,5 +1,6 @@
 import { Decimal } from 'decimal.js';
 import fc from 'fast-check';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { Ctx, CtxTenant, PersonCtx } from '#lib/tenant/index.ts';
@@ -327,6 +328,36 @@ describe('closing', () => {
   const later = new Date('2026-07-04T00:00:00Z');
   const close = async (of: TenantRows, period = '2026-06', now = later) =>
     closeMonth(by, await payerBySlug(of.slug), period, now);
+
+  test('a month that is closed once more after a restore has another number unless it comes to the same', async () => {
+    const tenant = await newTenant();
+    await ran(tenant, { at: '2026-06-10T10:00:00Z', seconds: 1000 });
+    /** As the database was before: nobody closed it, and some of what was read is not there. */
+    const restored = async () => {
+      const owner = new pg.Client({ connectionString: rows.database.ownerUrl });
+      await owner.connect();
+      const force = (is: string) =>
+        owner.query(
+          `alter table invoice_line ${is} force row level security; alter table invoice ${is} force row level security`,
+        );
+      await force('no');
+      await owner.query('delete from invoice_line where tenant_id = $1', [tenant.tenantId]);
+      await owner.query('delete from invoice where tenant_id = $1', [tenant.tenantId]);
+      await force('');
+      await owner.end();
+    };
+    const numbers: (string | undefined)[] = [];
+    const closed = async () => numbers.push((await close(tenant)).closed?.number);
+    await closed();
+    await restored();
+    await closed();
+    await restored();
+    await ran(tenant, { at: '2026-06-11T10:00:00Z', seconds: 1000 });
+    await closed();
+    expect(numbers[0]).toMatch(new RegExp(`^2026-06-${tenant.slug}-[0-9a-f]{8}$`));
+    expect(numbers[1]).toBe(numbers[0]);
+    expect(numbers[2]).not.toBe(numbers[0]);
+  });
 
   test('closing twice changes nothing, two at once close it once, and the lines are rounded and keyed', async () => {
     const tenant = await newTenant();

@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Decimal } from 'decimal.js';
 import { z } from 'zod';
-import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { PoolName, TenantSlug } from '#lib/model/index.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
@@ -8,7 +9,7 @@ import { meterNames, meterWords, poolMeters, type Meter } from '#lib/usage/index
 import { idleRules } from './attribute.ts';
 import { Exact, sumOf } from './exact.ts';
 import { Amount, Currency, Percent, UnitPrice } from './money-input.ts';
-import { allRates, exact, monthCosts, type Tiers } from './month.ts';
+import { allRates, exact, monthCosts, Tiers } from './month.ts';
 import { boundsOf, monthsFrom, Period, periodAt } from './period.ts';
 import { isFree, isOfRunners, type RateValue } from './price.ts';
 
@@ -43,10 +44,10 @@ function tiersOf(text: string): z.infer<typeof Tiers> {
   return tiers;
 }
 
-async function rateOf(input: RateInput): Promise<RateValue> {
+async function rateOf(input: RateInput, db: Pick<UnsafeTx, 'pool'> = unsafeDb()): Promise<RateValue> {
   const isOfPools = poolMeters.includes(input.meter);
   if (!isOfPools && input.pool !== '') throw invalidFields({ pool: 'This is not measured by pool.' });
-  if (input.pool !== '' && !(await unsafeDb().pool.findUnique({ where: { name: input.pool } })))
+  if (input.pool !== '' && !(await db.pool.findUnique({ where: { name: input.pool } })))
     throw invalidFields({ pool: 'There is no such pool.' });
   const tiers = tiersOf(input.tiers).map((tier) => ({ from: exact(tier.from), unitPrice: exact(tier.unitPrice) }));
   const pool = input.pool === '' ? null : input.pool;
@@ -138,24 +139,47 @@ function endInPast(rate: RateValue, rates: readonly RateValue[], now: Date): Dat
 /** A price from a day to come: what has run costs what it cost. What had no price may get one from a day that is past. */
 export async function addRate(by: PersonCtx, input: RateInput, now: Date): Promise<void> {
   const rate = await rateOf(input);
-  const { meter, pool, currency, unitPrice, tiers, validFrom } = rate;
-  const validTo = validFrom < nextDay(now) ? endInPast(rate, await allRates(), now) : null;
-  const data = {
-    meter,
-    currency,
-    validFrom,
-    validTo,
-    poolName: pool,
-    unitPrice: unitPrice.toFixed(),
-    tiers: tiers.map((tier) => ({
-      from: tier.from.toFixed(),
-      unitPrice: tier.unitPrice.toFixed(),
-    })),
-  };
+  const data = await rowOf(rate, now);
+  const { meter, pool } = rate;
   await unsafeTransaction(async (tx) => {
     const { count } = await tx.rate.createMany({ data: [data], skipDuplicates: true });
     if (count === 0) throw invalidFields({ validFrom: 'There is a price from this day on already.' });
     await appendAudit(tx, by, null, { action: 'rate:add', target: `rate/${meter}/${pool ?? 'any'}`, after: data });
+  });
+}
+
+async function rowOf(rate: RateValue, now: Date) {
+  const { meter, pool: poolName, currency, unitPrice, tiers, validFrom } = rate;
+  const validTo = validFrom < nextDay(now) ? endInPast(rate, await allRates(), now) : null;
+  return { meter, currency, validFrom, validTo, poolName, ...pricesOf({ unitPrice, tiers }) };
+}
+
+function pricesOf({ unitPrice, tiers }: Pick<RateValue, 'unitPrice' | 'tiers'>) {
+  const each = tiers.map((tier) => ({ from: tier.from.toFixed(), unitPrice: tier.unitPrice.toFixed() }));
+  return { unitPrice: unitPrice.toFixed(), tiers: each };
+}
+
+/**
+ * A price of a card that is entered whole: by the rules of one that is typed, but for the others of the same card, which none of them
+ * came before. Says what was added; null where it is there already. Whoever calls it writes it into the audit.
+ */
+export async function enterRate(tx: UnsafeTx, input: RateInput, now: Date) {
+  const rate = await rateOf(input, tx);
+  const { meter, pool: poolName, currency, validFrom } = rate;
+  const found = await tx.rate.findFirst({ where: { meter, poolName, currency, validFrom } });
+  if (!found) {
+    const data = await rowOf(rate, now);
+    await tx.rate.create({ data });
+    return { before: null, after: data };
+  }
+  const tiers = Tiers.parse(found.tiers ?? []).map((tier) => ({
+    from: exact(tier.from),
+    unitPrice: exact(tier.unitPrice),
+  }));
+  const kept = pricesOf({ unitPrice: exact(found.unitPrice), tiers });
+  if (isDeepStrictEqual(kept, pricesOf(rate))) return null;
+  throw invalidFields({
+    validFrom: `There is a price from this day on already, and it is another (${kept.unitPrice}). Enter one that follows it.`,
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Decimal } from 'decimal.js';
 import { unsafeDb, type Prisma } from '#lib/db/index.ts';
-import { gapsBetween, meterWords, type Gap, type Meter } from '#lib/usage/index.ts';
+import { gapsOf, meterWords, type Gap, type Meter } from '#lib/usage/index.ts';
 import { Exact, sumOf, toCents } from './exact.ts';
 import { exact, monthCosts, type MonthCost } from './month.ts';
 import { boundsOf, monthsFrom, periodAt, type Period } from './period.ts';
@@ -99,16 +99,15 @@ export async function statementsFor(
   now: Date,
 ): Promise<Statement[]> {
   const { from, to } = boundsOf(period);
-  const clusterIds = [...new Set(tenants.map(({ clusterId }) => clusterId))];
   const [closed, gaps] = await Promise.all([
     closedStatements(tenants, period),
-    gapsBetween(clusterIds, from, to < now ? to : now),
+    gapsOf(tenants, from, to < now ? to : now),
   ]);
   const open = tenants.filter(({ id }) => !closed.has(id));
   const drafts = await draftsOf(open, period, now);
   return tenants.flatMap((tenant) => {
     const found = closed.get(tenant.id) ?? drafts.get(tenant.id);
-    return found ? [{ ...found, gaps: gaps.filter(({ clusterId }) => clusterId === tenant.clusterId) }] : [];
+    return found ? [{ ...found, gaps: gaps.get(tenant.id) ?? [] }] : [];
   });
 }
 

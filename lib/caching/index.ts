@@ -8,7 +8,14 @@
  * It may touch the database, and cache servers through lib/cache and the guard. It does not know enrollments: which of them
  * want a cache, and what runners are given, is of lib/enrollment, which asks here for views and tokens.
  */
-export { atticServerOf, cacheServerPlace, statisticsPlace, statisticsUrlOf, type OpenServer } from './server.ts';
+export {
+  atticServerOf,
+  hasAttic,
+  cacheServerPlace,
+  statisticsPlace,
+  statisticsUrlOf,
+  type OpenServer,
+} from './server.ts';
 export {
   issuePersonToken,
   isRunnerTokenGood,
@@ -51,8 +58,11 @@ export {
   type Known,
 } from './page.ts';
 export {
+  CacheServerEntry,
   changeCacheServer,
   ChangeCacheServerInput,
+  enterCacheServer,
+  tryCacheServer,
   changeBazelWay,
   BazelWayInput,
   cacheServers,

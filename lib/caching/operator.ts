@@ -9,7 +9,15 @@ import {
   type SigningKey,
 } from '#lib/cache/index.ts';
 import { ipRange } from '#lib/cluster/index.ts';
-import { seal, unsafeDb, unsafeTransaction, type CacheServerModel, type UnsafeTx } from '#lib/db/index.ts';
+import {
+  open,
+  seal,
+  unsafeDb,
+  unsafeTransaction,
+  type CacheServerModel,
+  type Prisma,
+  type UnsafeTx,
+} from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -200,7 +208,7 @@ export async function changeCacheServer(by: PersonCtx, input: z.infer<typeof Cha
       target: `cache-server/${id}`,
       after: { algorithm, replaced },
     });
-    if (isOther) await wakeCluster(tx, row.clusterId);
+    if (isOther) await wakeWhere(tx, { OR: [{ id: row.clusterId }, { atticServerId: id }] });
   });
 }
 
@@ -243,10 +251,10 @@ async function assertReads(url: string): Promise<void> {
     throw invalidFields({ statisticsUrl: 'is of a role that may write; make one that may only read' });
 }
 
-/** All that hold a token there are given another. */
-async function wakeCluster(tx: UnsafeTx, clusterId: string): Promise<void> {
+/** All that hold a token there are given another, and all that let somebody read let somebody else. */
+async function wakeWhere(tx: UnsafeTx, cluster: Prisma.ClusterWhereInput): Promise<void> {
   const rows = await tx.enrollment.findMany({
-    where: { state: 'active', tenant: { clusterId } },
+    where: { state: 'active', tenant: { cluster } },
     select: { id: true },
   });
   await wake(
@@ -254,6 +262,91 @@ async function wakeCluster(tx: UnsafeTx, clusterId: string): Promise<void> {
     'enrollment',
     rows.map(({ id }) => id),
   );
+}
+
+// ------------------------------------------------------------------------------------------------ by a document
+
+const Origin = z
+  .string()
+  .max(300)
+  .transform((text) => text.replace(/\/+$/, ''))
+  .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? '') && URL.parse(text)?.origin === text, {
+    error: 'is the server’s address alone, such as https://attic.example.org',
+  });
+
+/** An Attic server as a document tells it. */
+export const CacheServerEntry = z.strictObject({
+  id: z.string().regex(/^[a-z][a-z0-9-]{0,59}$/, 'is lower-case letters, digits and hyphens, at most 60'),
+  clusterId: z.string().min(1).max(63),
+  url: Origin,
+  algorithm: ChangeCacheServerInput.shape.algorithm.default('HS256'),
+  signingSecret: z.string().trim().min(1, 'is missing').max(20_000),
+  statisticsUrl: z.string().trim().min(1, 'is missing').max(20_000).optional(),
+});
+export type CacheServerEntry = z.output<typeof CacheServerEntry>;
+
+const serverRow = (db: Pick<UnsafeTx, 'cacheServer'>, { id }: CacheServerEntry) =>
+  db.cacheServer.findUnique({ where: { id } });
+
+/** Tries at the server, and at its database, what would be kept of them for the first time. */
+export async function tryCacheServer(entry: CacheServerEntry): Promise<void> {
+  const { id, url, algorithm, signingSecret, statisticsUrl } = entry;
+  const before = await serverRow(unsafeDb(), entry);
+  const key = keyOf(null, { serverId: id, algorithm, signingSecret, statisticsUrl: null });
+  if (key && !before) await assertTaken(withKey({ id, url }, key));
+  if (statisticsUrl !== undefined && !before?.sealedStatisticsUrl) await assertReads(statisticsUrl);
+}
+
+/** Makes it so and says what changed; null where nothing did. Whoever calls it writes it into the audit. */
+export async function enterCacheServer(tx: UnsafeTx, entry: CacheServerEntry) {
+  const { id, clusterId, url, algorithm, signingSecret, statisticsUrl } = entry;
+  const before = await serverRow(tx, entry);
+  if (before) await refuseOther(entry, before);
+  else await refuseCluster(tx, entry);
+  const statistics =
+    statisticsUrl === undefined || before?.sealedStatisticsUrl
+      ? {}
+      : { sealedStatisticsUrl: await seal(statisticsUrl, statisticsPlace(id)) };
+  const isRead = 'sealedStatisticsUrl' in statistics;
+  if (before) {
+    if (!isRead) return null;
+    await tx.cacheServer.update({ where: { id }, data: statistics });
+    return { before: { hasStatistics: false }, after: { hasStatistics: true } };
+  }
+  const sealedSigningSecret = await seal(signingSecret.replaceAll(/\s/g, ''), cacheServerPlace(id));
+  const row = { id, plane: 'attic' as const, clusterId, url, signingAlgorithm: algorithm };
+  await tx.cacheServer.create({ data: { ...row, sealedSigningSecret, ...statistics } });
+  await wakeWhere(tx, { id: clusterId });
+  return { before: null, after: { clusterId, url, algorithm, hasStatistics: isRead } };
+}
+
+async function refuseCluster(tx: UnsafeTx, { clusterId }: CacheServerEntry): Promise<void> {
+  const cluster = await tx.cluster.findUnique({
+    where: { id: clusterId },
+    select: { atticServerId: true, cacheServers: { where: { plane: 'attic' } } },
+  });
+  if (!cluster) throw invalidFields({ cluster: `there is no cluster ${clusterId}` });
+  const other = cluster.cacheServers[0]?.id ?? cluster.atticServerId;
+  if (other) throw invalidFields({ cluster: `${clusterId} has the server ${other} already` });
+}
+
+/** Views and tokens hang on where it is; its key is replaced where that ends the tokens which the old one signed. */
+async function refuseOther(entry: CacheServerEntry, before: CacheServerModel): Promise<void> {
+  const { clusterId, url, algorithm, signingSecret, statisticsUrl } = entry;
+  const another = 'is another than the one that is kept: it is replaced on the page Caches, which tries it';
+  const hangs = 'cannot change: this server is entered already, and all hangs on it';
+  const key = (await openServer(before))?.key;
+  const kept = before.sealedStatisticsUrl;
+  const isKept =
+    statisticsUrl === undefined || !kept || (await open(kept, statisticsPlace(before.id))) === statisticsUrl;
+  const problems = [
+    ...(clusterId === before.clusterId ? [] : [['cluster', hangs]]),
+    ...(url === before.url ? [] : [['url', hangs]]),
+    ...(key?.algorithm === algorithm ? [] : [['algorithm', another]]),
+    ...(key?.secretBase64 === signingSecret.replaceAll(/\s/g, '') ? [] : [['signingSecret', another]]),
+    ...(isKept ? [] : [['statisticsUrl', another]]),
+  ];
+  if (problems.length > 0) throw invalidFields(Object.fromEntries(problems) as Record<string, string>);
 }
 
 const bazelReaders = z
@@ -294,6 +387,6 @@ export async function changeBazelWay(by: PersonCtx, input: z.infer<typeof BazelW
       before: { bazelUrl: before.bazelUrl, bazelReaders: before.bazelReaders },
       after: { bazelUrl, bazelReaders: readers },
     });
-    if (before.bazelReaders !== readers) await wakeCluster(tx, id);
+    if (before.bazelReaders !== readers) await wakeWhere(tx, { id });
   });
 }

@@ -1,7 +1,7 @@
-import { open, unsafeDb, type CacheServerModel } from '#lib/db/index.ts';
+import { open, unsafeDb, type CacheServerModel, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import type { AtticServer, SigningKey } from '#lib/cache/index.ts';
-import { guardedFetch } from '#lib/forge/index.ts';
+import { guardedFetch, tellingOf } from '#lib/forge/index.ts';
 
 /* Cache servers that an operator entered, with their secrets opened. */
 
@@ -18,7 +18,8 @@ export function statisticsPlace(id: string): string {
 /** By the guard, and into private networks only where the operator's configuration says so. */
 export function cacheFetch(): typeof globalThis.fetch {
   const { FLYWHEEL_SANDBOX, FLYWHEEL_PRIVATE_HOSTS } = env();
-  return guardedFetch({ allowLoopback: FLYWHEEL_SANDBOX === '1', privateHosts: FLYWHEEL_PRIVATE_HOSTS });
+  const guarded = guardedFetch({ allowLoopback: FLYWHEEL_SANDBOX === '1', privateHosts: FLYWHEEL_PRIVATE_HOSTS });
+  return tellingOf(guarded, 'cache');
 }
 
 type ServerSecrets = Pick<CacheServerModel, 'id' | 'url' | 'sealedSigningSecret' | 'signingAlgorithm'>;
@@ -36,10 +37,23 @@ export function withKey({ id, url }: Pick<ServerSecrets, 'id' | 'url'>, key: Sig
   return { id, url, key, fetch: cacheFetch() };
 }
 
-/** The Attic server of a tenant's cluster; null where the operator entered none. */
-export async function atticServerOf({ clusterId }: { clusterId: string }): Promise<OpenServer | null> {
-  const row = await unsafeDb().cacheServer.findFirst({ where: { clusterId, plane: 'attic' } });
-  return row && openServer(row);
+/** The Attic server of a tenant's cluster, its own or one that it shares with another; null where the operator entered none. */
+export async function atticServerOf(tenant: { clusterId: string }): Promise<OpenServer | null> {
+  const row = await atticRowOf(unsafeDb(), tenant);
+  return row ? openServer(row) : null;
+}
+
+/** Whether there is one, without opening its secrets. */
+export async function hasAttic(db: Pick<UnsafeTx, 'cluster'>, tenant: { clusterId: string }): Promise<boolean> {
+  return (await atticRowOf(db, tenant)) !== null;
+}
+
+async function atticRowOf(db: Pick<UnsafeTx, 'cluster'>, { clusterId }: { clusterId: string }) {
+  const cluster = await db.cluster.findUnique({
+    where: { id: clusterId },
+    select: { atticServer: true, cacheServers: { where: { plane: 'attic' }, take: 1 } },
+  });
+  return cluster?.atticServer ?? cluster?.cacheServers[0] ?? null;
 }
 
 /** The read-only connection to its database; null where the operator gave none. */

@@ -49,9 +49,13 @@ async function ensured(slug: string, client = portal, runners = 2) {
   return ensureObjects(new ClusterView(client), objectsOf(slug, runners), allowed);
 }
 
-function quotaOf(slug: string) {
-  const quota = objectsOf(slug).find(({ kind }) => kind === 'ResourceQuota') as KubernetesObject;
-  const { apiVersion, kind, metadata } = quota;
+const quotaOf = (slug: string) => firstOf(slug, 'ResourceQuota');
+/** Of what the portal may remove by itself; a quota goes with its namespace. */
+const policyOf = (slug: string) => firstOf(slug, 'NetworkPolicy');
+
+function firstOf(slug: string, wanted: string) {
+  const object = objectsOf(slug).find((each) => each.kind === wanted) as KubernetesObject;
+  const { apiVersion, kind, metadata } = object;
   return { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace ?? '' } };
 }
 
@@ -246,29 +250,29 @@ describe('F8: removing', () => {
   test('hits the object that was seen, and not the namesake that came since', async () => {
     const slug = freshSlug();
     await ensured(slug);
-    const seen = await readObject(portal, quotaOf(slug));
-    await admin.call({ method: 'DELETE', path: objectPath(quotaOf(slug)) }, 'the quota');
+    const seen = await readObject(portal, policyOf(slug));
+    await admin.call({ method: 'DELETE', path: objectPath(policyOf(slug)) }, 'the policy');
     await ensured(slug);
-    const namesake = await readObject(portal, quotaOf(slug));
+    const namesake = await readObject(portal, policyOf(slug));
     expect(namesake?.metadata.uid).not.toBe(seen?.metadata.uid);
     expect(await deleteObject(portal, seen as Observed, slug)).toBe('gone');
-    expect((await readObject(portal, quotaOf(slug)))?.metadata.uid).toBe(namesake?.metadata.uid);
+    expect((await readObject(portal, policyOf(slug)))?.metadata.uid).toBe(namesake?.metadata.uid);
     await deleteObject(portal, namesake as Observed, slug);
-    await eventually('its end', async () => !(await readObject(portal, quotaOf(slug))));
+    await eventually('its end', async () => !(await readObject(portal, policyOf(slug))));
     expect(await deleteObject(portal, namesake as Observed, slug)).toBe('gone');
   });
 
   test('touches nothing that does not bear our label for this tenant', async () => {
     const slug = freshSlug();
     await ensured(slug);
-    const quota = (await readObject(portal, quotaOf(slug))) as Observed;
-    await deleteObject(portal, quota, 'another');
+    const policy = (await readObject(portal, policyOf(slug))) as Observed;
+    await deleteObject(portal, policy, 'another');
     await deleteObject(
       portal,
-      { ...quota, metadata: { ...quota.metadata, labels: { 'flywheel.dev/tenant': slug } } },
+      { ...policy, metadata: { ...policy.metadata, labels: { 'flywheel.dev/tenant': slug } } },
       slug,
     );
-    expect((await readObject(portal, quotaOf(slug)))?.metadata.uid).toBe(quota.metadata.uid);
+    expect((await readObject(portal, policyOf(slug)))?.metadata.uid).toBe(policy.metadata.uid);
   });
 });
 

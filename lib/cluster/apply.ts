@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '#lib/errors.ts';
+import { count } from '#lib/telemetry/index.ts';
 import { type ClusterClient, ClusterRefused, fieldManager, groupPath, kinds, objectPath, type Kind } from './client.ts';
-import { fieldChanges, stamped, type FieldChange } from './compare.ts';
+import { appliedHash, dated, fieldChanges, stamped, type FieldChange } from './compare.ts';
 import { managedBy, managerRules, redacted, tenantLabel, type KubernetesObject } from './manifests.ts';
 import type { ClusterView, Observed } from './view.ts';
 
@@ -12,6 +13,14 @@ const writesAtOnce = 8;
 
 /** Whether an object that somebody else made may be made ours, fields and all. */
 export type TakesOver = (object: KubernetesObject) => boolean;
+
+export type EnsureOptions = {
+  takesOver?: TakesOver;
+  /** These very objects were there once: one that is not there now was taken away by somebody. */
+  wereThere?: boolean;
+  /** When what they follow from was decided. */
+  decidedAt?: Date;
+};
 
 export type Ensured = { applied: number; unchanged: number };
 
@@ -34,17 +43,24 @@ export async function ensureObjects(
   view: ClusterView,
   objects: readonly KubernetesObject[],
   guard: Guard,
-  takesOver: TakesOver = () => false,
+  { takesOver = () => false, wereThere = false, decidedAt }: EnsureOptions = {},
 ): Promise<Ensured> {
   const missing = objects.map(stamped).filter((object) => !view.has(object));
   const conflicts: FieldConflict[] = [];
-  const ensure = (object: KubernetesObject) =>
-    view
-      .learn(object, () => ensureObject(view, object, takesOver(object) && !view.get(object)))
-      .catch((error: unknown) => {
-        if (!(error instanceof FieldConflict)) throw error;
-        conflicts.push(error);
-      });
+  const ensure = async (object: KubernetesObject) => {
+    const { kind } = object;
+    const hasDrifted = isDrift(object, view.get(object), wereThere);
+    if (hasDrifted) count('driftFound', { kind });
+    try {
+      await view.learn(object, () =>
+        ensureObject(view, dated(object, decidedAt), takesOver(object) && !view.get(object)),
+      );
+      if (hasDrifted) count('driftRepaired', { kind });
+    } catch (error) {
+      if (!(error instanceof FieldConflict)) throw error;
+      conflicts.push(error);
+    }
+  };
   for (const stage of [0, 1, 2, 3]) {
     const batch = missing.filter((object) => (stageOf[object.kind] ?? 1) === stage);
     if (batch.length === 0) continue;
@@ -53,6 +69,13 @@ export async function ensureObjects(
   }
   if (conflicts[0]) throw conflicts[0];
   return { applied: missing.length, unchanged: objects.length - missing.length };
+}
+
+/** Whether somebody else made it another than we last did, or took it away; not that we want another by now. */
+function isDrift(wanted: KubernetesObject, found: Observed | undefined, wereThere: boolean): boolean {
+  if (!found) return wereThere;
+  const hash = appliedHash(found);
+  return isOwned(found, tenantOf(wanted)) && (hash === undefined || hash === appliedHash(wanted));
 }
 
 /** A namespace before what is in it, a Role before what binds it, what runs after all that it needs. */
@@ -196,6 +219,21 @@ export async function readObject(
     if (error instanceof ClusterRefused && error.refusal.status === 404) return undefined;
     throw error;
   }
+}
+
+/** The same by the right to list alone, of what is watched and else never read by its name. */
+export async function findObject(
+  client: ClusterClient,
+  object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>,
+): Promise<Observed | undefined> {
+  const path = objectPath(object).replace(/\/[^/]+$/, '');
+  const query = { fieldSelector: `metadata.name=${object.metadata.name}` };
+  const { items } = await client.call<{ items: Observed[] }>(
+    { method: 'GET', path, query },
+    `the list of ${object.kind}`,
+  );
+  // A list says of what it is once, and not of each.
+  return items.map((item) => ({ ...item, kind: object.kind, apiVersion: object.apiVersion }))[0];
 }
 
 /**

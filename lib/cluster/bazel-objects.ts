@@ -29,15 +29,16 @@ function readersOf(readers: Readers): object[] {
   ];
 }
 
-/** Who may reach a tenant's cache: its own runners, and readers whom the operator named. */
-export function bazelIngress(slug: string, readers: Readers): object[] {
-  const { runners } = namespacesOf(slug);
+/** Who may reach a tenant's cache: its own runners, wherever it has some, and readers whom the operator named. */
+export function bazelIngress(slug: string, readers: Readers, hasBuilds: boolean): object[] {
+  const { runners, dind } = namespacesOf(slug);
+  const own = (hasBuilds ? [runners, dind] : [runners]).map((name) => ({
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
+    podSelector: {},
+  }));
   return [
     {
-      from: [
-        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': runners } }, podSelector: {} },
-        ...readersOf(readers),
-      ],
+      from: [...own, ...readersOf(readers)],
       ports: bazelPorts.map((port) => ({ protocol: 'TCP', port })),
     },
   ];
@@ -81,7 +82,7 @@ export function bazelObjects(input: EnrollmentInput): KubernetesObject[] {
     networkPolicy('allow-runners', slug, ns.bazel, {
       podSelector: { matchLabels: selector },
       policyTypes: ['Ingress'],
-      ingress: bazelIngress(slug, input.bazel.readers),
+      ingress: bazelIngress(slug, input.bazel.readers, input.tenant.builds !== undefined),
     }),
     {
       apiVersion: 'v1',

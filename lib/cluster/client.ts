@@ -1,6 +1,7 @@
 import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { request, type Dispatcher } from 'undici';
 import { AppError, type ErrorCode } from '#lib/errors.ts';
+import { count, observe, sawCluster, span, stopwatch } from '#lib/telemetry/index.ts';
 import type { KubernetesObject } from './manifests.ts';
 
 /*
@@ -13,7 +14,7 @@ const credentialsMs = 60_000;
 const requestMs = 30_000;
 
 /** A cluster as a value: where it is and by what right. Nothing of it is kept in the database. */
-export type ClusterConnection = { id: string; kubeConfig: () => KubeConfig };
+export type ClusterConnection = { id: string; kubeConfig: () => KubeConfig | Promise<KubeConfig> };
 
 /** The API server's own answer to a request that it refused (metav1.Status). */
 export type Refusal = {
@@ -108,7 +109,16 @@ export class ClusterClient {
 
   /** The parsed body; `AppError` of code unavailable when nothing answers, ClusterRefused when the server says no. */
   async call<T = KubernetesObject>(asked: ApiRequest, what: string): Promise<T> {
-    const response = await this.raw(asked, requestMs);
+    const { method, path } = asked;
+    const attributes = { 'http.request.method': method, 'url.path': path, 'flywheel.cluster.id': this.id };
+    return span(`cluster ${method}`, { kind: 'client', attributes }, async (set) => {
+      const response = await this.raw(asked, requestMs);
+      set({ 'http.response.status_code': response.statusCode });
+      return this.#bodyOf<T>(response, what);
+    });
+  }
+
+  async #bodyOf<T>(response: Dispatcher.ResponseData, what: string): Promise<T> {
     const text = await response.body.text().catch((error: unknown) => {
       throw clusterAway(this.id, error);
     });
@@ -135,34 +145,42 @@ export class ClusterClient {
 
   /** The response itself, for streams. */
   async raw(asked: ApiRequest, timeoutMs: number): Promise<Dispatcher.ResponseData> {
+    const tell = teller(this.id, asked);
     try {
-      const { server, headers, dispatcher } = await this.#ready();
-      const url = new URL(server + asked.path);
-      for (const [name, value] of Object.entries(asked.query ?? {}))
-        if (value !== undefined) url.searchParams.set(name, value);
-      this.sent[asked.method] += 1;
-      return await request(url, {
-        method: asked.method,
-        headers: {
-          ...headers,
-          accept: 'application/json',
-          ...(asked.body === undefined ? {} : { 'content-type': asked.contentType ?? 'application/json' }),
-        },
-        body: asked.body === undefined ? null : JSON.stringify(asked.body),
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
-        ...(dispatcher ? { dispatcher } : {}),
-        ...(asked.signal ? { signal: asked.signal } : {}),
-      });
+      const response = await this.#send(asked, timeoutMs);
+      tell(response.statusCode);
+      return response;
     } catch (error) {
-      if (asked.signal?.aborted) throw asked.signal.reason;
-      throw clusterAway(this.id, error);
+      const isCancelled = asked.signal?.aborted === true;
+      tell(isCancelled ? 'cancelled' : 'none');
+      throw isCancelled ? asked.signal?.reason : clusterAway(this.id, error);
     }
+  }
+
+  async #send(asked: ApiRequest, timeoutMs: number): Promise<Dispatcher.ResponseData> {
+    const { server, headers, dispatcher } = await this.#ready();
+    const url = new URL(server + asked.path);
+    for (const [name, value] of Object.entries(asked.query ?? {}))
+      if (value !== undefined) url.searchParams.set(name, value);
+    this.sent[asked.method] += 1;
+    return request(url, {
+      method: asked.method,
+      headers: {
+        ...headers,
+        accept: 'application/json',
+        ...(asked.body === undefined ? {} : { 'content-type': asked.contentType ?? 'application/json' }),
+      },
+      body: asked.body === undefined ? null : JSON.stringify(asked.body),
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+      ...(dispatcher ? { dispatcher } : {}),
+      ...(asked.signal ? { signal: asked.signal } : {}),
+    });
   }
 
   async #ready(): Promise<Credentials> {
     if (this.#credentials && performance.now() < this.#credentials.untilMs) return this.#credentials;
-    const kubeConfig = this.#connection.kubeConfig();
+    const kubeConfig = await this.#connection.kubeConfig();
     const server = kubeConfig.getCurrentCluster()?.server;
     if (!server) throw new Error('the kubeconfig names no cluster');
     refuseForeignCode(kubeConfig);
@@ -197,6 +215,26 @@ export class ClusterClient {
           : (codeOf[refusal.status] ?? 'unavailable');
     return new ClusterRefused(code, refusal, what, retryAfterMs);
   }
+}
+
+/** Counts a request, and what its answer says of the cluster. Nobody is to blame for what we cancelled ourselves. */
+function teller(clusterId: string, asked: ApiRequest): (code: number | 'none' | 'cancelled') => void {
+  const isWatch = asked.query?.['watch'] === 'true';
+  const took = stopwatch();
+  return (code) => {
+    const verb = isWatch ? 'WATCH' : asked.method;
+    count('clusterRequests', { verb, code: String(code) });
+    if (code === 'cancelled') return;
+    if (!isWatch) observe('clusterSeconds', { verb }, took());
+    sawCluster(clusterId, { failure: failureOf(asked.path, code) });
+  };
+}
+
+/** What an API server is that answers so; null for one that works. One that is added to it may be away by itself. */
+function failureOf(path: string, code: number | 'none'): string | null {
+  if (code === 'none') return 'It does not answer, or its kubeconfig cannot be read.';
+  if (code === 401) return 'It refuses the portal’s credentials (401).';
+  return code >= 500 && !path.startsWith('/apis/metrics.k8s.io/') ? `It answers ${code}.` : null;
 }
 
 /** A kubeconfig may name programs to run; an operator's file is trusted to name a server, not to run code in the portal. */

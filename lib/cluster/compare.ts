@@ -13,6 +13,22 @@ export function stamped(object: KubernetesObject): KubernetesObject {
   };
 }
 
+/** Carries when that which it is from was decided: a time that no database knows is from after its backup. */
+export const decidedAnnotation = 'flywheel.dev/decided';
+
+/** The object as it is sent: no part of the hash, so that a decision that changes nothing of it writes nothing. */
+export function dated(object: KubernetesObject, decidedAt: Date | undefined): KubernetesObject {
+  if (decidedAt === undefined) return object;
+  const annotations = { ...object.metadata.annotations, [decidedAnnotation]: decidedAt.toISOString() };
+  return { ...object, metadata: { ...object.metadata, annotations } };
+}
+
+/** Whether it is from a decision after the last one that is known. */
+export function isLater({ metadata }: KubernetesObject, known: Date): boolean {
+  const at = Date.parse(metadata.annotations?.[decidedAnnotation] ?? '');
+  return at > known.getTime();
+}
+
 export function appliedHash(object: KubernetesObject): string | undefined {
   return object.metadata.annotations?.[appliedAnnotation];
 }
@@ -44,7 +60,7 @@ export type FieldChange = { path: string; before?: string; after?: string };
 /** Fields that say nothing to a person: bookkeeping of the server, of kubectl (a copy of the object, values too) and of ours. */
 const unshown = [
   /^metadata\.(uid|resourceVersion|generation|creationTimestamp|managedFields|selfLink)(\.|$)/,
-  /^metadata\.annotations\.(flywheel\.dev\/applied|kubectl\.kubernetes\.io\/last-applied-configuration)$/,
+  /^metadata\.annotations\.(flywheel\.dev\/applied|flywheel\.dev\/decided|kubectl\.kubernetes\.io\/last-applied-configuration)$/,
   /^status(\.|$)/,
 ];
 

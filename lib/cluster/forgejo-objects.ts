@@ -1,4 +1,5 @@
-import { namespacesOf } from '#lib/model/index.ts';
+import { runnersNamespaceOf } from '#lib/model/index.ts';
+import { daemonOf, partsOf, podSecurityOf, usersOf } from './daemons.ts';
 import {
   authorityData,
   authorityEnv,
@@ -18,10 +19,8 @@ import {
   registered,
   resourcesOf,
   restrictedContainer,
-  restrictedPod,
   runnerNamesOf,
   runnerSecondsMost,
-  runnerUid,
   secret,
   type EnrollmentInput,
   type ForgejoRegistration,
@@ -88,8 +87,11 @@ function runnerPod(
   { instance, configText, forgejo }: Runner,
 ): Record<string, unknown> {
   const alike = (size: Record<string, string>) => ({ requests: size, limits: size });
-  const resources = alike(resourcesOf(pool));
-  const withoutDevices = alike(resourcesOf({ ...pool, devices: {} }));
+  const own = partsOf(pool).runner;
+  const resources = alike(resourcesOf(own));
+  const withoutDevices = alike(resourcesOf({ ...own, devices: {} }));
+  const work = { name: 'work', mountPath: workFolder };
+  const daemon = daemonOf(pool, [work]);
   const program = { name: 'program', mountPath: programFolder };
   const cache = cacheSecretsOf(input, { pool });
   const { volumeMounts: cacheMounts, ...cacheEnv } = cacheOfContainer(cache);
@@ -106,9 +108,9 @@ function runnerPod(
       ...plainPod,
       ...placed(pool),
       serviceAccountName: accountName(scaleSetName),
-      hostUsers: false,
+      ...usersOf(pool),
       terminationGracePeriodSeconds: jobEndSeconds,
-      securityContext: restrictedPod(runnerUid),
+      securityContext: podSecurityOf(pool),
       initContainers: [
         {
           name: 'program',
@@ -120,6 +122,7 @@ function runnerPod(
           securityContext: { ...restrictedContainer, readOnlyRootFilesystem: true },
           volumeMounts: [program],
         },
+        ...(daemon ? [daemon.container] : []),
       ],
       containers: [
         {
@@ -133,7 +136,11 @@ function runnerPod(
             ...(forgejo.ephemeral ? ['one-job', '--wait'] : ['daemon']),
           ],
           workingDir: workFolder,
-          env: [{ name: 'HOME', value: workFolder }, ...authorityEnv(input, forgejo.url)],
+          env: [
+            { name: 'HOME', value: workFolder },
+            ...authorityEnv(input, forgejo.url),
+            ...(daemon ? daemon.env : []),
+          ],
           ...cacheEnv,
           resources,
           securityContext: restrictedContainer,
@@ -143,18 +150,20 @@ function runnerPod(
             ...(input.caBundle === undefined
               ? []
               : [{ name: 'config', mountPath: authorityFile, subPath: authorityKey, readOnly: true }]),
-            { name: 'work', mountPath: workFolder },
+            work,
             { name: 'tmp', mountPath: '/tmp' },
             ...cacheMounts,
+            ...(daemon ? daemon.mounts : []),
           ],
         },
       ],
       volumes: [
         { name: 'program', emptyDir: { sizeLimit: '256Mi' } },
         { name: 'config', secret: { secretName: `${instance}-forgejo` } },
-        { name: 'work', emptyDir: { sizeLimit: pool.storage } },
+        { name: 'work', emptyDir: { sizeLimit: own.storage } },
         { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
         ...cacheVolumes(cache),
+        ...(daemon ? daemon.volumes : []),
       ],
     },
   };
@@ -172,15 +181,16 @@ function runnerObjects(
   const instance = `${choice.scaleSetName}-${index + 1}`;
   const objectName = `${instance}-forgejo`;
   const own = { [poolLabel]: choice.pool.name };
+  const namespace = runnersNamespaceOf(slug, choice.pool.securityClass);
   const configText = config(forgejo, name, choice.scaleSetName);
   return [
-    secret(objectName, input, { 'config.yml': configText, ...authorityData(input) }, own),
+    secret(objectName, namespace, input, { 'config.yml': configText, ...authorityData(input) }, own),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: {
         name: objectName,
-        namespace: namespacesOf(slug).runners,
+        namespace,
         labels: labels(slug, { [enrollmentLabel]: input.name, ...own }),
       },
       spec: {
@@ -208,7 +218,7 @@ export function forgejoPoolObjects(
       kind: 'ServiceAccount',
       metadata: {
         name: accountName(choice.scaleSetName),
-        namespace: namespacesOf(slug).runners,
+        namespace: runnersNamespaceOf(slug, choice.pool.securityClass),
         labels: labels(slug, { [enrollmentLabel]: input.name, [poolLabel]: choice.pool.name }),
       },
       automountServiceAccountToken: false,

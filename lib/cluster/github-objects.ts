@@ -1,4 +1,5 @@
-import { namespacesOf } from '#lib/model/index.ts';
+import { runnersNamespaceOf } from '#lib/model/index.ts';
+import { daemonOf, partsOf, podSecurityOf, usersOf } from './daemons.ts';
 import {
   authorityData,
   authorityEnv,
@@ -14,9 +15,7 @@ import {
   poolLabel,
   resourcesOf,
   restrictedContainer,
-  restrictedPod,
   runnerSecondsMost,
-  runnerUid,
   sha256,
   valuesHash,
   type EnrollmentInput,
@@ -24,6 +23,7 @@ import {
   type GithubRegistration,
   type KubernetesObject,
   type PoolInput,
+  type RenderedPool,
 } from './objects.ts';
 import { allowForge } from './tenant-objects.ts';
 
@@ -70,12 +70,12 @@ export const managerRules = [
   },
 ];
 
-/** The one ConfigMap that holds a forge's own authority; it outlives the runner sets, as the Secrets do. */
+/** The ConfigMap that holds a forge's own authority; it outlives the runner sets, as the Secrets do. */
 export function authorityName(enrollment: string): string {
   return `${enrollment}-forge-ca`;
 }
 
-export function authorityObjects(input: EnrollmentInput): KubernetesObject[] {
+export function authorityObjects(input: EnrollmentInput, namespace: string): KubernetesObject[] {
   if (input.caBundle === undefined) return [];
   const { slug } = input.tenant;
   return [
@@ -84,7 +84,7 @@ export function authorityObjects(input: EnrollmentInput): KubernetesObject[] {
       kind: 'ConfigMap',
       metadata: {
         name: authorityName(input.name),
-        namespace: namespacesOf(slug).runners,
+        namespace,
         labels: labels(slug, { [enrollmentLabel]: input.name }),
       },
       data: authorityData(input),
@@ -114,7 +114,12 @@ function runnerPod(
   const cache = cacheSecretsOf(input, { pool });
   const { volumeMounts: cacheMounts, ...cacheEnv } = cacheOfContainer(cache);
   const hasAuthority = input.caBundle !== undefined;
-  const resources = resourcesOf(pool);
+  const own = partsOf(pool).runner;
+  const resources = resourcesOf(own);
+  const alike = { requests: resources, limits: resources };
+  const work = { name: 'work', mountPath: '/home/runner/_work' };
+  const daemon = daemonOf(pool, [work, { name: 'externals', mountPath: externals }]);
+  const env = [...(hasAuthority ? authorityEnv(input, new URL(configUrl).origin) : []), ...(daemon ? daemon.env : [])];
   return {
     metadata: {
       labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, [poolLabel]: pool.name }),
@@ -123,37 +128,60 @@ function runnerPod(
       serviceAccountName: poolNames(scaleSetName).serviceAccount,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
-      hostUsers: false,
+      ...usersOf(pool),
       restartPolicy: 'Never',
       activeDeadlineSeconds: runnerSecondsMost,
       ...placed(pool),
-      securityContext: restrictedPod(runnerUid),
+      securityContext: podSecurityOf(pool),
+      ...(daemon ? { initContainers: [...externalsOf(pool), daemon.container] } : {}),
       containers: [
         {
           name: 'runner',
           image: imageOf(pool),
           imagePullPolicy: 'Always',
           command: ['/home/runner/run.sh'],
-          ...(hasAuthority ? { env: authorityEnv(input, new URL(configUrl).origin) } : {}),
+          ...(env.length > 0 ? { env } : {}),
           ...cacheEnv,
-          resources: { requests: resources, limits: resources },
+          resources: alike,
           securityContext: restrictedContainer,
           volumeMounts: [
-            { name: 'work', mountPath: '/home/runner/_work' },
+            work,
             { name: 'tmp', mountPath: '/tmp' },
             ...(hasAuthority ? [{ name: 'authority', mountPath: authorityFolder, readOnly: true }] : []),
             ...cacheMounts,
+            ...(daemon ? daemon.mounts : []),
           ],
         },
       ],
       volumes: [
-        { name: 'work', emptyDir: { sizeLimit: pool.storage } },
+        { name: 'work', emptyDir: { sizeLimit: own.storage } },
         { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
         ...(hasAuthority ? [{ name: 'authority', configMap: { name: authorityName(input.name) } }] : []),
         ...cacheVolumes(cache),
+        ...(daemon ? daemon.volumes : []),
+        ...(pool.securityClass === 'dind' ? [{ name: 'externals', emptyDir: { sizeLimit: '1Gi' } }] : []),
       ],
     },
   };
+}
+
+const externals = '/home/runner/externals';
+
+/** Node and what else a job's own container is given of the runner's, where the Docker daemon finds it at the runner's path. */
+function externalsOf(pool: RenderedPool): object[] {
+  if (pool.securityClass !== 'dind') return [];
+  const size = resourcesOf({ ...partsOf(pool).runner, devices: {} });
+  return [
+    {
+      name: 'externals',
+      image: imageOf(pool),
+      imagePullPolicy: 'Always',
+      command: ['cp', '-r', `${externals}/.`, '/flywheel/externals/'],
+      resources: { requests: size, limits: size },
+      securityContext: { ...restrictedContainer, readOnlyRootFilesystem: true },
+      volumeMounts: [{ name: 'externals', mountPath: '/flywheel/externals' }],
+    },
+  ];
 }
 
 function authorityRef({ name }: EnrollmentInput) {
@@ -161,13 +189,14 @@ function authorityRef({ name }: EnrollmentInput) {
 }
 
 function poolMetadata(input: EnrollmentInput, { pool, scaleSetName }: PoolInput) {
+  const namespace = runnersNamespaceOf(input.tenant.slug, pool.securityClass);
   return {
-    namespace: namespacesOf(input.tenant.slug).runners,
+    namespace,
     labels: labels(input.tenant.slug, {
       [enrollmentLabel]: input.name,
       [poolLabel]: pool.name,
       'actions.github.com/scale-set-name': scaleSetName,
-      'actions.github.com/scale-set-namespace': namespacesOf(input.tenant.slug).runners,
+      'actions.github.com/scale-set-namespace': namespace,
       'app.kubernetes.io/part-of': 'gha-rs',
     }),
   };

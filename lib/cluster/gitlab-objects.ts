@@ -1,4 +1,12 @@
-import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf } from '#lib/model/index.ts';
+import {
+  cpuMillicores,
+  formatCpu,
+  formatMemory,
+  hasDaemon,
+  memoryBytes,
+  runnersNamespaceOf,
+} from '#lib/model/index.ts';
+import { daemonOf, partsOf, podSecurityOf, usersOf, type Daemon } from './daemons.ts';
 import {
   authorityData,
   authorityKey,
@@ -26,6 +34,7 @@ import {
   type PoolInput,
   type RenderedPool,
 } from './objects.ts';
+import { placeObjects } from './places.ts';
 import { allowForge, managerSize, poolPolicy } from './tenant-objects.ts';
 import { toml, type TomlTable } from './toml.ts';
 
@@ -80,8 +89,8 @@ const mebibyte = 1024n ** 2n;
  * uploads beside the job (the helper) takes an eighth of the CPU and a quarter of the memory, up to a limit, and the job the
  * rest. So the quota holds as many jobs as was said.
  */
-export function jobSizes(pool: RenderedPool): { build: Size; helper: Size } {
-  const whole = { cpu: cpuMillicores(pool.cpu), memory: memoryBytes(pool.memory), storage: memoryBytes(pool.storage) };
+export function jobSizes({ cpu, memory, storage }: RenderedPool): { build: Size; helper: Size } {
+  const whole = { cpu: cpuMillicores(cpu), memory: memoryBytes(memory), storage: memoryBytes(storage) };
   const helper = {
     cpu: least(500n, whole.cpu / 8n),
     memory: least(512n * mebibyte, whole.memory / 4n),
@@ -122,27 +131,40 @@ function podPatch(input: EnrollmentInput, pool: RenderedPool): Record<string, un
   const { nodeSelector: _, ...where } = placed(pool);
   const cache = cacheSecretsOf(input, { pool });
   const { volumeMounts, ...build } = cacheOfContainer(cache);
-  const mounts = volumeMounts.length === 0 ? {} : { volumeMounts };
-  const volumes = cacheVolumes(cache);
+  const daemon = jobDaemon(pool);
+  const allMounts = [...volumeMounts, ...(daemon ? daemon.mounts : [])];
+  const mounts = allMounts.length === 0 ? {} : { volumeMounts: allMounts };
+  const volumes = [...cacheVolumes(cache), ...(daemon ? daemon.volumes : [])];
   const hasCache = cache.env !== null || cache.files !== null;
   const counts = Object.fromEntries(Object.entries(pool.devices ?? {}).map(([name, count]) => [name, String(count)]));
   const hasDevices = Object.keys(counts).length > 0;
   const devices = hasDevices ? { resources: { requests: counts, limits: counts } } : {};
+  const { supplementalGroups } = podSecurityOf(pool);
+  const groups = supplementalGroups === undefined ? {} : { supplementalGroups };
   return {
     ...where,
-    hostUsers: false,
+    ...usersOf(pool),
     enableServiceLinks: false,
-    securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+    securityContext: { seccompProfile: { type: 'RuntimeDefault' }, ...groups },
     // From the Secret, so that a renewed token reaches the next job and the manager need not start anew.
-    ...(hasCache || hasDevices ? { containers: [{ name: 'build', ...build, ...mounts, ...devices }] } : {}),
+    ...(hasCache || hasDevices || daemon ? { containers: [{ name: 'build', ...build, ...mounts, ...devices }] } : {}),
+    // Beside what the runner makes itself: of its own settings, `privileged` would be every container's.
+    ...(daemon ? { initContainers: [daemon.container] } : {}),
     ...(volumes.length === 0 ? {} : { volumes }),
   };
 }
 
+const buildsFolder = '/tmp/builds';
+
+/** The folder of a job's sources is the volume `repo` (executors/kubernetes/kubernetes.go), and containers may mount it. */
+function jobDaemon(pool: RenderedPool): Daemon | null {
+  return daemonOf(pool, [{ name: 'repo', mountPath: buildsFolder }]);
+}
+
 function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): TomlTable {
-  const { build, helper } = jobSizes(pool);
+  const { build, helper } = jobSizes(partsOf(pool).runner);
   return {
-    namespace: namespacesOf(input.tenant.slug).runners,
+    namespace: runnersNamespaceOf(input.tenant.slug, pool.securityClass),
     image: imageOf(pool),
     pull_policy: ['always'],
     allowed_pull_policies: ['always'],
@@ -167,17 +189,21 @@ function kubernetes(input: EnrollmentInput, { pool, scaleSetName }: PoolInput): 
       run_as_non_root: true,
       run_as_user: runnerUid,
       run_as_group: runnerUid,
-      fs_group: runnerUid,
+      ...(hasDaemon(pool.securityClass) ? {} : { fs_group: runnerUid }),
     },
     pod_spec: [{ name: 'flywheel', patch_type: 'strategic', patch: JSON.stringify(podPatch(input, pool)) }],
   };
 }
 
-/** A limit of 0 is none to gitlab-runner, and `concurrent` may not be 0: a pool of none has no manager instead. */
+/**
+ * A limit of 0 is none to gitlab-runner, and `concurrent` may not be 0: a pool of none has no manager instead. Places that are
+ * held count against the quota as jobs do, so that both together are the maximum and no job is refused for a place.
+ */
 function config(input: EnrollmentInput, gitlab: GitlabRegistration, choice: PoolInput): string {
   const [name = ''] = runnerNamesOf('gitlab', choice);
   const { next, ...present } = registered(gitlab.runners, name);
-  const atOnce = Math.max(1, choice.maxRunners);
+  const places = choice.holdsPlaces === true ? choice.minRunners : 0;
+  const atOnce = Math.max(1, choice.maxRunners - places);
   const section = (runner: GitlabRunner): TomlTable => ({
     name: runner.name ?? name,
     url: gitlab.url,
@@ -186,8 +212,8 @@ function config(input: EnrollmentInput, gitlab: GitlabRegistration, choice: Pool
     ...(input.caBundle === undefined ? {} : { 'tls-ca-file': authorityFile }),
     executor: 'kubernetes',
     limit: atOnce,
-    builds_dir: '/tmp/builds',
-    environment: ['HOME=/tmp'],
+    builds_dir: buildsFolder,
+    environment: ['HOME=/tmp', ...(jobDaemon(choice.pool)?.env ?? []).map(({ name: key, value }) => `${key}=${value}`)],
     feature_flags: {
       // The portal rotates; the runner could not write what it was given into a Secret.
       FF_DISABLE_AUTOMATIC_TOKEN_ROTATION: true,
@@ -264,7 +290,7 @@ export function gitlabPoolObjects(
   choice: PoolInput,
 ): KubernetesObject[] {
   const { slug } = input.tenant;
-  const ns = namespacesOf(slug).runners;
+  const ns = runnersNamespaceOf(slug, choice.pool.securityClass);
   const names = namesOf(choice.scaleSetName);
   const own = { [poolLabel]: choice.pool.name };
   const metadata = { namespace: ns, labels: labels(slug, { [enrollmentLabel]: input.name, ...own }) };
@@ -276,7 +302,7 @@ export function gitlabPoolObjects(
     automountServiceAccountToken: false,
   });
   return [
-    secret(names.manager, input, { ...files, ...authorityData(input) }, own),
+    secret(names.manager, ns, input, { ...files, ...authorityData(input) }, own),
     account(names.job),
     account(names.manager),
     {
@@ -306,6 +332,7 @@ export function gitlabPoolObjects(
         template: managerPod(input, choice),
       },
     },
+    ...placeObjects(input, choice),
   ];
 }
 

@@ -14,13 +14,17 @@ export {
   fieldManager,
   objectPath,
   type ClusterConnection,
+  type Kind,
 } from './client.ts';
-export { appliedAnnotation, appliedHash, fieldChanges, holds, stamped, type FieldChange } from './compare.ts';
-export { clusterConnection } from './connection.ts';
+export { appliedAnnotation, appliedHash, fieldChanges, holds, isLater, stamped, type FieldChange } from './compare.ts';
+export { clusterConnection, kubeconfigName, mounted, type ClusterWay } from './connection.ts';
+export { KubeconfigRefused } from './kubeconfig.ts';
 export { findController } from './controller.ts';
+export { handOverSet, scaleSetIdOf } from './hand-over.ts';
 export { ipRange, overlap, type IpRange } from './ip-range.ts';
 export { lookAtTenant, type Look } from './look.ts';
 export * from './manifests.ts';
+export { holdsPlace, placePriority, placePriorityObject, placeSuffix } from './places.ts';
 export { runnerPodRules, runnerPodsObjects, runnerPodsPolicy } from './runner-pods.ts';
 export { tenantPart } from './tenant-part.ts';
 export { tofuConfiguration } from './tofu-text.ts';

@@ -70,8 +70,9 @@ function unsealed(text: string): KubernetesObject[] {
 
 type Pod = { metadata: object; spec: Record<string, unknown> & { containers: Record<string, unknown>[] } };
 
-/** Whether the API server would have that pod there, strictly read. */
-async function tried(client: ClusterClient, namespace: string, { metadata, spec }: Pod): Promise<unknown> {
+/** Whether the API server would have that pod there, strictly read. The portal itself makes none. */
+async function tried(namespace: string, { metadata, spec }: Pod): Promise<unknown> {
+  const client = clusterClient((await testCluster()).kubeconfigPath);
   const body = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: 'tried' }, spec };
   const query = { dryRun: 'All', fieldValidation: 'Strict' };
   return client.call({ method: 'POST', path: `/api/v1/namespaces/${namespace}/pods`, query, body }, 'a pod');
@@ -230,7 +231,7 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
       each.kind === 'Deployment' ? [(each['spec'] as { template: Pod }).template] : [],
     );
     expect(pods.length).toBe(kind === 'gitlab' ? 1 : 2);
-    for (const pod of pods) await expect(tried(client, `runners-${slug}`, pod)).resolves.toMatchObject({ kind: 'Pod' });
+    for (const pod of pods) await expect(tried(`runners-${slug}`, pod)).resolves.toMatchObject({ kind: 'Pod' });
   });
 
   test('makes pods that the namespace admits where the catalog places them, too', async () => {
@@ -251,7 +252,7 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `runners-${slug}` } };
     await admin.mergePatch(namespace, { metadata: { annotations } });
     for (const spec of placedSpecs(kind, { ...docker, placement }, slug)) {
-      const pod = await tried(client, `runners-${slug}`, spec);
+      const pod = await tried(`runners-${slug}`, spec);
       expect(pod).toMatchObject({
         spec: {
           runtimeClassName: gvisor.metadata.name,
@@ -279,7 +280,7 @@ describe.each(['gitlab', 'forgejo'] as const)('what is rendered for %s, in a net
     const text = Buffer.from(config, 'base64').toString();
     const job = { id: 1, projectId: 2, image: null, services: ['postgres:18'], timeoutSeconds: 3600 };
     const ask = (given: string) =>
-      tried(client, `runners-${slug}`, jobPod(gitlabConfig(given).runners[0], job) as unknown as Pod);
+      tried(`runners-${slug}`, jobPod(gitlabConfig(given).runners[0], job) as unknown as Pod);
     await expect(ask(text)).resolves.toMatchObject({ kind: 'Pod' });
     const privileged = text.replace('privileged = false', 'privileged = true');
     // Each line is needed: without it the namespace refuses the pod.
@@ -349,7 +350,7 @@ describe('what is rendered for a GitHub Enterprise Server, in a network of one�
       githubServerTLS: { certificateFrom: { configMapKeyRef: { name: `${slug}-forge-ca`, key: 'ca.crt' } } },
     });
     const { template } = set['spec'] as { template: Pod };
-    await expect(tried(client, `runners-${slug}`, template)).resolves.toMatchObject({ kind: 'Pod' });
+    await expect(tried(`runners-${slug}`, template)).resolves.toMatchObject({ kind: 'Pod' });
   });
 });
 
@@ -387,10 +388,10 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   }
 
   test('a runner and a cache, as they are rendered', async () => {
-    await expect(tried(client, `runners-${slug}`, templateOf('AutoscalingRunnerSet'))).resolves.toMatchObject({
+    await expect(tried(`runners-${slug}`, templateOf('AutoscalingRunnerSet'))).resolves.toMatchObject({
       kind: 'Pod',
     });
-    await expect(tried(client, `bazel-${slug}`, templateOf('Deployment'))).resolves.toMatchObject({ kind: 'Pod' });
+    await expect(tried(`bazel-${slug}`, templateOf('Deployment'))).resolves.toMatchObject({ kind: 'Pod' });
   });
 
   const container = (more: object) => (pod: Pod) => Object.assign(pod.spec.containers[0] ?? {}, more);
@@ -432,7 +433,7 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   ])('not %s', async (_, change) => {
     const pod = templateOf('AutoscalingRunnerSet');
     change(pod);
-    await expect(tried(client, `runners-${slug}`, pod)).rejects.toMatchObject({
+    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({
       code: 'forbidden',
       message: expect.stringContaining('violates PodSecurity "restricted:') as string,
     });
@@ -441,14 +442,14 @@ describe('A17: what a pod may be in a tenant’s namespace', () => {
   test('nor as an account that there is not', async () => {
     const pod = templateOf('AutoscalingRunnerSet');
     pod.spec['serviceAccountName'] = 'another';
-    await expect(tried(client, `runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
   });
 
   test('F24: nor larger than the quota, and the answer says so', async () => {
     const pod = templateOf('AutoscalingRunnerSet');
     const resources = { cpu: '16', memory: '33Gi', 'ephemeral-storage': '1Gi' };
     container({ resources: { requests: resources, limits: resources } })(pod);
-    await expect(tried(client, `runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(tried(`runners-${slug}`, pod)).rejects.toMatchObject({ code: 'forbidden' });
   });
 
   test('no service opens a way in', async () => {

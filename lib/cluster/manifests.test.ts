@@ -15,6 +15,7 @@ import {
   type EnrollmentInput,
   type GithubRegistration,
   type KubernetesObject,
+  type PlacementInput,
   type PoolInput,
   type Registration,
 } from './manifests.ts';
@@ -36,8 +37,10 @@ const pool = (name: string): Whole<PoolInput['pool']> => ({
   imageDigest: `sha256:${'5e'.repeat(32)}`,
   devices: { 'sentinel.example/device': 61 },
   securityClass: 'restricted',
+  daemonImage: `registry.example/daemon@sha256:${'da'.repeat(32)}`,
   placement: {
     runtimeClass: 'sentinel-runtime',
+    kernel: 'sandbox',
     nodeSelector: { 'sentinel.example/node': 'sentinel-node' },
     tolerations: [{ key: 'sentinel.example/taint', value: 'sentinel-taint', effect: 'NoExecute' }],
   },
@@ -77,14 +80,35 @@ const wholeRegistrations: { [K in Kind]: Whole<Extract<Registration, { kind: K }
 };
 
 /** What stands in the place of other fields has tests of its own. */
-type WholeInput = Whole<Omit<EnrollmentInput, 'pools'>> & { pools: Whole<Omit<PoolInput, 'adopted' | 'standing'>>[] };
+type WholeInput = Whole<Omit<EnrollmentInput, 'pools'>> & {
+  pools: Whole<Omit<PoolInput, 'adopted' | 'standing' | 'holdsPlaces'>>[];
+};
+
+function wholePlacement(of: string): Whole<PlacementInput> {
+  return {
+    runtimeClasses: [`${of}-class`],
+    tolerations: [`${of}-taint`],
+    sandboxes: [`${of}-sandbox`],
+    virtualMachines: [`${of}-machine`],
+    buildImages: [`${of}-buildkit`],
+    dockerImages: [`${of}-docker`],
+    dockerNodes: [`${of}-node=yes`],
+  };
+}
 
 function wholeInput(kind: Kind = 'github'): WholeInput {
   return {
     tenant: {
       slug: 'sentinel-slug',
-      placement: { runtimeClasses: ['sentinel-class'], tolerations: ['sentinel-taint'] },
+      placement: wholePlacement('sentinel'),
       quota: { cpu: '101', memory: '103Gi', runners: 107, storage: '109Gi' },
+      builds: {
+        placement: wholePlacement('sentinel-builds'),
+        quota: { cpu: '137', memory: '139Gi', runners: 149, storage: '151Gi' },
+        managers: 157,
+        devices: { 'sentinel.example/device': 163 },
+        isHeld: true,
+      },
       cacheEndpoint: { namespace: 'sentinel-cache-namespace', port: 48_123 },
       hasBazel: true,
       managers: 131,
@@ -158,21 +182,17 @@ function allRegistered(input: EnrollmentInput): EnrollmentInput {
 }
 
 /** Fields that name something for people or decide beside the objects, each with its reason. */
+const inNone: Record<string, string> = {
+  'pools.0.pool.description': 'people read it',
+  'pools.0.pool.daemonImage': 'a restricted pool has no daemon; the others have tests of their own',
+  'pools.0.pool.placement.kernel': 'a pod that has its own has no user namespace: a test of its own shows it',
+};
+/** It decides what else is rendered: tests of its own show how. */
+const decides = 'pools.0.pool.securityClass';
 const unrendered: Record<Kind, Record<string, string>> = {
-  github: {
-    'pools.0.pool.description': 'people read it',
-    'pools.0.pool.securityClass': 'every pool is rendered as restricted',
-  },
-  gitlab: {
-    'pools.0.pool.description': 'people read it',
-    'pools.0.pool.securityClass': 'every pool is rendered as restricted',
-    'pools.0.minRunners': 'the model’s rule lets it be nothing but 0',
-  },
-  forgejo: {
-    'pools.0.pool.description': 'people read it',
-    'pools.0.pool.securityClass': 'every pool is rendered as restricted',
-    'pools.0.minRunners': 'the model’s rule lets it be nothing but 0',
-  },
+  github: inNone,
+  gitlab: { ...inNone, 'pools.0.minRunners': 'without a schedule the model’s rule lets it be nothing but 0' },
+  forgejo: { ...inNone, 'pools.0.minRunners': 'the model’s rule lets it be nothing but 0' },
 };
 
 /** Fields that are seen by what is worked out from them. */
@@ -190,7 +210,7 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
   const leaves = leavesOf(wholeInput(kind)).filter(([path]) => path.at(-1) !== 'kind');
 
   test.each(leaves.map(([path, value]) => [path.join('.'), value, path] as const))('%s', (name, value, path) => {
-    if (name in unrendered[kind]) return;
+    if (name in unrendered[kind] || name === decides) return;
     const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : `${String(value)}0`;
     // By its value, or by what only its value makes.
     const isShown = typeof value === 'boolean' || text.includes(shownAs(name, String(value)));
@@ -209,7 +229,9 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
     if (/^bazel\b.*\.password$/.test(name)) return `{SHA}${createHash('sha1').update(value).digest('base64')}`;
     // A manager's work folder is on top of what was bought.
     if (name === 'tenant.quota.storage') return `${109 * 1024 + 131 * 256}Mi`;
+    if (name === 'tenant.builds.quota.storage') return `${151 * 1024 + 157 * 256}Mi`;
     if (name === 'tenant.quota.runners' || name === 'tenant.managers') return String(107 + 131);
+    if (name === 'tenant.builds.quota.runners' || name === 'tenant.builds.managers') return String(149 + 157);
     return name === 'bazel.sizeGib' ? `${value}Gi` : value;
   }
 
@@ -221,7 +243,7 @@ describe.each(kinds)('every field of an input of %s reaches the cluster', (kind)
 
 // ------------------------------------------------------------------------------------------------ one enrollment, to be read
 
-const { placement, imageDigest: _, devices: __, ...plain } = pool('nix');
+const { placement, imageDigest: _, devices: __, daemonImage: ___, ...plain } = pool('nix');
 const nix = {
   ...plain,
   cpu: '4',
@@ -233,6 +255,7 @@ const docker = { ...nix, name: 'docker', cpu: '2', memory: '4Gi' };
 /** What the catalog says of a pool beside what is rendered. */
 const catalogued = {
   imageDigest: null,
+  daemonImage: null,
   imageBuiltAt: null,
   devices: {},
   needsDevice: false,
@@ -554,7 +577,9 @@ describe('the hardening profile', () => {
     const pools = input.pools.map((choice) => ({ ...choice, pool: { ...choice.pool, placement: there } }));
     const runners = podSpecs(enrollmentObjects({ ...input, pools })).filter(([name]) => !name.includes('bazel'));
     expect(runners.length).toBe(kind === 'github' ? 2 : 6);
-    for (const [, spec] of runners)
+    for (const [, spec] of runners) {
+      // Its class gives it a kernel of its own, and starts no pod that has a user namespace.
+      expect(spec).not.toHaveProperty('hostUsers');
       expect(spec).toMatchObject({
         runtimeClassName: 'sentinel-runtime',
         nodeSelector: { 'sentinel.example/node': 'sentinel-node', 'kubernetes.io/os': 'linux' },
@@ -563,6 +588,7 @@ describe('the hardening profile', () => {
           { ...anyTaint, operator: 'Exists' },
         ],
       });
+    }
   });
 
   test.each(allPods.filter(([name]) => name.endsWith('-forgejo')))(

@@ -1,9 +1,11 @@
+import { hasDaemon, namespacesOf } from '#lib/model/index.ts';
 import { bazelClaim, bazelIngress, bazelObjects } from './bazel-objects.ts';
 import { forgejoPoolObjects } from './forgejo-objects.ts';
 import { authorityObjects, credentialsSecretName, githubPoolObjects, githubSecret } from './github-objects.ts';
 import { gitlabPoolObjects } from './gitlab-objects.ts';
 import {
   cacheSecrets,
+  cacheSecretsOf,
   secret,
   type EnrollmentInput,
   type KubernetesObject,
@@ -31,6 +33,7 @@ export {
   sealedValue,
   tenantLabel,
   type AdoptedSet,
+  type BuildsInput,
   type ControllerInput,
   type EnrollmentInput,
   type ForgejoRegistration,
@@ -41,21 +44,35 @@ export {
   type PlacementInput,
   type PoolInput,
   type Registration,
+  type RunnersInput,
   type TenantInput,
 } from './objects.ts';
 export { managerSize, publicInternet } from './tenant-objects.ts';
 
-/** The Secrets of an enrollment, and the ConfigMap of its forge's own authority. They outlive the runner sets that need them. */
+/**
+ * The Secrets of an enrollment, and the ConfigMap of its forge's own authority, in each namespace where its pools run. They
+ * outlive the runner sets that need them. Beside daemons there is no more than those pools read.
+ */
 export function secretObjects(input: EnrollmentInput): KubernetesObject[] {
-  const { registration } = input;
+  const { runners, dind } = namespacesOf(input.tenant.slug);
+  const fenced = input.pools.filter(({ pool }) => !hasDaemon(pool.securityClass));
+  const apart = input.pools.filter(({ pool }) => hasDaemon(pool.securityClass));
+  const read = new Set(apart.flatMap((choice) => Object.values(cacheSecretsOf(input, choice))));
   return [
-    ...(registration.kind === 'github'
-      ? [
-          secret(credentialsSecretName(input.name), input, githubSecret(registration.credentials)),
-          ...authorityObjects(input),
-        ]
+    ...(fenced.length > 0 ? [...forgeSecrets(input, runners), ...cacheSecrets(input, runners)] : []),
+    ...(apart.length > 0
+      ? [...forgeSecrets(input, dind), ...cacheSecrets(input, dind).filter(({ metadata }) => read.has(metadata.name))]
       : []),
-    ...cacheSecrets(input),
+  ];
+}
+
+function forgeSecrets(input: EnrollmentInput, namespace: string): KubernetesObject[] {
+  const { registration } = input;
+  if (registration.kind !== 'github') return [];
+  const credentials = githubSecret(registration.credentials);
+  return [
+    secret(credentialsSecretName(input.name), namespace, input, credentials),
+    ...authorityObjects(input, namespace),
   ];
 }
 

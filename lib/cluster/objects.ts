@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ReadyPool, Toleration } from '#lib/model/index.ts';
-import { cacheFolder, imageReference, namespacesOf } from '#lib/model/index.ts';
+import type { OwnKernel, ReadyPool, SecurityClass, Toleration } from '#lib/model/index.ts';
+import { cacheFolder, imageReference } from '#lib/model/index.ts';
 
 /* What goes into an enrollment's objects, and what all of them have in common. */
 
@@ -27,37 +27,86 @@ export const runnerSecondsMost = 5 * 24 * 3600;
 export const runnerUid = 1001;
 
 /**
- * On a tenant's namespace: where its pods may run, for the cluster's admission policy to hold them to. Runtime classes and keys
- * of taints, separated by commas; an empty class is none.
+ * On a tenant's namespace: where its pods may run, and what the daemons among them are, for the cluster's admission policy to hold
+ * them to. Separated by commas; an empty class is none. A list that is not there is one of nothing.
  */
 export const runtimeClassesAnnotation = 'flywheel.dev/runtime-classes';
+/** Keys of taints. */
 export const tolerationsAnnotation = 'flywheel.dev/tolerations';
+/** Runtime classes that give each pod a kernel of its own, as an operator states: a sandbox's, or a virtual machine's. */
+export const sandboxesAnnotation = 'flywheel.dev/sandboxes';
+export const virtualMachinesAnnotation = 'flywheel.dev/virtual-machines';
+/** Images of BuildKit and of Docker, each by its digest. */
+export const buildImagesAnnotation = 'flywheel.dev/build-images';
+export const dockerImagesAnnotation = 'flywheel.dev/docker-images';
+/** Labels of nodes that are a Docker daemon's alone: of each pool `key=value`, several of them separated by semicolons. */
+export const dockerNodesAnnotation = 'flywheel.dev/docker-nodes';
 
-export type PlacementInput = { runtimeClasses: readonly string[]; tolerations: readonly string[] };
+export type PlacementInput = {
+  runtimeClasses: readonly string[];
+  tolerations: readonly string[];
+  sandboxes: readonly string[];
+  virtualMachines: readonly string[];
+  buildImages: readonly string[];
+  dockerImages: readonly string[];
+  dockerNodes: readonly string[];
+};
 
 /** What pools of these together may ask for. */
-export function placementOf(pools: Iterable<Pick<RenderedPool, 'placement'>>): PlacementInput {
-  const all = [...pools].map(({ placement = {} }) => placement);
+export function placementOf(
+  pools: Iterable<Pick<RenderedPool, 'securityClass' | 'daemonImage' | 'placement'>>,
+): PlacementInput {
+  const all = [...pools];
+  const places = all.map(({ placement = {} }) => placement);
+  const withKernel = (wanted: OwnKernel) =>
+    sortedSet(places.flatMap(({ runtimeClass = [], kernel }) => (kernel === wanted ? runtimeClass : [])));
+  const daemons = (of: SecurityClass) => all.filter(({ securityClass }) => securityClass === of);
+  const images = (of: SecurityClass) => sortedSet(daemons(of).flatMap(({ daemonImage }) => daemonImage ?? []));
   return {
-    runtimeClasses: [...new Set(all.map(({ runtimeClass = '' }) => runtimeClass))].toSorted(),
-    tolerations: [...new Set(all.flatMap(({ tolerations = [] }) => tolerations.map(({ key }) => key)))].toSorted(),
+    runtimeClasses: sortedSet(places.map(({ runtimeClass = '' }) => runtimeClass)),
+    tolerations: sortedSet(places.flatMap(({ tolerations = [] }) => tolerations.map(({ key }) => key))),
+    sandboxes: withKernel('sandbox'),
+    virtualMachines: withKernel('machine'),
+    buildImages: images('builds'),
+    dockerImages: images('dind'),
+    dockerNodes: sortedSet(
+      daemons('dind').map(({ placement = {} }) =>
+        Object.entries(placement.nodeSelector ?? {})
+          .map(([key, value]) => `${key}=${value}`)
+          .toSorted()
+          .join(';'),
+      ),
+    ),
   };
 }
 
-export type TenantInput = {
-  slug: string;
-  /** Where pools of the catalog may run; left out, nowhere in particular. */
+function sortedSet(values: readonly string[]): string[] {
+  return [...new Set(values)].toSorted();
+}
+
+/** What a namespace of runners is given. */
+export type RunnersInput = {
+  /** Where pools that run there may run; left out, nowhere in particular. */
   placement?: PlacementInput | undefined;
   /** `storage` is that of the runners' work folders; without it they are not counted. */
   quota: { cpu: string; memory: string; runners: number; storage?: string };
-  /** Devices that the tenant's runners may take together, by resource: 0 for those that the catalog knows and it has none of. */
+  /** Devices that the runners there may take together, by resource: 0 for those that the catalog knows and it has none of. */
   devices?: Readonly<Record<string, number>> | undefined;
+  /** Pods there that run nobody's job (`managersOf`), over all enrollments of the tenant. None if left out. */
+  managers?: number | undefined;
+};
+
+export type TenantInput = RunnersInput & {
+  slug: string;
   /** Where runners find the caches inside the cluster; absent when the cache is reached by 443 like anything else. */
   cacheEndpoint?: { namespace: string; port: number } | undefined;
   hasBazel: boolean;
-  /** Pods in the runners' namespace that run nobody's job (`managersOf`), over all enrollments of the tenant. None if left out. */
-  managers?: number | undefined;
+  /** The namespace of those with a daemon, and its part of what the tenant was given; none where no operator allowed it. */
+  builds?: BuildsInput | undefined;
 };
+
+/** `isHeld` is false where the cluster lacks the policy that holds such pods: its namespace then admits none. */
+export type BuildsInput = RunnersInput & { isHeld?: boolean | undefined };
 
 export type ControllerInput = { version: string; namespace: string; serviceAccount: string };
 
@@ -96,7 +145,7 @@ export type RenderedPool = Pick<
   ReadyPool,
   'name' | 'description' | 'cpu' | 'memory' | 'storage' | 'image' | 'securityClass' | 'placement'
 > &
-  Partial<Pick<ReadyPool, 'imageDigest' | 'devices'>>;
+  Partial<Pick<ReadyPool, 'imageDigest' | 'devices' | 'daemonImage'>>;
 
 /**
  * A runner set that somebody else made and that was taken over: what of it another value would make its runners anew for
@@ -111,6 +160,8 @@ export type PoolInput = {
   maxRunners: number;
   /** Of Forgejo's runners so many run now, the others are registered and wait for their hour; all where it is left out. */
   standing?: number | undefined;
+  /** Of GitLab's: `minRunners` of the maximum are places that are held for jobs, and run none. */
+  holdsPlaces?: boolean | undefined;
   adopted?: AdoptedSet | undefined;
 };
 
@@ -311,7 +362,7 @@ export function cacheSecretNames(enrollment: string) {
 }
 
 /** Those Secrets, with what is in them; none that would be empty. */
-export function cacheSecrets(input: EnrollmentInput): KubernetesObject[] {
+export function cacheSecrets(input: EnrollmentInput, namespace: string): KubernetesObject[] {
   const { trusted, untrusted } = cacheSecretNames(input.name);
   const all: [string, Record<string, string> | undefined][] = [
     [trusted.env, input.cacheEnv],
@@ -320,12 +371,13 @@ export function cacheSecrets(input: EnrollmentInput): KubernetesObject[] {
     [untrusted.files, input.untrusted?.cacheFiles],
   ];
   return all.flatMap(([name, values]) =>
-    values && Object.keys(values).length > 0 ? [secret(name, input, values)] : [],
+    values && Object.keys(values).length > 0 ? [secret(name, namespace, input, values)] : [],
   );
 }
 
 export function secret(
   name: string,
+  namespace: string,
   input: EnrollmentInput,
   values: Record<string, string>,
   more: Record<string, string> = {},
@@ -336,7 +388,7 @@ export function secret(
     type: 'Opaque',
     metadata: {
       name,
-      namespace: namespacesOf(input.tenant.slug).runners,
+      namespace,
       labels: labels(input.tenant.slug, { [enrollmentLabel]: input.name, ...more }),
     },
     // `data`, not `stringData`: what is applied can then be compared with what is observed.

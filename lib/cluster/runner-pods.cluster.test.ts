@@ -12,14 +12,23 @@ import {
   ClusterView,
   enrollmentObjects,
   ensureObjects,
+  holdsPlace,
   inParallel,
   objectPath,
+  poolObjects,
   runnerPodRules,
   runnerPodsObjects,
   type ClusterClient,
   type KubernetesObject,
+  type PoolInput,
 } from './index.ts';
-import { runtimeClassesAnnotation, tolerationsAnnotation } from './objects.ts';
+import {
+  placementOf,
+  runtimeClassesAnnotation,
+  sandboxesAnnotation,
+  tolerationsAnnotation,
+  virtualMachinesAnnotation,
+} from './objects.ts';
 
 /* A17 on the real API server: what its admission policy refuses, rule by rule, and that all we render passes. */
 
@@ -95,6 +104,32 @@ describe.each(forgeKinds)('what is rendered for %s is admitted', (kind) => {
     const asManager = { ...job, spec: { ...job.spec, serviceAccountName: `${slug}-docker-gitlab` } };
     await expect(tried(manager, namespace, asManager)).rejects.toMatchObject(refusedBy('service-account'));
   });
+
+  test('a place for a job is made by the cluster’s controllers, below every job, and its manager makes none', async () => {
+    const namespace = `runners-${slug}`;
+    const input = enrolled(kind, slug, { caBundle: 'authority' });
+    const [choice] = input.pools as [PoolInput];
+    const held = poolObjects(input, { ...choice, minRunners: 1, holdsPlaces: true }).filter(holdsPlace);
+    await ensureObjects(new ClusterView(clusterClient(cluster.portalKubeconfigPath)), held, () => Promise.resolve());
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const query = { labelSelector: 'flywheel.dev/place' };
+    const [pod] = await eventually('a place', async () => {
+      const { items } = await admin.call<{ items: Pod[] }>({ method: 'GET', path, query }, 'pods');
+      return items.length === 1 && items;
+    });
+    expect(pod?.spec).toMatchObject({ priorityClassName: 'flywheel-place', priority: -1, preemptionPolicy: 'Never' });
+    const job = pods.find(({ name }) => name === `${slug}-docker-gitlab-job`)?.pod as Pod;
+    const manager = await accountClient(cluster.kubeconfigPath, { namespace, name: `${slug}-docker-gitlab` });
+    const jobs = { ...job, spec: { ...job.spec, priorityClassName: 'flywheel-place' } };
+    await expect(tried(manager, namespace, jobs)).rejects.toMatchObject(refusedBy('places'));
+    // In the words by which the portal knows that an operator has not applied theirs.
+    const nowhere = { ...job, spec: { ...job.spec, priorityClassName: 'flywheel-nowhere' } };
+    await expect(tried(admin, namespace, nowhere)).rejects.toMatchObject({
+      message: expect.stringContaining('no PriorityClass with name flywheel-nowhere was found') as string,
+    });
+    const [deployment] = held.filter((each) => each.kind === 'Deployment') as [KubernetesObject];
+    await admin.call({ method: 'DELETE', path: objectPath(deployment) }, 'a deployment');
+  });
 });
 
 // ------------------------------------------------------------------------------------------------ what is not
@@ -111,6 +146,16 @@ const managing = (): Pod => {
   const [made] = podsOf(enrollmentObjects(enrolled('gitlab', 'tried', { bazel: undefined })));
   const { metadata, spec } = structuredClone(made?.pod as Pod);
   return { metadata, spec: { ...spec, serviceAccountName: manager } };
+};
+
+const place = 'tried-gitlab-place';
+/** What holds a place for a job, as a ReplicaSet makes it. */
+const placing = (): Pod => {
+  const input = enrolled('gitlab', 'tried', { bazel: undefined });
+  const pools = input.pools.map((choice) => ({ ...choice, minRunners: 1, maxRunners: 2, holdsPlaces: true }));
+  const made = podsOf(enrollmentObjects({ ...input, pools })).find(({ name }) => name.endsWith('-gitlab-place'));
+  const { metadata, spec } = structuredClone(made?.pod as Pod);
+  return { metadata, spec: { ...spec, serviceAccountName: place } };
 };
 
 type Change = (pod: Pod) => unknown;
@@ -174,6 +219,31 @@ const overrides: [string, string, Change, (() => Pod)?][] = [
     'none by leaving it out',
     (pod) => [context({ seccompProfile: undefined })(pod), whole({ securityContext: {} })(pod)],
   ],
+  ['apparmor', 'no AppArmor', context({ appArmorProfile: { type: 'Unconfined' } })],
+  ['apparmor', 'none by the pod', whole({ securityContext: { appArmorProfile: { type: 'Unconfined' } } })],
+  ['selinux', 'a label of its own', context({ seLinuxOptions: { type: 'spc_t' } })],
+  ['selinux', 'one of the pod’s', whole({ securityContext: { seLinuxOptions: { level: 's0:c1,c2' } } })],
+  [
+    'sysctls',
+    'a setting of the kernel',
+    whole({ securityContext: { sysctls: [{ name: 'kernel.shm_rmid_forced', value: '1' }] } }),
+  ],
+  [
+    'host-process',
+    'a process of the node’s',
+    whole({ hostNetwork: true, securityContext: { windowsOptions: { hostProcess: true } } }),
+    managing,
+  ],
+  [
+    'probe-hosts',
+    'a probe of the metadata service',
+    container({ livenessProbe: { httpGet: { host: '169.254.169.254', port: 80 } } }),
+  ],
+  [
+    'probe-hosts',
+    'a call to it after the start',
+    container({ lifecycle: { postStart: { httpGet: { host: '169.254.169.254', port: 80 } } } }),
+  ],
   ['proc-mount', 'the whole of /proc', context({ procMount: 'Unmasked' })],
   ['host-pid', 'the node’s processes', whole({ hostPID: true }), managing],
   ['host-ipc', 'the node’s IPC', whole({ hostIPC: true }), managing],
@@ -207,6 +277,11 @@ const overrides: [string, string, Change, (() => Pod)?][] = [
     'a toleration of the control plane',
     whole({ tolerations: [{ key: 'node-role.kubernetes.io/control-plane', operator: 'Exists' }] }),
   ],
+  ['places', 'a job that gives way as a place does', whole({ priorityClassName: 'flywheel-place' })],
+  ['places', 'a place that runs another image', container({ image: 'registry.k8s.io/pause:3.10' }), placing],
+  ['places', 'a place that is told what to run', container({ command: ['/pause', '-v'] }), placing],
+  ['places', 'a place with something mounted', whole({ volumes: [{ name: 'any', emptyDir: {} }] }), placing],
+  ['places', 'a place that gives way to nobody', without('priorityClassName'), placing],
   ['priority', 'before everything else', whole({ priorityClassName: 'system-node-critical' })],
   ['service-account', 'another’s account', whole({ serviceAccountName: 'default' })],
   ['service-account', 'the manager’s account', whole({ serviceAccountName: manager })],
@@ -255,8 +330,14 @@ async function namespaceFor(
   annotations: Record<string, string> = {},
 ): Promise<void> {
   await applyObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, annotations } });
-  for (const each of [account, manager, 'default'])
+  for (const each of [account, manager, place, 'default'])
     await applyObject(admin, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: each, namespace: name } });
+}
+
+async function runtimeClass(name: string): Promise<void> {
+  const body = { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name }, handler: name };
+  const path = '/apis/node.k8s.io/v1/runtimeclasses';
+  await admin.call({ method: 'POST', path, body }, 'a runtime class').catch(() => undefined);
 }
 
 const changed = (change: Change, pod: () => Pod = runner) => {
@@ -274,15 +355,7 @@ describe('A17: each rule of the policy', () => {
     await namespaceFor(bare, {});
     await inParallel(runnerPodRules, ({ name }) => namespaceFor(only(name), { [onlyLabel]: name }));
     await inParallel(policies, async (policy) => void (await applyObject(admin, policy)));
-    const runtime = {
-      apiVersion: 'node.k8s.io/v1',
-      kind: 'RuntimeClass',
-      metadata: { name: 'tried' },
-      handler: 'tried',
-    };
-    await admin
-      .call({ method: 'POST', path: '/apis/node.k8s.io/v1/runtimeclasses', body: runtime }, 'a runtime class')
-      .catch(() => undefined);
+    await runtimeClass('tried');
   }, 120_000);
   afterAll(async () => {
     await inParallel(policies, async (policy) => {
@@ -344,6 +417,29 @@ describe('A17: each rule of the policy', () => {
       await expect(tried(admin, name, pod)).rejects.toMatchObject(refusedBy(rule));
   });
 
+  test.each([sandboxesAnnotation, virtualMachinesAnnotation])(
+    'host-users: not in a runtime class that the namespace’s %s names, and in any other',
+    async (annotation) => {
+      const rule = 'host-users';
+      const name = `${only(rule)}-${annotation.split('/').at(-1)}`;
+      await namespaceFor(name, { [onlyLabel]: rule }, { [annotation]: 'another,tried' });
+      const plainly = changed(without('hostUsers'));
+      const inClass = changed(({ spec }) => {
+        delete spec['hostUsers'];
+        Object.assign(spec, { runtimeClassName: 'tried' });
+      });
+      await eventually('the rule', () =>
+        tried(admin, name, plainly).then(
+          () => false,
+          () => true,
+        ),
+      );
+      await expect(tried(admin, name, plainly)).rejects.toMatchObject(refusedBy(rule));
+      await expect(tried(admin, only(rule), inClass)).rejects.toMatchObject(refusedBy(rule));
+      await expect(tried(admin, name, inClass)).resolves.toMatchObject({ kind: 'Pod' });
+    },
+  );
+
   test('ephemeral-containers: none is added to a pod that runs', async () => {
     const rule = 'ephemeral-containers';
     const add = async (namespace: string) => {
@@ -374,17 +470,41 @@ describe('A17: each rule of the policy', () => {
   });
 });
 
+/** The same pools, in a runtime that gives each pod a kernel of its own. */
+const sandboxed = (kind: ForgeKind) =>
+  enrolled(kind, 'tried').pools.map((choice) => ({
+    ...choice,
+    pool: { ...choice.pool, placement: { runtimeClass: 'gvisor', kernel: 'sandbox' as const } },
+  }));
+
 describe('A17: in a tenant’s own namespace, all rules together', () => {
   const slug = 'held-together';
   const namespace = `runners-${slug}`;
 
   beforeAll(async () => {
     const portal = clusterClient(cluster.portalKubeconfigPath);
-    const objects = enrollmentObjects(enrolled('github', slug)).filter(({ kind }) => kind !== 'AutoscalingRunnerSet');
-    await ensureObjects(new ClusterView(portal), objects, () => Promise.resolve());
-    for (const name of [account, manager])
+    const input = enrolled('github', slug);
+    const placement = placementOf([...input.pools, ...sandboxed('github')].map(({ pool }) => pool));
+    const objects = enrollmentObjects({ ...input, tenant: { ...input.tenant, placement } });
+    await runtimeClass('gvisor');
+    await ensureObjects(
+      new ClusterView(portal),
+      objects.filter(({ kind }) => kind !== 'AutoscalingRunnerSet'),
+      () => Promise.resolve(),
+    );
+    for (const name of [account, manager, place])
       await applyObject(admin, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } });
   }, 60_000);
+
+  test.each(forgeKinds)('a runner of %s in a sandbox has no user namespace, and is admitted', async (kind) => {
+    const pods = podsOf(enrollmentObjects(enrolled(kind, 'tried', { pools: sandboxed(kind), bazel: undefined })));
+    const job = pods.map(({ pod }) => pod).find(({ spec }) => spec['runtimeClassName'] === 'gvisor');
+    expect(job?.spec).not.toHaveProperty('hostUsers');
+    const spec = { ...(job as Pod).spec, serviceAccountName: account };
+    await expect(tried(admin, namespace, { ...(job as Pod), spec })).resolves.toMatchObject({ kind: 'Pod' });
+    const elsewhere = { ...(job as Pod), spec: { ...spec, runtimeClassName: undefined } };
+    await expect(tried(admin, namespace, elsewhere)).rejects.toMatchObject(refusedBy('host-users'));
+  });
 
   // LimitRange gives limits to what has none, and so there is nothing to refuse.
   const refused = overrides.filter(([rule]) => rule !== 'limits');

@@ -3,10 +3,11 @@ import { stringify } from 'yaml';
 import type { KubernetesObject } from './manifests.ts';
 import { runnerPodRules, runnerPodsObjects } from './runner-pods.ts';
 
-const file = '../../sandbox/control-plane/runner-pods.yaml';
-const about = `# What the API server holds every pod of a tenant to, whoever makes it. An operator applies it, as portal-rbac.yaml; the portal
+const file = '../../deploy/cluster/runner-pods.yaml';
+const about = `# What the API server holds every pod of a tenant to, whoever makes it. An operator applies it, as portal-rights.yaml; the portal
 # looks whether it is there, and says so where it is not. It is written from lib/cluster/runner-pods.ts, and a test keeps it so.
-# Whoever taints nodes for runners, or has a runtime class that does, adds those keys to the rule \`tolerations\`.
+# Whoever taints nodes for runners, or has a runtime class that does, adds those keys to the rule \`tolerations\`. Without it the portal
+# makes no namespace for pools of the classes \`builds\` and \`dind\`, where it is the only fence.
 `;
 
 test('A17: what an operator applies is these objects', async () => {

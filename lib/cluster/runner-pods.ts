@@ -1,10 +1,16 @@
 import { credentialsSecretName } from './github-objects.ts';
+import { placeImage, placePriority, placeSuffix } from './places.ts';
 import {
+  buildImagesAnnotation,
+  dockerImagesAnnotation,
+  dockerNodesAnnotation,
   managedBy,
   poolLabel,
   runtimeClassesAnnotation,
+  sandboxesAnnotation,
   tenantLabel,
   tolerationsAnnotation,
+  virtualMachinesAnnotation,
   type KubernetesObject,
 } from './objects.ts';
 
@@ -13,7 +19,10 @@ import {
  * Deployment of ours or somebody with a right too many (A17). Pod Security `restricted`, which those namespaces enforce, has
  * some of it; it goes with a label of the namespace, and knows nothing of tokens, nodes, limits and images.
  *
- * It is an object of the cluster and no tenant's: an operator applies it (sandbox/control-plane/runner-pods.yaml is these
+ * A tenant's second namespace, of pools with a daemon, enforces no standard: there these rules are the whole fence, and say of
+ * which container what is let off. A daemon is known by its place, its name and its image, which an operator pinned.
+ *
+ * It is an object of the cluster and no tenant's: an operator applies it (deploy/cluster/runner-pods.yaml is these
  * objects, which a test keeps so), and the portal only looks whether it is there.
  *
  * Facts: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ (CEL, GA in 1.30; optional
@@ -24,11 +33,18 @@ import {
 export const runnerPodsPolicy = 'flywheel-runner-pods';
 /** What the portal says of the catalog on the namespace; an annotation that is not there is one that says nothing. */
 const said = (annotation: string) => `namespaceObject.metadata.?annotations[?'${annotation}'].orValue('').split(',')`;
+const isOneOf = (annotation: string) =>
+  `object.spec.?runtimeClassName.orValue('') != '' && object.spec.runtimeClassName in ${said(annotation)}`;
 const everyPodGets = ['not-ready', 'unreachable', 'memory-pressure'].map((each) => `'node.kubernetes.io/${each}'`);
 
 type Rule = { name: string; says: string; expression: string };
 
 const containers = (condition: string) => `variables.containers.all(c, ${condition})`;
+/** All but a Docker daemon, and all but any daemon. */
+const unlessDocker = (condition: string) => `variables.unlessDocker.all(c, ${condition})`;
+const undaemonic = (condition: string) => `variables.undaemonic.all(c, ${condition})`;
+const without = (list: string, left: string) =>
+  `variables.${list}.filter(c, !variables.${left}.exists(d, d.name == c.name))`;
 const volumes = (condition: string) => `variables.volumes.all(v, ${condition})`;
 /** What registers runners at a forge: an App's key, and a GitLab manager's token. */
 const credentials = `'${credentialsSecretName('')}$|-gitlab$'`;
@@ -48,41 +64,112 @@ const variables: { name: string; expression: string }[] = [
     ].join(' && '),
   },
   { name: 'runsJobs', expression: '!variables.isCache && !variables.isManager' },
+  { name: 'isPlace', expression: `!variables.isCache && variables.account.endsWith('${placeSuffix}')` },
+  { name: 'isApart', expression: "request.namespace.startsWith('dind-')" },
+  { name: 'sidecars', expression: 'variables.isApart ? object.spec.?initContainers.orValue([]) : []' },
+  {
+    name: 'isSandbox',
+    expression: isOneOf(sandboxesAnnotation),
+  },
+  {
+    name: 'isMachine',
+    expression: isOneOf(virtualMachinesAnnotation),
+  },
+  {
+    name: 'isOnOwnNodes',
+    expression: [
+      `${said(dockerNodesAnnotation)}.exists(nodes, nodes != '' && nodes.split(';').all(label, label.split('=')[0] in object.spec.?nodeSelector.orValue({}) && object.spec.nodeSelector[label.split('=')[0]] == label.split('=')[1]))`,
+      `object.spec.?tolerations.orValue([]).exists(t, t.?key.orValue('') != '' && t.key in ${said(tolerationsAnnotation)})`,
+    ].join(' && '),
+  },
+  {
+    name: 'buildkit',
+    expression: `variables.sidecars.filter(c, c.name == 'buildkitd' && c.?image.orValue('') != '' && c.image in ${said(buildImagesAnnotation)})`,
+  },
+  {
+    name: 'docker',
+    expression: `variables.sidecars.filter(c, variables.isMachine && variables.isOnOwnNodes && c.name == 'dockerd' && c.?image.orValue('') != '' && c.image in ${said(dockerImagesAnnotation)})`,
+  },
+  { name: 'unlessDocker', expression: without('containers', 'docker') },
+  { name: 'undaemonic', expression: without('unlessDocker', 'buildkit') },
 ];
 
 export const runnerPodRules: readonly Rule[] = [
   {
     name: 'privileged',
-    says: 'no container is privileged',
-    expression: containers('!c.?securityContext.?privileged.orValue(false)'),
+    says: 'no container is privileged but a Docker daemon of the catalog, in a virtual machine on nodes of its own',
+    expression: unlessDocker('!c.?securityContext.?privileged.orValue(false)'),
   },
   {
     name: 'privilege-escalation',
-    says: 'every container sets allowPrivilegeEscalation to false',
-    expression: containers('!c.?securityContext.?allowPrivilegeEscalation.orValue(true)'),
+    says: 'every container but a daemon sets allowPrivilegeEscalation to false',
+    expression: undaemonic('!c.?securityContext.?allowPrivilegeEscalation.orValue(true)'),
   },
   {
     name: 'capabilities',
-    says: 'every container drops ALL capabilities and adds none',
-    expression: containers(
-      "'ALL' in c.?securityContext.?capabilities.?drop.orValue([]) && c.?securityContext.?capabilities.?add.orValue([]).size() == 0",
-    ),
+    says: 'every container drops ALL capabilities and adds none; BuildKit adds SETGID and SETUID',
+    expression: [
+      unlessDocker("'ALL' in c.?securityContext.?capabilities.?drop.orValue([])"),
+      undaemonic('c.?securityContext.?capabilities.?add.orValue([]).size() == 0'),
+      "variables.buildkit.all(c, c.?securityContext.?capabilities.?add.orValue([]).all(each, each in ['SETGID', 'SETUID']))",
+    ].join(' && '),
   },
   {
     name: 'root',
-    says: 'every container sets runAsNonRoot, by itself or by the pod, and none is user 0',
+    says: 'every container but a Docker daemon sets runAsNonRoot, by itself or by the pod, and none is user 0',
     expression: [
       'object.spec.?securityContext.?runAsUser.orValue(1) != 0',
-      containers(
+      unlessDocker(
         'c.?securityContext.?runAsNonRoot.orValue(object.spec.?securityContext.?runAsNonRoot.orValue(false)) && c.?securityContext.?runAsUser.orValue(1) != 0',
       ),
     ].join(' && '),
   },
   {
     name: 'seccomp',
-    says: 'every container has a seccomp profile, by itself or by the pod',
-    expression: containers(
+    says: 'every container but a daemon has a seccomp profile, by itself or by the pod',
+    expression: undaemonic(
       "c.?securityContext.?seccompProfile.?type.orValue(object.spec.?securityContext.?seccompProfile.?type.orValue('Unconfined')) != 'Unconfined'",
+    ),
+  },
+  {
+    name: 'apparmor',
+    says: 'no container but a daemon does without AppArmor',
+    expression: undaemonic(
+      [
+        "c.?securityContext.?appArmorProfile.?type.orValue(object.spec.?securityContext.?appArmorProfile.?type.orValue('')) != 'Unconfined'",
+        "object.metadata.?annotations[?('container.apparmor.security.beta.kubernetes.io/' + c.name)].orValue('') != 'unconfined'",
+      ].join(' && '),
+    ),
+  },
+  {
+    name: 'selinux',
+    says: 'no label of SELinux but that which the node gives',
+    expression: [
+      '!object.spec.?securityContext.?seLinuxOptions.hasValue()',
+      containers('!c.?securityContext.?seLinuxOptions.hasValue()'),
+    ].join(' && '),
+  },
+  {
+    name: 'sysctls',
+    says: 'no setting of the kernel',
+    expression: 'object.spec.?securityContext.?sysctls.orValue([]).size() == 0',
+  },
+  {
+    name: 'host-process',
+    says: 'no process of the node’s, which Windows has',
+    expression: [
+      '!object.spec.?securityContext.?windowsOptions.?hostProcess.orValue(false)',
+      containers('!c.?securityContext.?windowsOptions.?hostProcess.orValue(false)'),
+    ].join(' && '),
+  },
+  {
+    name: 'probe-hosts',
+    says: 'the node is made to call nobody but the pod itself',
+    expression: containers(
+      [
+        "['livenessProbe', 'readinessProbe', 'startupProbe'].all(p, ['httpGet', 'tcpSocket'].all(by, c[?p][?by].?host.orValue('') == ''))",
+        "['postStart', 'preStop'].all(h, ['httpGet', 'tcpSocket'].all(by, c.?lifecycle[?h][?by].?host.orValue('') == ''))",
+      ].join(' && '),
     ),
   },
   {
@@ -104,8 +191,9 @@ export const runnerPodRules: readonly Rule[] = [
   },
   {
     name: 'host-users',
-    says: 'a pod that runs jobs sets hostUsers to false',
-    expression: '!variables.runsJobs || !object.spec.?hostUsers.orValue(true)',
+    says: 'a pod that runs jobs sets hostUsers to false, or has a kernel of its own',
+    expression:
+      '!variables.runsJobs || !object.spec.?hostUsers.orValue(true) || variables.isSandbox || variables.isMachine',
   },
   {
     name: 'volumes',
@@ -141,10 +229,22 @@ export const runnerPodRules: readonly Rule[] = [
     expression: "!object.spec.?priorityClassName.orValue('').startsWith('system-')",
   },
   {
+    name: 'places',
+    says: `who holds a place for jobs has the priority ${placePriority}, which nobody else has, and runs the pause image alone`,
+    expression: [
+      `variables.isPlace == (object.spec.?priorityClassName.orValue('') == '${placePriority}')`,
+      `(!variables.isPlace || (variables.volumes.size() == 0 && ${containers(
+        [
+          `c.image == '${placeImage}'`,
+          "['command', 'args', 'env', 'envFrom', 'lifecycle'].all(field, !(field in c))",
+        ].join(' && '),
+      )}))`,
+    ].join(' && '),
+  },
+  {
     name: 'service-account',
     says: 'as the account that was made for it',
-    expression:
-      "variables.isCache ? variables.account == 'default' : variables.isManager || ['-gha-rs-no-permission', '-gitlab-job', '-forgejo'].exists(suffix, variables.account.endsWith(suffix))",
+    expression: `variables.isCache ? variables.account == 'default' : variables.isManager || ['-gha-rs-no-permission', '-gitlab-job', '${placeSuffix}', '-forgejo'].exists(suffix, variables.account.endsWith(suffix))`,
   },
   {
     name: 'account-token',

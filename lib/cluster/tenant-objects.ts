@@ -1,48 +1,80 @@
-import { cpuMillicores, formatCpu, formatMemory, memoryBytes, namespacesOf } from '#lib/model/index.ts';
 import {
+  cpuMillicores,
+  formatCpu,
+  formatMemory,
+  memoryBytes,
+  namespacesOf,
+  runnersNamespaceOf,
+} from '#lib/model/index.ts';
+import { subids } from './daemons.ts';
+import {
+  buildImagesAnnotation,
+  dockerImagesAnnotation,
+  dockerNodesAnnotation,
   enrollmentLabel,
   labels,
   poolLabel,
   runtimeClassesAnnotation,
+  sandboxesAnnotation,
   tolerationsAnnotation,
+  virtualMachinesAnnotation,
   type EnrollmentInput,
   type KubernetesObject,
   type PlacementInput,
   type PoolInput,
+  type RunnersInput,
   type TenantInput,
 } from './objects.ts';
 
-/* The namespace of a tenant's runners and its fences: quota, limits, network policies. */
+/* The namespaces of a tenant's runners and their fences: quota, limits, network policies. */
 
 /** Pinned, so that an upgrade of the cluster never changes what is admitted without a plan. */
 const podSecurityVersion = 'v1.34';
 
-/** Nothing where no pool says where it runs. */
+/** Nothing where no pool says where it runs, or has a daemon. */
 function placementAnnotations(placement: PlacementInput | undefined): { annotations?: Record<string, string> } {
-  const { runtimeClasses = [], tolerations = [] } = placement ?? {};
-  const annotations = {
-    ...(runtimeClasses.some((each) => each !== '') ? { [runtimeClassesAnnotation]: runtimeClasses.join(',') } : {}),
-    ...(tolerations.length > 0 ? { [tolerationsAnnotation]: tolerations.join(',') } : {}),
-  };
-  return Object.keys(annotations).length > 0 ? { annotations } : {};
+  if (!placement) return {};
+  const { runtimeClasses } = placement;
+  const lists: [string, readonly string[]][] = [
+    // Pods of no class are said only beside those of one.
+    [runtimeClassesAnnotation, runtimeClasses.some((each) => each !== '') ? runtimeClasses : []],
+    [tolerationsAnnotation, placement.tolerations],
+    [sandboxesAnnotation, placement.sandboxes],
+    [virtualMachinesAnnotation, placement.virtualMachines],
+    [buildImagesAnnotation, placement.buildImages],
+    [dockerImagesAnnotation, placement.dockerImages],
+    [dockerNodesAnnotation, placement.dockerNodes],
+  ];
+  const said = lists.flatMap(([name, values]) => (values.length > 0 ? [[name, values.join(',')] as const] : []));
+  return said.length > 0 ? { annotations: Object.fromEntries(said) } : {};
 }
 
-export function namespace(name: string, slug: string, placement?: PlacementInput): KubernetesObject {
+type PodSecurityLevel = 'restricted' | 'privileged';
+
+/**
+ * `baseline` refuses a container without seccomp, which BuildKit's is, and `privileged` is the one level above it: it enforces
+ * nothing, so that the admission policy alone holds the pods of such a namespace, to all of `baseline` and most of `restricted`.
+ */
+function podSecurity(level: PodSecurityLevel): Record<string, string> {
+  const modes = level === 'restricted' ? ['enforce', 'audit', 'warn'] : ['enforce'];
+  return Object.fromEntries(
+    modes.flatMap((mode) => [
+      [`pod-security.kubernetes.io/${mode}`, level],
+      [`pod-security.kubernetes.io/${mode}-version`, podSecurityVersion],
+    ]),
+  );
+}
+
+export function namespace(
+  name: string,
+  slug: string,
+  placement?: PlacementInput,
+  level: PodSecurityLevel = 'restricted',
+): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'Namespace',
-    metadata: {
-      name,
-      labels: labels(slug, {
-        'pod-security.kubernetes.io/enforce': 'restricted',
-        'pod-security.kubernetes.io/enforce-version': podSecurityVersion,
-        'pod-security.kubernetes.io/audit': 'restricted',
-        'pod-security.kubernetes.io/audit-version': podSecurityVersion,
-        'pod-security.kubernetes.io/warn': 'restricted',
-        'pod-security.kubernetes.io/warn-version': podSecurityVersion,
-      }),
-      ...placementAnnotations(placement),
-    },
+    metadata: { name, labels: labels(slug, podSecurity(level)), ...placementAnnotations(placement) },
   };
 }
 
@@ -69,13 +101,13 @@ export function objectQuota(pods: number): Record<string, string> {
 }
 
 /** Of an extended resource a quota counts requests alone: they are its limits too (docs/concepts/policy/resource-quotas). */
-function deviceQuota({ devices = {} }: TenantInput): Record<string, string> {
+function deviceQuota({ devices = {} }: RunnersInput): Record<string, string> {
   const sorted = Object.entries(devices).toSorted(([a], [b]) => a.localeCompare(b));
   return Object.fromEntries(sorted.map(([name, count]) => [`requests.${name}`, String(count)]));
 }
 
-/** What the tenant was given for runners, and on top of it what the managers of its runners take. */
-function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
+/** What was given for runners there, and on top of it what the managers of those runners take. */
+function resourceQuota(input: RunnersInput, slug: string, ns: string): KubernetesObject {
   const managers = input.managers ?? 0;
   const cpu = formatCpu(cpuMillicores(input.quota.cpu) + BigInt(managers) * cpuMillicores(managerSize.cpu));
   const memory = formatMemory(memoryBytes(input.quota.memory) + BigInt(managers) * memoryBytes(managerSize.memory));
@@ -83,7 +115,7 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'ResourceQuota',
-    metadata: { name: 'flywheel', namespace: ns, labels: labels(input.slug) },
+    metadata: { name: 'flywheel', namespace: ns, labels: labels(slug) },
     spec: {
       hard: {
         'requests.cpu': cpu,
@@ -109,7 +141,7 @@ function resourceQuota(input: TenantInput, ns: string): KubernetesObject {
  * What a container gets that names no resources, and the most that one may name. No default may be above that: the API server
  * refuses such a LimitRange, and a quota may be small.
  */
-function limitRange(input: TenantInput, ns: string): KubernetesObject {
+function limitRange(input: RunnersInput, slug: string, ns: string): KubernetesObject {
   const cpuMost = cpuMillicores(input.quota.cpu);
   const memoryMost = memoryBytes(input.quota.memory);
   const atMost = (cpu: string, memory: string) => ({
@@ -119,7 +151,7 @@ function limitRange(input: TenantInput, ns: string): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'LimitRange',
-    metadata: { name: 'flywheel', namespace: ns, labels: labels(input.slug) },
+    metadata: { name: 'flywheel', namespace: ns, labels: labels(slug) },
     spec: {
       limits: [
         {
@@ -217,7 +249,7 @@ export function poolPolicy(
   spec: PolicySpec,
 ): KubernetesObject {
   const { slug } = input.tenant;
-  const policy = networkPolicy(name, slug, namespacesOf(slug).runners, spec);
+  const policy = networkPolicy(name, slug, runnersNamespaceOf(slug, pool.securityClass), spec);
   const own = { [enrollmentLabel]: input.name, [poolLabel]: pool.name };
   return { ...policy, metadata: { ...policy.metadata, labels: labels(slug, own) } };
 }
@@ -244,23 +276,31 @@ export function allowForge(input: EnrollmentInput, choice: PoolInput): Kubernete
 
 export const bazelPorts = [8080, 9092];
 
-/** The namespace of a tenant's runners and its fences. The first object is the namespace. */
+/** A tenant's namespaces of runners and their fences: of what has a daemon only where it may have one. */
 export function tenantObjects(input: TenantInput): KubernetesObject[] {
-  const ns = namespacesOf(input.slug);
+  const { runners, dind } = namespacesOf(input.slug);
+  const { builds } = input;
   return [
-    namespace(ns.runners, input.slug, input.placement),
-    resourceQuota(input, ns.runners),
-    limitRange(input, ns.runners),
-    defaultDeny(input.slug, ns.runners),
-    allowDns(input.slug, ns.runners),
-    allowPublicHttps(input.slug, ns.runners),
-    ...(input.cacheEndpoint
+    namespace(runners, input.slug, input.placement),
+    ...fences(input, runners, input),
+    ...(builds
       ? [
-          allowNamespace('allow-cache', input.slug, ns.runners, input.cacheEndpoint.namespace, [
-            input.cacheEndpoint.port,
-          ]),
+          namespace(dind, input.slug, builds.placement, builds.isHeld === false ? 'restricted' : 'privileged'),
+          ...fences(input, dind, builds),
+          subids(input.slug),
         ]
       : []),
-    ...(input.hasBazel ? [allowNamespace('allow-bazel', input.slug, ns.runners, ns.bazel, bazelPorts)] : []),
+  ];
+}
+
+function fences({ slug, cacheEndpoint, hasBazel }: TenantInput, ns: string, given: RunnersInput): KubernetesObject[] {
+  return [
+    resourceQuota(given, slug, ns),
+    limitRange(given, slug, ns),
+    defaultDeny(slug, ns),
+    allowDns(slug, ns),
+    allowPublicHttps(slug, ns),
+    ...(cacheEndpoint ? [allowNamespace('allow-cache', slug, ns, cacheEndpoint.namespace, [cacheEndpoint.port])] : []),
+    ...(hasBazel ? [allowNamespace('allow-bazel', slug, ns, namespacesOf(slug).bazel, bazelPorts)] : []),
   ];
 }

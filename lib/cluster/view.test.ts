@@ -320,4 +320,24 @@ describe('F8: what is older never undoes what is newer', () => {
     expect(view.get(second)?.metadata.uid).toBe('second');
     expect(changes).toEqual(['+ ResourceQuota a 20', '+ ResourceQuota b 81']);
   });
+
+  test('the answer to a write that comes after the word that what was written has ended', async () => {
+    await synced();
+    const made = quota('a', 40);
+    await view.learn(made, async () => {
+      await server.say('ADDED', made);
+      await server.say('DELETED', quota('a', 50));
+      await server.say('ADDED', quota('b', 51));
+      await eventually('b', () => podsOf(quota('b', 0)));
+      return made;
+    });
+    expect(view.get(made)).toBeUndefined();
+    // Who took our label off took it out of our sight: what is written to it then is seen again.
+    await view.learn(made, async () => {
+      await server.say('DELETED', quota('b', 60));
+      await eventually('its end', () => podsOf(quota('b', 0)) === undefined);
+      return quota('b', 61);
+    });
+    expect(podsOf(quota('b', 0))).toBe('1');
+  });
 });

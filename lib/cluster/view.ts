@@ -108,6 +108,9 @@ export class ClusterView {
   readonly #listeners: ((change: Change) => void)[] = [];
   /** Writes of ours that are under way, by path: the hash that each leaves. */
   readonly #expected = new Map<string, string | undefined>();
+  #writes = 0;
+  /** The version at which something ended while a write was under way, by uid: the write's answer may come after that word. */
+  readonly #ended = new Map<string, string>();
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(client: ClusterClient) {
@@ -169,8 +172,8 @@ export class ClusterView {
     for (const entry of this.#entries.values()) if (entry.kind === kind) yield observedOf(entry);
   }
 
-  *allIn(namespace: string, kind: Kind): Generator<Observed> {
-    yield* this.named(namespace, kind, '');
+  *allIn(where: string | readonly string[], kind: Kind): Generator<Observed> {
+    for (const namespace of [where].flat()) yield* this.named(namespace, kind, '');
   }
 
   /** Those whose name begins so: of a namespace that all tenants have something in, one tenant's alone are read. */
@@ -188,11 +191,16 @@ export class ClusterView {
   async learn(wanted: KubernetesObject, write: () => Promise<Observed>): Promise<void> {
     const path = objectPath(wanted);
     this.#expected.set(path, appliedHash(wanted));
+    this.#writes += 1;
     try {
       const object = await write();
-      this.#put(object.kind as Kind, object, false);
+      const { uid, resourceVersion } = object.metadata;
+      const endedAt = this.#ended.get(uid);
+      if (endedAt === undefined || isNewer(resourceVersion, endedAt)) this.#put(object.kind as Kind, object, false);
     } finally {
       this.#expected.delete(path);
+      this.#writes -= 1;
+      if (this.#writes === 0) this.#ended.clear();
     }
   }
 
@@ -298,8 +306,10 @@ export class ClusterView {
       if (event.type === 'DELETED') {
         const path = objectPath({ ...event.object, kind, apiVersion });
         const entry = this.#entries.get(path);
+        const { uid } = event.object.metadata;
+        if (this.#writes > 0) this.#ended.set(uid, last);
         // The end of a namesake that came before tells nothing of what is there now.
-        if (entry?.uid === event.object.metadata.uid) this.#drop(path, entry);
+        if (entry?.uid === uid) this.#drop(path, entry);
       } else if (event.type !== 'BOOKMARK') this.#put(kind, { ...event.object, kind, apiVersion }, true);
     }
     return last;

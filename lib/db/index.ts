@@ -11,7 +11,11 @@
 export { closeDb, tenantDb, tenantTransaction, unsafeDb, unsafeTransaction, databaseUrl } from './client.ts';
 export type { TenantDb, TenantTx, UnsafeDb, UnsafeTx } from './client.ts';
 export { globalModels, tenantModels } from './models.ts';
-export { open, openBytes, seal, sealBytes } from './seal.ts';
+export { open, openBytes, resealedBytes, seal, sealBytes } from './seal.ts';
+export { keyIdBytes, keysFor, presentKey, secretKeys } from './keys.ts';
+export type { SecretKey } from './keys.ts';
+export { resealTexts, sealedTexts, textsByKey } from './reseal.ts';
+export type { ByKey, Resealed } from './reseal.ts';
 export * from './generated/enums.ts';
 export { Prisma } from './generated/client.ts';
 export type * from './generated/models.ts';

@@ -33,6 +33,7 @@ export const tenantModels = {
   StrayJob: 'tenantId',
   ProofRun: 'tenantId',
   ProofSetting: 'tenantId',
+  TenantMove: 'tenantId',
 } as const;
 
 /** Models that belong to nobody in particular. The application role reads those of `readable` without a tenant. */
@@ -49,6 +50,7 @@ export const globalModels = {
     'BillingAccount',
     'CacheServer',
     'Task',
+    'ProcessReport',
     'AuditHead',
     'AuditAnchor',
     'NoticeRead',
@@ -60,5 +62,10 @@ export const globalModels = {
     'StateLock',
     'StateCredential',
     'PoolRollout',
+    'ApiToken',
+    'ApiCount',
+    'ApiAnswer',
+    'DeviceLogin',
+    'AttemptCount',
   ],
 } as const;

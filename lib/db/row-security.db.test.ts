@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { withoutSecrets } from '#lib/telemetry/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { tenantModels } from './models.ts';
 import { open, seal, tenantDb, tenantTransaction, unsafeDb, type TenantDb } from './index.ts';
@@ -385,6 +386,8 @@ describe('A23: sealed secrets', () => {
     const sealed = await seal(canary, place);
     expect(sealed).not.toContain(canary);
     expect(await open(sealed, place)).toBe(canary);
+    // And from then on it is in nothing that this process writes.
+    expect(withoutSecrets(`refused: ${canary}`)).toBe('refused: [cut]');
     // The same secret is never sealed to the same text, so equal secrets do not show.
     expect(await seal(canary, place)).not.toBe(sealed);
     const swapped = await seal(canary, `tenant/${b.tenantId}/enrollment/${b.enrollmentId}/bazel-password`);

@@ -29,8 +29,9 @@ export async function acceptDelivery(input: DeliveryInput): Promise<Accepted> {
 /** The webhook of a whole connection. Throws `not_found` where it has none. */
 export async function connectionHook(connectionId: string): Promise<Hook> {
   const hooked = await hookedConnection(connectionId);
-  const reader = webhookOf(hooked.connection.kind);
-  return { reader, take: (given) => take(hooked, reader, given) };
+  const forge = hooked.connection.kind;
+  const reader = webhookOf(forge);
+  return { forge, reader, take: (given) => take(hooked, reader, given) };
 }
 
 async function take({ connection, secret }: Hooked, reader: WebhookReader, given: Given): Promise<Accepted> {

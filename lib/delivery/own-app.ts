@@ -33,7 +33,7 @@ export async function ownAppHook(connectionId: string, githubAppId: string): Pro
     `tenant/${known.tenantId}/github_app/${known.id}/webhook_secret`,
   );
   const reader = webhookOf('github');
-  return { reader, take: (given) => take(known, secret, given) };
+  return { forge: 'github', reader, take: (given) => take(known, secret, given) };
 }
 
 async function take(known: OwnApp, secret: string, given: Given): Promise<Accepted> {

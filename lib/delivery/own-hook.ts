@@ -34,7 +34,7 @@ export async function enrollmentHook(connectionId: string, enrollmentId: string)
   const hooked = await hookedEnrollment(connectionId, enrollmentId);
   if (!hooked) throw notFound('This webhook');
   const reader = webhookOf(hooked.kind);
-  return { reader, take: (given) => take(hooked, reader, given) };
+  return { forge: hooked.kind, reader, take: (given) => take(hooked, reader, given) };
 }
 
 async function take(hooked: Hooked, reader: WebhookReader, given: Given): Promise<Accepted> {

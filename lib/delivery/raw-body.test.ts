@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { bytesInFlight, bytesInFlightMax, rawBodyBytesMax, readMsMax, withRawBody } from './raw-body.ts';
+import { bodyMsMost } from '../body.ts';
+import { bytesInFlight, bytesInFlightMax, rawBodyBytesMax, withRawBody } from './raw-body.ts';
 
 const mb = 1024 * 1024;
 /** The same bytes each time: what is counted is what a sender sends. */
@@ -81,7 +82,7 @@ test('F25: those that are whole and being taken in count too, and are not sent a
 test('F25: what is not whole within 15 seconds is given up, in words and with a time to come back', async () => {
   vi.useFakeTimers();
   const slow = whole(hanging(2).request).catch((error: unknown) => error);
-  await vi.advanceTimersByTimeAsync(readMsMax - 1);
+  await vi.advanceTimersByTimeAsync(bodyMsMost - 1);
   expect(bytesInFlight()).toBe(2 * mb);
   await vi.advanceTimersByTimeAsync(2);
   expect(await slow).toMatchObject({ code: 'unavailable', retryAfterMs: expect.any(Number) });

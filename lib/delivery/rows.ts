@@ -32,8 +32,9 @@ export async function keepDeliveries(
     installationId,
     payload: job ? { action, job } : { action },
   }));
-  const woken = Prisma.sql`select ${connectionId}::text as key where exists (select from kept where is_job)`;
-  // Always in the same order, so that two who keep the same deliveries cannot wait for each other.
+  // Always in the same order, and the task after all of them, so that two who keep the same deliveries cannot wait for each other:
+  // `exists` would be content with the first, and the rest be kept with the task's row held.
+  const woken = Prisma.sql`select ${connectionId}::text as key where (select bool_or(is_job) from kept)`;
   const rows = await unsafeDb().$queryRaw<{ delivery_id: string }[]>`
     with kept as (
       insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)

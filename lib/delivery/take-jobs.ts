@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { unsafeDb, unsafeTransaction } from '../db/index.ts';
 import type { WorkflowJob } from '../forge/index.ts';
+import { observe } from '../telemetry/index.ts';
 import type { Outcome } from '../work/index.ts';
 import { recordJobs } from './jobs.ts';
 
@@ -59,10 +60,14 @@ async function waitingAt(connectionId: string, except: readonly string[]): Promi
   return rows.map(({ deliveryId }) => deliveryId);
 }
 
+type Waiting = { id: string; job: unknown; forge: string; lagSeconds: number };
+
 async function take(connectionId: string, ids: readonly string[]): Promise<void> {
-  await unsafeTransaction(async (tx) => {
-    const rows = await tx.$queryRaw<{ id: string; job: unknown }[]>`
-      select delivery_id as id, payload -> 'job' as job from delivery
+  const taken = await unsafeTransaction(async (tx) => {
+    const rows = await tx.$queryRaw<Waiting[]>`
+      select delivery_id as id, payload -> 'job' as job, extract(epoch from clock_timestamp() - received_at)::float as "lagSeconds",
+        (select kind::text from forge_connection where id = ${connectionId}) as forge
+      from delivery
       where connection_id = ${connectionId} and delivery_id = any(${ids}) and handled_at is null
       order by received_at for update`;
     const jobs = rows.map(({ job }) => KeptJob.parse(job));
@@ -70,5 +75,7 @@ async function take(connectionId: string, ids: readonly string[]): Promise<void>
     await tx.$executeRaw`
       update delivery set handled_at = now(), payload = payload - 'job'
       where connection_id = ${connectionId} and delivery_id = any(${rows.map(({ id }) => id)})`;
+    return rows;
   });
+  for (const { forge, lagSeconds } of taken) observe('deliveryLag', { forge }, lagSeconds);
 }

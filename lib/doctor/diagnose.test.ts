@@ -134,15 +134,25 @@ const cases: Case[] = [
   [
     'image-gone',
     'it cannot be pulled',
-    { pods: [pod({ waiting: { reason: 'ImagePullBackOff', message: 'not found' } })] },
+    { pods: [pod({ waiting: { reason: 'ImagePullBackOff', message: 'not found', isDaemon: false } })] },
     'acme-nix',
     /cannot be pulled/,
     ['set-image nix runner:1'],
   ],
   [
     'image-gone',
+    'that of the daemon beside it cannot be pulled',
+    {
+      pods: [pod({ image: 'buildkit:1', waiting: { reason: 'ErrImagePull', message: 'not found', isDaemon: true } })],
+    },
+    'acme-nix',
+    /cannot be pulled/,
+    [],
+  ],
+  [
+    'image-gone',
     'no image’s name',
-    { pods: [pod({ waiting: { reason: 'InvalidImageName', message: '' } })] },
+    { pods: [pod({ waiting: { reason: 'InvalidImageName', message: '', isDaemon: false } })] },
     'acme-nix',
     /cannot be pulled/,
     ['set-image nix runner:1'],
@@ -364,7 +374,11 @@ const nothings: [what: string, facts: Partial<Facts>, ripeInSeconds: number | nu
   ],
   ['a listener that starts', { listeners: [listener({ reason: 'ContainerCreating' })] }, 55],
   ['a listener that was refused just now', { listeners: [listener({ message: '500 Internal Server Error' })] }, 3],
-  ['a container that is made', { pods: [pod({ waiting: { reason: 'ContainerCreating', message: '' } })] }, null],
+  [
+    'a container that is made',
+    { pods: [pod({ waiting: { reason: 'ContainerCreating', message: '', isDaemon: false } })] },
+    null,
+  ],
   ['a near miss, just queued', { strays: [stray(['nix'], 5)] }, 10],
   ['a stranger’s label, queued for a minute', { strays: [stray(['windows-arm'], 60)] }, 60],
   ['what goes and was told a second ago', { ending: [{ ...serviceAccount, since: ago(1), finalizers: ['x/y'] }] }, 14],
@@ -397,7 +411,7 @@ describe('who may apply', () => {
   test('what touches the catalog, or leaves something at the forge, is an operator’s', () => {
     const facts = {
       ...well,
-      pods: [pod({ waiting: { reason: 'ErrImagePull', message: 'x' } })],
+      pods: [pod({ waiting: { reason: 'ErrImagePull', message: 'x', isDaemon: false } })],
       ending: [
         { ...serviceAccount, since: ago(60), finalizers: ['actions.github.com/cleanup-protection'] },
         { ...serviceAccount, name: 'other', since: ago(60), finalizers: ['acme.example/hold'] },
@@ -416,7 +430,7 @@ test('a patch version behind is served, and no more than a warning that comes af
   const facts = {
     ...well,
     sets: [{ name: 'acme-nix', version: '0.14.1', phase: 'Running', isEnding: false }],
-    pods: [pod({ waiting: { reason: 'ErrImagePull', message: 'x' } })],
+    pods: [pod({ waiting: { reason: 'ErrImagePull', message: 'x', isDaemon: false } })],
   };
   expect(diagnose(facts).findings.map(({ kind, severity }) => [kind, severity])).toEqual([
     ['image-gone', 'bad'],

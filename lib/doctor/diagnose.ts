@@ -295,7 +295,8 @@ function imagesGone(facts: Facts): Found[] {
       at: createdAt,
       said: `${why?.reason}: ${why?.message}`,
     })),
-    offers: setImage(facts, pods[0]?.pool ?? null),
+    // A daemon's image is entered with its digest, on the pool's own page.
+    offers: pods[0]?.waiting?.isDaemon ? [] : setImage(facts, pods[0]?.pool ?? null),
   }));
 }
 

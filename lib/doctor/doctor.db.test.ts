@@ -37,7 +37,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const name = pathname.split('/').at(-1);
   // A deletion's options are read from its body, and then not from the query.
   const isDry = method === 'DELETE' ? body.includes('"dryRun":["All"]') : searchParams.has('dryRun');
-  const found = objects.find(({ metadata }) => metadata.name === name);
+  const namespace = /\/namespaces\/([^/]+)\//.exec(pathname)?.[1];
+  const found = objects.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
   if (!found) return say(404, { reason: 'NotFound', message: 'no such object' });
   if (method === 'GET') return say(200, found);
   if (!isDry && refusal !== null) return say(refusal, { reason: 'x', message: 'it says no' });
@@ -54,17 +55,18 @@ async function startCluster(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
   const config = {
     clusters: [{ name: 'main', cluster: { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
-    users: [{ name: 'portal', user: {} }],
+    users: [{ name: 'portal', user: { token: 'none' } }],
     contexts: [{ name: 'main', context: { cluster: 'main', user: 'portal' } }],
     'current-context': 'main',
   };
   writeFileSync(join(folder, 'config'), JSON.stringify(config));
   vi.stubEnv('KUBECONFIG', join(folder, 'config'));
+  vi.stubEnv('FLYWHEEL_SANDBOX', '1');
   view = {
     client: new ClusterClient(clusterConnection('main')),
     whenSynced: async () => true,
-    *allIn(_namespace: string, kind: string) {
-      yield* objects.filter((object) => object.kind === kind);
+    *allIn(where: readonly string[], kind: string) {
+      yield* objects.filter(({ kind: of, metadata }) => of === kind && where.includes(metadata.namespace ?? ''));
     },
     *named() {},
     get: () => undefined,

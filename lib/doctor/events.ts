@@ -49,9 +49,14 @@ function evidenceOf({ metadata, reason, message, lastTimestamp, eventTime, invol
 }
 
 /** The same findings, with the newest events of what each is about beside what was seen. */
-export async function withEvents(view: ClusterView, namespace: string, findings: Found[]): Promise<Found[]> {
+export async function withEvents(
+  view: ClusterView,
+  namespaces: readonly string[],
+  findings: Found[],
+): Promise<Found[]> {
   if (!findings.some(({ kind }) => told.has(kind))) return findings;
-  const events = await eventsIn(view, namespace);
+  const there = namespaces.filter((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+  const events = (await Promise.all(there.map((namespace) => eventsIn(view, namespace)))).flat();
   return findings.map((found) => {
     if (!told.has(found.kind)) return found;
     const names = new Set(found.evidence.map(({ object }) => object.split(' ').at(-1)));

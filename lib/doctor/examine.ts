@@ -3,7 +3,7 @@ import type { ClusterView } from '#lib/cluster/index.ts';
 import { type Prisma, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { forgetControllers, repairPool, type EnrollmentRow } from '#lib/enrollment/index.ts';
-import { imageReference, namespacesOf } from '#lib/model/index.ts';
+import { imageReference, runnersNamespacesOf } from '#lib/model/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { diagnose } from './diagnose.ts';
@@ -46,7 +46,7 @@ export async function examineEnrollment(deps: DoctorDeps, lease: Lease): Promise
   const wasCarriedOut = await carryOutApproved(row, view, lease, deps.clock);
   const now = deps.clock.now();
   const { findings: seen, ripeAt } = diagnose(await lookAt(row, view, now));
-  const findings = await withEvents(view, namespacesOf(row.tenant.slug).runners, seen);
+  const findings = await withEvents(view, runnersNamespacesOf(row.tenant.slug), seen);
   const left = await keepFindings(row, findings, lease, now);
   const againMs =
     left.since === null && !wasCarriedOut

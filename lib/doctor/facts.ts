@@ -10,7 +10,7 @@ export type PoolFact = {
   pool: string;
   label: string;
   image: string;
-  /** Whether the catalog says on which nodes its runners run. */
+  /** Whether the catalog says on which nodes its runners run, and they might run on others too. */
   isPlaced: boolean;
   /** Whether its runner set was somebody else's and keeps its own template. */
   isAdopted: boolean;
@@ -54,8 +54,8 @@ export type PodFact = {
   pool: string | null;
   image: string | null;
   createdAt: string;
-  /** Why a container waits, such as ImagePullBackOff. */
-  waiting: { reason: string; message: string } | null;
+  /** Why a container waits, such as ImagePullBackOff; `isDaemon` where it is the one beside the runner. */
+  waiting: { reason: string; message: string; isDaemon: boolean } | null;
   unschedulable: { since: string; message: string } | null;
   /** Made by nobody who is still there, though it bears our label. */
   isOrphan: boolean;

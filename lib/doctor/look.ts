@@ -1,6 +1,7 @@
 import {
   enrollmentLabel,
   findController,
+  holdsPlace,
   poolLabel,
   type ClusterView,
   type ControllerInput,
@@ -9,7 +10,7 @@ import {
 import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import { approvedPools, parsedConditions, poolsByName, specOf, type EnrollmentRow } from '#lib/enrollment/index.ts';
-import { imageReference, labelKey, labelOf, namespacesOf } from '#lib/model/index.ts';
+import { imageReference, labelKey, labelOf, runnersNamespacesOf } from '#lib/model/index.ts';
 import type {
   DeploymentFact,
   EndingFact,
@@ -46,10 +47,11 @@ const strayMs = 24 * 3600_000;
 const straysMost = 100;
 
 export async function lookAt(row: EnrollmentRow, view: ClusterView, now: Date): Promise<Facts> {
-  const { runners: namespace } = namespacesOf(row.tenant.slug);
+  const namespaces = runnersNamespacesOf(row.tenant.slug);
   const isGithub = row.connection.kind === 'github';
   const controller = isGithub ? await controllerOf(view) : null;
-  const own = (kind: Parameters<ClusterView['allIn']>[1]) => ownIn(view, namespace, kind, row.name);
+  const own = (kind: Parameters<ClusterView['allIn']>[1]) =>
+    [...view.allIn(namespaces, kind)].filter(({ metadata }) => metadata.labels?.[enrollmentLabel] === row.name);
   const runners = own('EphemeralRunner');
   const sets = own('AutoscalingRunnerSet');
   return {
@@ -63,19 +65,20 @@ export async function lookAt(row: EnrollmentRow, view: ClusterView, now: Date): 
     sets: sets.map(setFact),
     listeners: controller ? await listenerFacts(view, controller.namespace, sets) : [],
     runners: runners.map(runnerFact),
-    pods: own('Pod').map((pod) => podFact(pod, isGithub ? new Set(runners.map(uidOf)) : null, now)),
-    deployments: own('Deployment').flatMap(deploymentFact),
-    ending: endingFacts(row, view, namespace, runners),
+    // Places give way to jobs, so that one that waits or is refused is no fault.
+    pods: own('Pod')
+      .filter((pod) => !holdsPlace(pod))
+      .map((pod) => podFact(pod, isGithub ? new Set(runners.map(uidOf)) : null, now)),
+    deployments: own('Deployment')
+      .filter((each) => !holdsPlace(each))
+      .flatMap(deploymentFact),
+    ending: endingFacts(row, view, namespaces, runners),
     conditions: parsedConditions(row.conditions).filter((each) => each.observedGeneration === row.generation),
     strays: await strayFacts(row, now),
   };
 }
 
 const uidOf = ({ metadata }: Observed) => metadata.uid;
-
-function ownIn(view: ClusterView, namespace: string, kind: Parameters<ClusterView['allIn']>[1], name: string) {
-  return [...view.allIn(namespace, kind)].filter(({ metadata }) => metadata.labels?.[enrollmentLabel] === name);
-}
 
 async function poolFacts(row: EnrollmentRow): Promise<Facts['pools']> {
   const chosen = specOf(row)?.pools.map(({ pool }) => pool) ?? [];
@@ -85,9 +88,9 @@ async function poolFacts(row: EnrollmentRow): Promise<Facts['pools']> {
     if (!pool) return [];
     // What was taken over keeps its own pods, whatever the catalog says.
     const isAdopted = row.pools.some(({ poolName, adopted }) => poolName === name && adopted !== null);
-    const { placement } = pool;
-    const image = imageReference(pool);
-    return [{ pool: name, label: labelOf(row.tenant, name), image, isPlaced: placement !== undefined, isAdopted }];
+    // A privileged daemon never leaves the nodes that are its own.
+    const isPlaced = pool.placement !== undefined && pool.securityClass !== 'dind';
+    return [{ pool: name, label: labelOf(row.tenant, name), image: imageReference(pool), isPlaced, isAdopted }];
   });
 }
 
@@ -110,8 +113,11 @@ type ContainerState = {
 type PodStatus = {
   phase?: string;
   conditions?: { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string }[];
-  containerStatuses?: { name: string; ready?: boolean; restartCount?: number; state?: ContainerState }[];
+  containerStatuses?: ContainerStatus[];
+  initContainerStatuses?: ContainerStatus[];
 };
+type ContainerStatus = { name: string; ready?: boolean; restartCount?: number; state?: ContainerState };
+type ContainerSpec = { name: string; image?: string; restartPolicy?: string };
 
 const statusOf = (pod: Observed) => (pod.status ?? {}) as PodStatus;
 
@@ -200,21 +206,35 @@ const orphanMs = 10_000;
 
 function podFact(pod: Observed, runnerUids: ReadonlySet<string> | null, now: Date): PodFact {
   const { metadata } = pod;
-  const { phase, conditions = [], containerStatuses = [] } = statusOf(pod);
-  const waiting = containerStatuses.map(({ state }) => state?.waiting).find((each) => each?.reason !== undefined);
+  const { phase, conditions = [], containerStatuses = [], initContainerStatuses = [] } = statusOf(pod);
+  // What is before a container says why it is not there yet: of the others a kubelet says no more than that they wait.
+  const held = [...initContainerStatuses, ...containerStatuses].find(
+    ({ state }) => state?.waiting?.reason !== undefined && state.waiting.reason !== 'PodInitializing',
+  );
+  const waiting = held?.state?.waiting;
   const unscheduled = conditions.find(
     ({ type, status, reason }) => type === 'PodScheduled' && status === 'False' && reason === 'Unschedulable',
   );
-  const { containers = [] } = (pod['spec'] ?? {}) as { containers?: { image?: string }[] };
+  const { containers = [], initContainers = [] } = (pod['spec'] ?? {}) as {
+    containers?: ContainerSpec[];
+    initContainers?: ContainerSpec[];
+  };
+  const of = [...initContainers, ...containers].find(({ name }) => name === held?.name) ?? containers[0];
   const isOver = phase === 'Succeeded' || phase === 'Failed' || metadata.deletionTimestamp !== undefined;
   const createdAt = metadata.creationTimestamp ?? '';
   return {
     name: metadata.name,
     pool: metadata.labels?.[poolLabel] ?? null,
-    image: containers[0]?.image ?? null,
+    image: of?.image ?? null,
     createdAt,
     waiting:
-      waiting && !isOver ? { reason: waiting.reason ?? '', message: (waiting.message ?? '').slice(0, saidMost) } : null,
+      waiting && !isOver
+        ? {
+            reason: waiting.reason ?? '',
+            message: (waiting.message ?? '').slice(0, saidMost),
+            isDaemon: of?.restartPolicy === 'Always',
+          }
+        : null,
     unschedulable:
       unscheduled && !isOver
         ? {
@@ -270,14 +290,14 @@ const foreground = 'foregroundDeletion';
 function endingFacts(
   row: EnrollmentRow,
   view: ClusterView,
-  namespace: string,
+  namespaces: readonly string[],
   runners: readonly Observed[],
 ): EndingFact[] {
   const runs = ({ status }: Observed) => (status as RunnerStatus | undefined)?.phase === 'Running';
   const isBusy = (name: string) =>
     runners.some((each) => each.metadata.labels?.['actions.github.com/scale-set-name'] === name && runs(each));
   return endingKinds.flatMap((kind) =>
-    [...view.allIn(namespace, kind)].flatMap(({ apiVersion, metadata }) => {
+    [...view.allIn(namespaces, kind)].flatMap(({ apiVersion, metadata }) => {
       const of = metadata.labels?.[enrollmentLabel];
       if (metadata.deletionTimestamp === undefined || (of !== undefined && of !== row.name)) return [];
       return [
@@ -285,7 +305,7 @@ function endingFacts(
           kind,
           apiVersion,
           name: metadata.name,
-          namespace,
+          namespace: metadata.namespace ?? '',
           since: metadata.deletionTimestamp,
           // Kubernetes' own mark goes when the pods have: what is deleted in the foreground lets its jobs end.
           finalizers: (metadata.finalizers ?? []).filter((each) => each !== foreground),

@@ -14,7 +14,7 @@ import {
   specOf,
   type EnrollmentRow,
 } from '#lib/enrollment/index.ts';
-import { atticViewName, namespacesOf } from '#lib/model/index.ts';
+import { atticViewName, namespacesOf, runnersNamespacesOf } from '#lib/model/index.ts';
 import { enrollmentLabel } from '#lib/cluster/index.ts';
 import type { CheckResult } from './proof-rows.ts';
 
@@ -104,8 +104,8 @@ async function mayDo(
 }
 
 async function isolation({ row, view }: Proving): Promise<Said> {
-  const { runners: namespace } = namespacesOf(row.tenant.slug);
-  const all = [...view.allIn(namespace, 'ServiceAccount')].filter(
+  const namespaces = runnersNamespacesOf(row.tenant.slug).filter((name) => isThere(view, name));
+  const all = [...view.allIn(namespaces, 'ServiceAccount')].filter(
     ({ metadata }) => metadata.labels?.[enrollmentLabel] === row.name,
   );
   const accounts = all.slice(0, accountsMost);
@@ -113,23 +113,27 @@ async function isolation({ row, view }: Proving): Promise<Said> {
   for (const { metadata } of accounts) {
     for (const target of targets) {
       for (const deed of deeds) {
-        if (await mayDo(view.client, { namespace, account: metadata.name }, target, deed))
+        const account = { namespace: metadata.namespace ?? '', account: metadata.name };
+        if (await mayDo(view.client, account, target, deed))
           return broken(`The account ${metadata.name} of the runners may ${deed.verb} ${deed.resource} in ${target}.`);
       }
     }
   }
-  const fence = view.get({
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: 'default-deny', namespace },
+  const open = namespaces.find((namespace) => {
+    const metadata = { name: 'default-deny', namespace };
+    return !view.get({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata });
   });
-  if (!fence) return broken(`The namespace ${namespace} has no network policy that denies by default.`);
+  if (open !== undefined) return broken(`The namespace ${open} has no network policy that denies by default.`);
   const names =
     accounts.length === 0 ? 'no account of their own' : accounts.map(({ metadata }) => metadata.name).join(', ');
   const others = all.length > accounts.length ? ` (${accounts.length} of ${all.length} accounts)` : '';
   return held(
     `The API server was asked for ${names}${others}: Secrets, ConfigMaps, pods and exec in ${targets.join(', ')} are refused. The policy default-deny is there.`,
   );
+}
+
+function isThere(view: ClusterView, name: string): boolean {
+  return view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) !== undefined;
 }
 
 /** The controller's namespace, where copies of credentials are; the cluster's own; and another tenant's, where there is one. */
@@ -171,7 +175,9 @@ async function bazel({ row, view }: Proving): Promise<Said> {
     metadata: { name: 'allow-runners', namespace },
   });
   const { ingress } = (way?.['spec'] ?? {}) as { ingress?: unknown };
-  if (!isDeepStrictEqual(ingress, bazelIngress(row.tenant.slug, await bazelReadersOf(row.tenant.clusterId))))
+  const hasBuilds = isThere(view, namespacesOf(row.tenant.slug).dind);
+  const wanted = bazelIngress(row.tenant.slug, await bazelReadersOf(row.tenant.clusterId), hasBuilds);
+  if (!isDeepStrictEqual(ingress, wanted))
     return broken(
       'The policy that lets the runners, and whom the operator named, reach the cache is not as it should be.',
     );

@@ -7,7 +7,7 @@ import {
   specOf,
   type EnrollmentRow,
 } from '#lib/enrollment/index.ts';
-import { labelOf, namespacesOf } from '#lib/model/index.ts';
+import { labelOf, runnersNamespacesOf } from '#lib/model/index.ts';
 import type { Proving } from './proof-checks.ts';
 import { CheckResults, type CheckResult } from './proof-rows.ts';
 
@@ -106,12 +106,11 @@ async function lookedAtInstead({ row, view, now }: Proving, label: string, why: 
 function isListening({ row, view }: Pick<Proving, 'row' | 'view'>, label: string): boolean {
   if (row.connection.kind !== 'github')
     return parsedConditions(row.conditions).some(({ type, status }) => type === 'RunnersReady' && status === 'True');
-  const set = view.get({
-    apiVersion: 'actions.github.com/v1alpha1',
-    kind: 'AutoscalingRunnerSet',
-    metadata: { name: label, namespace: namespacesOf(row.tenant.slug).runners },
+  return runnersNamespacesOf(row.tenant.slug).some((namespace) => {
+    const metadata = { name: label, namespace };
+    const set = view.get({ apiVersion: 'actions.github.com/v1alpha1', kind: 'AutoscalingRunnerSet', metadata });
+    return (set?.status as { phase?: string } | undefined)?.phase === 'Running';
   });
-  return (set?.status as { phase?: string } | undefined)?.phase === 'Running';
 }
 
 const patienceMs = 10 * 60_000;

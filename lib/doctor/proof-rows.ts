@@ -12,7 +12,12 @@ export const CheckResult = z.object({
   before: z.array(z.string()).optional(),
 });
 export type CheckResult = z.infer<typeof CheckResult>;
-export const CheckResults = z.array(CheckResult);
+/** A state that is not known here is one to wait for. */
+const StoredCheck = CheckResult.extend({ state: CheckResult.shape.state.catch('waiting') });
+/** As they are stored, also by a worker of the next version: a check that is not known here is left out. */
+export const CheckResults = z
+  .array(z.unknown())
+  .transform((checks) => checks.flatMap((check) => StoredCheck.safeParse(check).data ?? []));
 
 /** How often a proof is due. */
 export const proofEveryMs = 6 * 3600_000;

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { ClusterClient, clusterConnection } from '#lib/cluster/index.ts';
+import { ClusterClient } from '#lib/cluster/index.ts';
 import { tenantTransaction } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { makePlan, savePools, specOf } from '#lib/enrollment/index.ts';
+import { clusterAt } from '#lib/fleet/index.ts';
 import { ImageDigest, ImageName, type PoolChoice } from '#lib/model/index.ts';
 import { actorName, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -92,7 +93,7 @@ export async function proposeRepair(ctx: Ctx, input: z.infer<typeof ProposeInput
 async function tried(enrollmentId: string, offer: Offer): Promise<{ steps: Steps; dryRun: boolean }> {
   const row = await liveRow(enrollmentId);
   if (!row) throw overtaken();
-  const client = new ClusterClient(clusterConnection(row.tenant.clusterId));
+  const client = new ClusterClient(clusterAt(row.tenant.clusterId));
   const steps = await stepsOf(client, await positionOf(row), offer);
   if (steps.changes.length === 0) throw overtaken();
   await send(client, steps.requests, { dryRun: true });
@@ -131,7 +132,9 @@ export async function applyRepair(
   const repair = await ctx.db.repair.findFirst({ where: { id: repairId }, include: { finding: true } });
   if (!repair) throw notFound('This repair');
   const { finding, enrollmentId } = repair;
-  const { offer } = await offered(ctx, { findingId: finding.id, kind: StoredOffer.shape.kind.parse(repair.kind) });
+  const kind = StoredOffer.shape.kind.safeParse(repair.kind).data;
+  if (!kind) throw overtaken();
+  const { offer } = await offered(ctx, { findingId: finding.id, kind });
   const { steps } = await tried(enrollmentId, { ...offer, params: StoredOffer.shape.params.parse(repair.params) });
   if (JSON.stringify(steps.changes) !== JSON.stringify(StoredChanges.parse(repair.changes))) throw overtaken();
   await tenantTransaction(ctx.tenant.id, async (tx) => {

@@ -4,7 +4,10 @@ import { enrollmentRow, type EnrollmentRow } from '#lib/enrollment/index.ts';
 import { findingKinds, repairKinds } from './facts.ts';
 import type { Position } from './steps.ts';
 
-/* How findings and repairs are kept. */
+/*
+ * How findings and repairs are kept: also by a worker of the next version, beside a web of this one. An offer that is not known
+ * here cannot be carried out here and is left out; a change is shown as far as it is known.
+ */
 
 export const StoredEvidence = z.array(z.object({ object: z.string(), at: z.string().nullable(), said: z.string() }));
 export const StoredOffer = z.object({
@@ -12,11 +15,13 @@ export const StoredOffer = z.object({
   who: z.enum(['admin', 'operator']),
   params: z.record(z.string(), z.union([z.string(), z.array(z.string())])),
 });
-export const StoredOffers = z.array(StoredOffer);
+export const StoredOffers = z
+  .array(z.unknown())
+  .transform((offers) => offers.flatMap((offer) => StoredOffer.safeParse(offer).data ?? []));
 export const StoredChanges = z.array(
   z.object({
-    where: z.enum(['cluster', 'catalog', 'forge', 'portal']),
-    op: z.enum(['~', '-', '+']),
+    where: z.enum(['cluster', 'catalog', 'forge', 'portal']).catch('portal'),
+    op: z.enum(['~', '-', '+']).catch('~'),
     what: z.string(),
     from: z.string().optional(),
     to: z.string().optional(),

@@ -8,7 +8,7 @@ import {
   type Observed,
 } from '#lib/cluster/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { namespacesOf } from '#lib/model/index.ts';
+import { runnersNamespacesOf } from '#lib/model/index.ts';
 import type { Offer, RepairKind } from './facts.ts';
 
 /*
@@ -77,13 +77,15 @@ async function removeAll(
   };
 }
 
-const runnersNamespace = ({ tenant }: Position) => namespacesOf(tenant).runners;
+/** The object of that name wherever the tenant's runners are: a set's name is one in both. */
+const whereRunnersAre = ({ tenant }: Position, apiVersion: string, kind: string, name: string): KubernetesObject[] =>
+  runnersNamespacesOf(tenant).map((namespace) => ({ apiVersion, kind, metadata: { name, namespace } }));
 
 const removeOrphans: Make = (client, at, { pods }) =>
   removeAll(
     client,
     at,
-    list(pods).map((name) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: runnersNamespace(at) } })),
+    list(pods).flatMap((name) => whereRunnersAre(at, 'v1', 'Pod', name)),
   );
 
 const hasJob = (object: Observed) => {
@@ -96,11 +98,7 @@ const restartRunners: Make = (client, at, { runners }) =>
   removeAll(
     client,
     at,
-    list(runners).map((name) => ({
-      apiVersion: group,
-      kind: 'EphemeralRunner',
-      metadata: { name, namespace: runnersNamespace(at) },
-    })),
+    list(runners).flatMap((name) => whereRunnersAre(at, group, 'EphemeralRunner', name)),
     (found) => !hasJob(found),
   );
 
@@ -111,9 +109,7 @@ const restartListener: Make = (client, at, { pod }) =>
 
 /** The portal makes the set again as soon as it is gone, as it does with whatever somebody deletes. */
 const registerAnew: Make = async (client, at, { set }) => {
-  const steps = await removeAll(client, at, [
-    { apiVersion: group, kind: 'AutoscalingRunnerSet', metadata: { name: text(set), namespace: runnersNamespace(at) } },
-  ]);
+  const steps = await removeAll(client, at, whereRunnersAre(at, group, 'AutoscalingRunnerSet', text(set)));
   return {
     ...steps,
     changes: [
@@ -131,11 +127,8 @@ const registerAnew: Make = async (client, at, { set }) => {
 
 /** The controller may have deleted the set by now, and the portal made it again: the plan is of the label alone. */
 const stampVersion: Make = async (client, at, { set, from, to }) => {
-  const found = await present(client, at, {
-    apiVersion: group,
-    kind: 'AutoscalingRunnerSet',
-    metadata: { name: text(set), namespace: runnersNamespace(at) },
-  });
+  const sets = whereRunnersAre(at, group, 'AutoscalingRunnerSet', text(set));
+  const found = (await Promise.all(sets.map((each) => present(client, at, each)))).flat();
   const what = `AutoscalingRunnerSet ${text(set)}: label app.kubernetes.io/version`;
   return {
     changes: [{ where: 'cluster', op: '~', what, from: text(from) === '' ? 'missing' : text(from), to: text(to) }],

@@ -89,6 +89,14 @@ export const repairWords: Record<RepairKind, { label: string; says: string }> = 
   'look-again': { label: 'Look again now', says: 'The portal asks the forge anew, whatever it knew of it.' },
 };
 
+/** A worker of the next version may have offered one that is not known here. */
+function wordsOfRepair(kind: string): { label: string; says: string } {
+  const known = StoredOffer.shape.kind.safeParse(kind).data;
+  return known
+    ? repairWords[known]
+    : { label: kind, says: 'A repair of a newer version of the portal, which has its words.' };
+}
+
 const goneMost = 20;
 const repairsMost = 20;
 
@@ -157,7 +165,7 @@ function repairView(row: RepairRow): RepairView {
   const { id, state, dryRun, createdBy, decidedBy, outcome } = row;
   return {
     id,
-    ...repairWords[StoredOffer.shape.kind.parse(row.kind)],
+    ...wordsOfRepair(row.kind),
     finding: row.finding.title,
     state,
     changes: StoredChanges.parse(row.changes),

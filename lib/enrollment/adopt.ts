@@ -3,7 +3,6 @@ import {
   appliedHash,
   ClusterClient,
   ClusterRefused,
-  clusterConnection,
   isOwned,
   poolLabel,
   readObject,
@@ -13,22 +12,29 @@ import {
 } from '#lib/cluster/index.ts';
 import { tenantDb } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
-import { EnrollmentSpec, labelOf, namespacesOf, scopeUrl, type PoolChoice } from '#lib/model/index.ts';
+import { clusterAt } from '#lib/fleet/index.ts';
+import {
+  EnrollmentSpec,
+  labelOf,
+  runnersNamespaceOf,
+  runnersNamespacesOf,
+  scopeUrl,
+  type Pool,
+  type PoolChoice,
+} from '#lib/model/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import { poolsByName } from './catalog.ts';
 import type { PhaseResult } from './conditions.ts';
 import { adoptedOf, type Adopted } from './desired.ts';
 import { wait, type PassScope } from './pass.ts';
 import { scopeOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { runnerSetKind, runnerSetOf } from './runner-set.ts';
 
 /*
  * Runner sets that somebody made by hand or with Helm in a tenant's namespace, and how they become the portal's: by a plan, with
  * their pod template, Secret and group as they are, since another value of these would make their runners anew (ARC 0.14.2,
  * autoscalingrunnerset_controller.go). How many there may be is the portal's from then on.
  */
-
-const apiVersion = 'actions.github.com/v1alpha1';
-const kind = 'AutoscalingRunnerSet';
 
 type SetSpec = {
   githubConfigUrl?: string;
@@ -47,7 +53,7 @@ function specOfSet(set: Observed): SetSpec {
 }
 
 function clientOf(clusterId: string): ClusterClient {
-  return new ClusterClient(clusterConnection(clusterId));
+  return new ClusterClient(clusterAt(clusterId));
 }
 
 /** Another name of the same scope is written in other case or with a stroke at its end. */
@@ -84,8 +90,10 @@ export type FoundSets = { isAway: boolean; sets: FoundSet[] };
 export async function foundSets({ tenant }: Ctx): Promise<FoundSets> {
   const rows = await tenantDb(tenant.id).enrollment.findMany({ where: { state: 'active' }, include: withPosition });
   try {
-    const sets = await foreignSets(clientOf(tenant.clusterId), tenant.slug);
-    const names = new Map([...(await poolsByName()).keys()].map((pool) => [labelOf(tenant, pool), pool]));
+    const client = clientOf(tenant.clusterId);
+    const found = runnersNamespacesOf(tenant.slug).map((name) => foreignSets(client, tenant.slug, name));
+    const sets = (await Promise.all(found)).flat();
+    const names = new Map([...(await poolsByName()).values()].map((pool) => [labelOf(tenant, pool.name), pool]));
     return { isAway: false, sets: sets.map((set) => foundSet(set, rows, names)) };
   } catch (error) {
     if (error instanceof AppError && ['unavailable', 'rate_limited'].includes(error.code))
@@ -94,16 +102,15 @@ export async function foundSets({ tenant }: Ctx): Promise<FoundSets> {
   }
 }
 
-async function foreignSets(client: ClusterClient, slug: string): Promise<Observed[]> {
-  const { runners } = namespacesOf(slug);
-  const namespace = await readObject(client, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: runners } });
+async function foreignSets(client: ClusterClient, slug: string, name: string): Promise<Observed[]> {
+  const namespace = await readObject(client, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   // A namespace that is not ours is none of this tenant's, whatever it is called.
   if (!namespace || !isOwned(namespace, slug)) return [];
-  const path = `/apis/${apiVersion}/namespaces/${encodeURIComponent(runners)}/autoscalingrunnersets`;
+  const path = `/apis/${runnerSetKind.apiVersion}/namespaces/${encodeURIComponent(name)}/autoscalingrunnersets`;
   try {
     const { items } = await client.call<{ items: Observed[] }>({ method: 'GET', path }, 'the list of runner sets');
     return items
-      .map((item) => ({ ...item, kind, apiVersion }))
+      .map((item) => ({ ...item, ...runnerSetKind }))
       .filter((item) => appliedHash(item) === undefined && item.metadata.deletionTimestamp === undefined);
   } catch (error) {
     if (error instanceof ClusterRefused && error.refusal.status === 404) return [];
@@ -111,7 +118,7 @@ async function foreignSets(client: ClusterClient, slug: string): Promise<Observe
   }
 }
 
-function foundSet(set: Observed, rows: readonly EnrollmentRow[], pools: ReadonlyMap<string, string>): FoundSet {
+function foundSet(set: Observed, rows: readonly EnrollmentRow[], pools: ReadonlyMap<string, Pool>): FoundSet {
   const spec = specOfSet(set);
   const pod = spec.template?.['spec'] as { containers?: { name: string; image?: string }[] } | undefined;
   const image = pod?.containers?.find(({ name }) => name === 'runner')?.image;
@@ -130,12 +137,12 @@ function foundSet(set: Observed, rows: readonly EnrollmentRow[], pools: Readonly
 function becomesOf(
   set: Observed,
   rows: readonly EnrollmentRow[],
-  pools: ReadonlyMap<string, string>,
+  pools: ReadonlyMap<string, Pool>,
 ): FoundSet['becomes'] {
   const spec = specOfSet(set);
-  const { name } = set.metadata;
-  const pool = pools.get(name);
-  if (pool === undefined)
+  const { name, namespace } = set.metadata;
+  const known = pools.get(name);
+  if (!known)
     return { refusal: `Its name is the label of no pool of this tenant: those are ${[...pools.keys()].join(', ')}.` };
   if ((spec.runnerScaleSetName ?? name) !== name)
     return { refusal: `At GitHub it is called ${spec.runnerScaleSetName}, which is another label.` };
@@ -143,6 +150,9 @@ function becomesOf(
     (each) => each.connection.kind === 'github' && sameUrl(scopeUrl(scopeOf(each)), spec.githubConfigUrl ?? ''),
   );
   if (!row) return { refusal: `No enrollment of this tenant is of ${spec.githubConfigUrl ?? 'its scope'}.` };
+  const { name: pool, securityClass } = known;
+  const wanted = runnersNamespaceOf(row.tenant.slug, securityClass);
+  if (namespace !== wanted) return { refusal: `Pools of its class run in ${wanted}, and it is in ${namespace}.` };
   if (row.pools.some(({ poolName }) => poolName === pool))
     return { refusal: `The enrollment ${row.name} has a pool ${pool} already.` };
   return { enrollmentId: row.id, enrollment: row.name, pool };
@@ -172,12 +182,13 @@ export async function draftAdoption(ctx: Ctx, { uid, maxRunners }: z.infer<typeo
 export async function setsToAdopt(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
+  pools: ReadonlyMap<string, Pool>,
   client: ClusterClient,
 ): Promise<ReadonlyMap<string, Adopted>> {
   const found = new Map<string, Adopted>();
   for (const choice of spec.pools) {
     if (!choice.adopted || adoptedOf(row, choice)) continue;
-    const set = await readObject(client, setOf(row, choice.pool));
+    const set = await readObject(client, runnerSetOf(row.tenant, choice.pool, pools));
     if (set?.metadata.uid !== choice.adopted.uid) throw setIsGone(labelOf(row.tenant, choice.pool));
     found.set(choice.pool, adoptedFrom(set));
   }
@@ -191,14 +202,6 @@ function adoptedFrom(set: Observed): Adopted {
     secretName: githubConfigSecret ?? '',
     ...(runnerGroup === undefined ? {} : { runnerGroup }),
     template: template ?? {},
-  };
-}
-
-function setOf(row: EnrollmentRow, pool: string): Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'> {
-  return {
-    apiVersion,
-    kind,
-    metadata: { name: labelOf(row.tenant, pool), namespace: namespacesOf(row.tenant.slug).runners },
   };
 }
 
@@ -220,13 +223,13 @@ export function takesOver({ pools }: EnrollmentInput): (object: KubernetesObject
 
 /** What was approved is one set, by its UID: a namesake that somebody made since is not taken over. Null where all is well. */
 export async function otherThanAdopted(
-  { row, spec, view }: PassScope,
+  { row, spec, view, pools: known }: PassScope,
   { pools }: EnrollmentInput,
 ): Promise<PhaseResult | null> {
   for (const { pool, adopted, scaleSetName } of pools) {
     const choice = spec.pools.find((each) => each.pool === pool.name);
-    if (!adopted || !choice?.adopted || view.get(setOf(row, pool.name))) continue;
-    const set = await readObject(view.client, setOf(row, pool.name));
+    if (!adopted || !choice?.adopted || view.get(runnerSetOf(row.tenant, pool.name, known))) continue;
+    const set = await readObject(view.client, runnerSetOf(row.tenant, pool.name, known));
     if (set && set.metadata.uid !== choice.adopted.uid && !isOwned(set, row.tenant.slug))
       return wait('Conflict', setIsGone(scaleSetName).screen.happened, 'admin');
   }

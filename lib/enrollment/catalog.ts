@@ -1,17 +1,21 @@
 import { Decimal } from 'decimal.js';
 import { ratesOf, runnerCost, type RunnerSize } from '#lib/billing/index.ts';
-import { unsafeDb } from '#lib/db/index.ts';
+import { unsafeDb, type Prisma } from '#lib/db/index.ts';
 import { cpuMillicores, memoryBytes, Pool, PoolDefinition } from '#lib/model/index.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /** A pool of the catalog, with its price where any is in force: money for an hour of one runner, by all that it takes. */
 export type CatalogPool = Pool & { pricePerRunnerHour: string | null; currency: string | null };
 
+export type PoolRow = Prisma.PoolGetPayload<object>;
+
+export function poolOfRow({ position: _, changedAt: __, placement, ...row }: PoolRow): Pool {
+  return Pool.parse({ ...row, ...(placement === null ? {} : { placement }) });
+}
+
 async function readPools(): Promise<Pool[]> {
   const rows = await unsafeDb().pool.findMany({ orderBy: { position: 'asc' } });
-  return rows.map(({ position: _, changedAt: __, placement, ...pool }) =>
-    Pool.parse({ ...pool, placement: placement ?? undefined }),
-  );
+  return rows.map(poolOfRow);
 }
 
 /** The pools that an operator defined, in their order; priced for a tenant, or in general. */

@@ -107,7 +107,10 @@ test('one that moved on between its read and its write is sent once more at once
   let faults = 1;
   proxy.fault = ({ method }) =>
     method === 'PATCH' && faults-- > 0 ? answer(409, { reason: 'Conflict', message: moved }) : undefined;
-  const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'fault-once' } };
-  await expect(applyObject(proxy.client, object, true)).resolves.toMatchObject({ metadata: { name: 'fault-once' } });
+  const labels = { 'app.kubernetes.io/managed-by': 'flywheel', 'flywheel.dev/tenant': 'fault-once' };
+  const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'runners-fault-once', labels } };
+  await expect(applyObject(proxy.client, object, true)).resolves.toMatchObject({
+    metadata: { name: 'runners-fault-once' },
+  });
   proxy.fault = undefined;
 });

@@ -1,6 +1,5 @@
 import {
   ClusterClient,
-  clusterConnection,
   fieldManager,
   lookAtTenant,
   tenantPart,
@@ -10,6 +9,7 @@ import {
 import { systemClock } from '#lib/clock.ts';
 import { tenantTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
+import { clusterAt } from '#lib/fleet/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 
 /** What the tenant has in its cluster; or that the cluster does not answer, which is no error of the page's. */
@@ -19,7 +19,7 @@ const clients = new Map<string, ClusterClient>();
 
 /** Kept for its open connections; it reads its credentials anew by itself. */
 function clientOf(clusterId: string): ClusterClient {
-  const known = clients.get(clusterId) ?? new ClusterClient(clusterConnection(clusterId));
+  const known = clients.get(clusterId) ?? new ClusterClient(clusterAt(clusterId));
   clients.set(clusterId, known);
   return known;
 }

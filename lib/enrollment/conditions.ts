@@ -1,7 +1,7 @@
-import { Conditions, type Condition } from '#lib/model/index.ts';
+import { Conditions, type Condition, type Reason } from '#lib/model/index.ts';
 
 /** What one phase found: done (True), waiting or failing (False), or not looked at (Unknown). */
-export type PhaseResult = Pick<Condition, 'status' | 'reason' | 'message' | 'waitingFor'>;
+export type PhaseResult = Pick<Condition, 'status' | 'message' | 'waitingFor'> & { reason: Reason };
 
 export function parsedConditions(stored: unknown): Condition[] {
   return Conditions.parse(stored);

@@ -80,11 +80,12 @@ afterAll(async () => {
 type Life = { crashed: boolean; writes: Writes };
 
 /** One worker's life for one key: passes until it is settled, or until it dies. A dead one writes nothing to the database. */
-async function live(id: string, death: Death): Promise<Life> {
+async function live({ id, slug }: Enrolled, death: Death): Promise<Life> {
   const stop = new AbortController();
   const client = new MortalClient(death);
   const onHit = death?.survives ? undefined : () => (client.isDead = true);
   for (const side of ['forge', 'cache'] as const) proxies[side].arm(death?.side === side ? death : null, onHit);
+  const before = { forge: proxies.forge.writesAt(slug), cache: proxies.cache.writesAt(slug) };
   const view = new ClusterView(client);
   view.start(stop.signal);
   const alive = () => Promise.resolve(client.assertAlive());
@@ -92,7 +93,11 @@ async function live(id: string, death: Death): Promise<Life> {
   const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };
   const life = (crashed: boolean): Life => ({
     crashed,
-    writes: { cluster: client.writes, forge: proxies.forge.writes, cache: proxies.cache.writes },
+    writes: {
+      cluster: client.writes,
+      forge: proxies.forge.writesAt(slug) - before.forge,
+      cache: proxies.cache.writesAt(slug) - before.cache,
+    },
   });
   try {
     await passes(() => reconcileEnrollment(deps, lease));
@@ -108,7 +113,7 @@ async function live(id: string, death: Death): Promise<Life> {
 }
 
 async function passes(pass: () => ReturnType<typeof reconcileEnrollment>): Promise<void> {
-  const until = performance.now() + 30_000;
+  const until = performance.now() + 60_000;
   while (performance.now() < until) {
     const outcome = await pass().catch((error: unknown) => {
       if (error instanceof AppError) return null;
@@ -120,6 +125,8 @@ async function passes(pass: () => ReturnType<typeof reconcileEnrollment>): Promi
   throw new Error('too many passes');
 }
 
+/** Each is a tenant of its own, and most of its time waits for Kubernetes to empty a namespace. */
+const storiesAtOnce = 4;
 const nothing: Writes = { cluster: 0, forge: 0, cache: 0 };
 const sides = ['cluster', 'forge', 'cache'] as const;
 const moments: Moment[] = ['before', 'after'];
@@ -155,15 +162,15 @@ async function story(death: NonNullable<Death>): Promise<Map<Flow, Outcome>> {
   for (const flow of flows) {
     await approve(portal, tenant, flow);
     if (flowsOf(death).includes(flow)) outcomes.set(flow, await dies(tenant, flow, death));
-    else await live(tenant.id, null);
+    else await live(tenant, null);
   }
   return outcomes;
 }
 
 async function dies(tenant: Enrolled, flow: Flow, death: NonNullable<Death>): Promise<Outcome> {
   const { effects } = undisturbed[flow];
-  const first = await live(tenant.id, death);
-  const second = death.survives ? first : await live(tenant.id, null);
+  const first = await live(tenant, death);
+  const second = death.survives ? first : await live(tenant, null);
   const left = await world(tenant);
   // Who lives on has asked once more for what it got no answer to.
   const most = death.survives ? 1 : 0;
@@ -171,7 +178,7 @@ async function dies(tenant: Enrolled, flow: Flow, death: NonNullable<Death>): Pr
     isReached: first.crashed === !death.survives,
     world: left,
     repeated: sides.filter((side) => second.writes[side] > effects[side] + most),
-    further: (await live(tenant.id, null)).writes,
+    further: (await live(tenant, null)).writes,
   };
 }
 
@@ -179,7 +186,7 @@ beforeAll(async () => {
   const tenant = await drafted(portal);
   const settled = async (flow: Flow) => {
     await approve(portal, tenant, flow);
-    return { effects: (await live(tenant.id, null)).writes, world: await world(tenant) };
+    return { effects: (await live(tenant, null)).writes, world: await world(tenant) };
   };
   undisturbed = { enroll: await settled('enroll'), withdraw: await settled('withdraw') };
 }, 180_000);
@@ -195,10 +202,14 @@ test.each(moments)(
   'dying %s each write to the cluster',
   async (moment) => {
     const most = Math.max(...flows.map((flow) => undisturbed[flow].effects.cluster));
-    for (let write = 1; write <= most; write += 1) {
-      const death = { side: 'cluster', write, moment } as const;
-      expect(await story(death), `write ${write}`).toEqual(asUndisturbed(death));
-    }
+    const writes = Array.from({ length: most }, (_, index) => index + 1).values();
+    const inTurn = async () => {
+      for (const write of writes) {
+        const death = { side: 'cluster', write, moment } as const;
+        expect(await story(death), `write ${write}`).toEqual(asUndisturbed(death));
+      }
+    };
+    await Promise.all(Array.from({ length: storiesAtOnce }, inTurn));
   },
   1_500_000,
 );

@@ -8,6 +8,7 @@ import {
   type PlacementInput,
   type PoolInput,
   type Registration,
+  type RunnersInput,
   type TenantInput,
 } from '#lib/cluster/index.ts';
 import { restrained, restraintOf } from '#lib/billing/index.ts';
@@ -16,6 +17,7 @@ import { AppError } from '#lib/errors.ts';
 import {
   amountsOf,
   EnrollmentSpec,
+  hasDaemon,
   isReady,
   labelOf,
   leftOf,
@@ -29,6 +31,7 @@ import {
   type Quota,
 } from '#lib/model/index.ts';
 import { isStopped, presentAllocation } from './allocation.ts';
+import { devicesOf, divided, isApart, type Held } from './apart.ts';
 import { approvedPools, poolsByName } from './catalog.ts';
 import { cacheInput, type Secrets } from './cache-env.ts';
 import { bazelReadersOf } from './bazel-readers.ts';
@@ -56,6 +59,7 @@ export function poolInputs(
         minRunners: kind === 'forgejo' ? Math.min(choice.minRunners, maxRunners) : stand,
         maxRunners,
         standing: kind === 'forgejo' ? stand : undefined,
+        holdsPlaces: kind === 'gitlab' && choice.schedule !== undefined ? true : undefined,
         adopted: adoptedOf(row, choice, adopted?.get(choice.pool)),
       },
     ];
@@ -138,15 +142,24 @@ export function enrollmentInput(
   };
 }
 
-/** What the objects of a tenant follow from, whoever renders them: a plan, a pass, or who looks for what is wanted no more. */
-export function tenantInputOf(slug: string, shared: SharedByTenant): TenantInput {
-  const { quota, hasBazel, managers, placement, devices } = shared;
-  return { slug, placement, quota, hasBazel, managers, devices };
+/**
+ * What the objects of a tenant follow from, whoever renders them: a plan, a pass, or who looks for what is wanted no more.
+ * `isHeld` says whether the cluster holds pods to the runners' profile.
+ */
+export function tenantInputOf(slug: string, shared: SharedByTenant, isHeld = true): TenantInput {
+  const { quota, hasBazel, managers, placement, devices, builds } = shared;
+  const apart = builds ? { builds: { ...builds, isHeld } } : {};
+  return { slug, placement, quota, hasBazel, managers, devices, ...apart };
 }
 
 export type SharedByTenant = {
-  /** Of the runners' namespace: what the tenant was given, less what tenants below it and its Bazel cache have of it. */
+  /**
+   * Of the runners' namespace: what the tenant was given, less what tenants below it, its Bazel cache and its pools with a daemon
+   * have of it.
+   */
   quota: Quota;
+  /** Of the namespace of pools with a daemon: what they take at their maximum. Null where no live enrollment has one. */
+  builds: (RunnersInput & { quota: Quota }) | null;
   hasBazel: boolean;
   /** The largest that any of them asks for: the cache is one. */
   bazelGib: number;
@@ -157,14 +170,16 @@ export type SharedByTenant = {
   /** Who may read the Bazel cache beside the tenant's runners, as the operator says. */
   bazelReaders: NonNullable<EnrollmentInput['bazel']>['readers'];
   managers: number;
-  /** Where pools of the catalog run, and where those of the tenant were approved to. */
+  /** Where restricted pools of the catalog run, and where those of the tenant were approved to. */
   placement: PlacementInput;
-  /** How many of each device the tenant's pools may take, all of them together. */
+  /** How many of each device the tenant's restricted pools may take, all of them together. */
   devices: Record<string, number>;
   /** Whether no other enrollment of the tenant is active. */
   isLast: boolean;
   /** Whether the tenant, or one above it, is suspended. */
   isStopped: boolean;
+  /** The last decision about any enrollment of the tenant that the database knows. */
+  decidedAt: Date;
   /** How far the limits of budgets hold its runners back, 0 to 3. */
   restraint: number;
 };
@@ -184,41 +199,78 @@ export async function sharedByTenant(
   spec: EnrollmentSpec | null,
   planned?: Pick<PoolsKnown, 'pools' | 'grants'>,
 ): Promise<SharedByTenant> {
-  const others = await unsafeDb().enrollment.findMany({
-    where: { tenantId: row.tenantId, id: { not: row.id }, state: 'active' },
-    select: { spec: true, pools: true, connection: { select: { kind: true } } },
+  // Those that were withdrawn were decided about as well.
+  const ofTenant = await unsafeDb().enrollment.findMany({
+    where: { tenantId: row.tenantId, id: { not: row.id } },
+    select: { state: true, spec: true, pools: true, ...decidedFields, connection: { select: { kind: true } } },
   });
-  const all = [
-    ...(spec ? [{ kind: row.connection.kind, spec }] : []),
-    ...others.map((other) => ({ kind: other.connection.kind, spec: EnrollmentSpec.parse(other.spec) })),
-  ];
+  const live = ofTenant.filter(({ state }) => liveStates.some((each) => each === state));
+  const others = live.filter(({ state }) => state === 'active');
   const catalog = await poolsByName();
   const { own } = await presentAllocation(row.tenantId, catalog);
   const mine = { pools: planned?.pools ?? approvedPools(row, catalog), grants: planned?.grants ?? heldGrants(row) };
-  const held: Held[] = others.flatMap((other) => heldBy(other, approvedPools(other, catalog)));
-  if (spec) held.push(...spec.pools.flatMap((choice) => takenBy(choice, mine)));
-  const bazelGib = Math.max(0, ...all.map((each) => each.spec.planes.bazel?.sizeGib ?? 0));
-  const views = all.flatMap((each) => each.spec.planes.attic ?? []);
+  const asked = [
+    ...(spec ? [{ kind: row.connection.kind, spec, pools: mine.pools }] : []),
+    ...others.map((other) => ({
+      kind: other.connection.kind,
+      spec: EnrollmentSpec.parse(other.spec),
+      pools: approvedPools(other, catalog),
+    })),
+  ];
+  const wanted = spec ? spec.pools.flatMap((choice) => takenBy(choice, mine)) : [];
+  // Until its last runner has gone, what is withdrawn or dropped has its part of the quota; a plan tells of when it has.
+  const going = planned ? [] : row.pools.filter(({ poolName }) => !spec?.pools.some(({ pool }) => pool === poolName));
+  const all = [...wanted, ...live.flatMap((other) => heldBy(other, approvedPools(other, catalog)))];
+  const apart = all.filter(isApart);
+  const fenced = [...wanted, ...others.flatMap((other) => heldBy(other, approvedPools(other, catalog)))].filter(
+    (each) => !isApart(each),
+  );
+  const bazelGib = Math.max(0, ...asked.map((each) => each.spec.planes.bazel?.sizeGib ?? 0));
+  const views = asked.flatMap((each) => each.spec.planes.attic ?? []);
   const disk = { ...noAmounts, storage: BigInt(bazelGib) * 1024n ** 3n };
+  const given = quotaOfAmounts(leftOf(amountsOf(own), disk));
+  const { quota, builds } = divided(given, all, heldBy({ pools: going }, approvedPools(row, catalog)));
+  const managers = (isWanted: (pool: Pool) => boolean) =>
+    asked.reduce((sum, each) => {
+      const ofClass = each.spec.pools.filter(({ pool: name }) => {
+        const pool = each.pools.get(name);
+        return pool !== undefined && isWanted(pool);
+      });
+      return sum + managersOf(each.kind, ofClass);
+    }, 0);
   return {
-    quota: quotaOfAmounts(leftOf(amountsOf(own), disk)),
+    quota,
+    builds: builds && {
+      ...builds,
+      devices: devicesOf(catalog.values(), apart),
+      managers: managers(({ securityClass }) => hasDaemon(securityClass)),
+    },
     isLast: others.length === 0,
+    decidedAt: lastDecision([row, ...ofTenant]),
     isStopped: await isStopped(row.tenantId),
     restraint: await restraintOf(row.tenantId),
-    placement: placementOf([...catalog.values(), ...held.map(({ pool }) => pool)]),
-    devices: devicesOf(catalog.values(), held),
+    placement: placementOf(
+      [...catalog.values(), ...fenced.map(({ pool }) => pool)].filter(({ securityClass }) => !hasDaemon(securityClass)),
+    ),
+    devices: devicesOf(catalog.values(), fenced),
     hasBazel: bazelGib > 0,
     bazelGib,
     attic: views.length === 0 ? null : { isPublic: views.every((each) => each.public) },
-    hasUntrusted: all.some(({ spec: { planes } }) => planes.attic && (planes.untrusted ?? []).length > 0),
+    hasUntrusted: asked.some(({ spec: { planes } }) => planes.attic && (planes.untrusted ?? []).length > 0),
     bazelReaders: await bazelReadersOf(row.tenant.clusterId),
-    managers: all.reduce((sum, each) => sum + managersOf(each.kind, each.spec.pools), 0),
+    managers: managers(({ securityClass }) => !hasDaemon(securityClass)),
   };
 }
 
-type Held = { pool: Pool; runners: number };
+const decidedFields = { decidedAt: true, approvedAt: true } as const;
+type Decided = Pick<EnrollmentRow, keyof typeof decidedFields>;
 
-function heldBy(other: { pools: EnrollmentRow['pools'] }, pools: ReadonlyMap<string, Pool>): Held[] {
+/** The last of these enrollments' decisions that the database knows: the beginning of time where there was none. */
+export function lastDecision(rows: readonly Decided[]): Date {
+  return new Date(Math.max(0, ...rows.map(({ decidedAt, approvedAt }) => (decidedAt ?? approvedAt)?.getTime() ?? 0)));
+}
+
+function heldBy(other: Pick<EnrollmentRow, 'pools'>, pools: ReadonlyMap<string, Pool>): Held[] {
   return other.pools.flatMap(({ poolName, maxRunners }) => {
     const pool = pools.get(poolName);
     return pool ? [{ pool, runners: maxRunners }] : [];
@@ -231,15 +283,6 @@ function takenBy(
 ): Held[] {
   const pool = pools.get(name);
   return pool ? [{ pool, runners: Math.min(maxRunners, grants?.get(name) ?? maxRunners) }] : [];
-}
-
-/** A device that the catalog knows and nobody here may have is counted as none, so that no pod takes it all the same. */
-function devicesOf(catalog: Iterable<Pool>, held: readonly Held[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { devices } of catalog) for (const name of Object.keys(devices)) counts[name] = 0;
-  for (const { pool, runners } of held)
-    for (const [name, each] of Object.entries(pool.devices)) counts[name] = (counts[name] ?? 0) + each * runners;
-  return counts;
 }
 
 /** How large the claim of the tenant's Bazel cache is, in GiB; 0 where there is none. */

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
 import { documentObjects } from './document.ts';
 
@@ -48,6 +51,14 @@ describe('documents become objects', () => {
     expect(objects.find(({ kind }) => kind === 'ResourceQuota')?.['spec']).toMatchObject({ hard: { pods: '9' } });
   });
 
+  test('at GitHub only where the document says what it acts by', () => {
+    const silent = enrollment('silent', {
+      scope: { forge: 'https://github.com', level: 'organization', path: 'cmux' },
+      pools: [{ pool: 'docker', maxRunners: 2 }],
+    });
+    expect(() => documentObjects([cluster({ controller }), tenant, silent])).toThrow('spec.credentials');
+  });
+
   test('with every secret value sealed', () => {
     const secrets = documentObjects([cluster({ controller }), tenant, github, gitlab, forgejo]).filter(
       ({ kind }) => kind === 'Secret',
@@ -96,6 +107,61 @@ describe('documents become objects', () => {
   test('without a controller where nothing is at GitHub, and not where something is', () => {
     expect(named([cluster(), tenant, gitlab])).toContain('Deployment cmux-nix-gitlab');
     expect(() => documentObjects([cluster(), tenant, github])).toThrow('has no controller');
+  });
+
+  const poolDocument = (name: string, spec: object) => ({
+    apiVersion: 'flywheel/v1',
+    kind: 'Pool',
+    metadata: { name },
+    spec: { cpu: '4', memory: '8Gi', image: 'ghcr.io/actions/actions-runner:2.333.0', ...spec },
+  });
+  const daemonImage = `moby/buildkit:v0.34.2-rootless@sha256:${'b1'.repeat(32)}`;
+  const both = enrollment('at-github', {
+    scope: { forge: 'https://github.com', level: 'organization', path: 'cmux' },
+    credentials: { appId: '12345', installationId: 67_890 },
+    pools: [
+      { pool: 'docker', maxRunners: 2 },
+      { pool: 'images', maxRunners: 2 },
+    ],
+  });
+
+  test('with pools of the operator’s own, those with a daemon apart, and both within one quota', () => {
+    const images = poolDocument('images', { securityClass: 'builds', daemonImage });
+    const objects = documentObjects([cluster({ controller }), tenant, images, both]);
+    const of = (kind: string) => objects.filter((object) => object.kind === kind);
+    expect(of('Namespace').map(({ metadata }) => metadata.name)).toEqual(['runners-cmux', 'dind-cmux']);
+    expect(of('AutoscalingRunnerSet').map(({ metadata }) => [metadata.namespace, metadata.name])).toEqual([
+      ['runners-cmux', 'cmux-docker'],
+      ['dind-cmux', 'cmux-images'],
+    ]);
+    expect(of('ResourceQuota').map(({ spec }) => (spec as { hard: Record<string, string> }).hard)).toMatchObject([
+      { 'limits.cpu': '24', 'limits.memory': '48Gi', pods: '6' },
+      { 'limits.cpu': '8', 'limits.memory': '16Gi', pods: '2' },
+    ]);
+  });
+
+  test('with the clusters and pools that an operator imports, as they stand in the guide', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/import.md'), 'utf8');
+    const operators = [...page.matchAll(/^```yaml\n([^]*?)^```$/gm)]
+      .flatMap(([, block = '']) => parseAllDocuments(block).map((each) => each.toJS() as { kind: string }))
+      .filter(({ kind }) => ['Cluster', 'Pool'].includes(kind));
+    expect(operators).toHaveLength(4);
+    expect(named([...operators, tenant, gitlab])).toContain('Deployment cmux-nix-gitlab');
+    const imageless = poolDocument('none', { image: undefined });
+    expect(() => documentObjects([...operators, imageless, tenant, gitlab])).toThrow('image');
+  });
+
+  test.each([
+    [{ securityClass: 'builds' }, 'no image of a rootless BuildKit'],
+    [{ securityClass: 'dind', daemonImage }, 'no runtime class'],
+    [
+      { securityClass: 'dind', daemonImage, placement: { runtimeClass: 'kata' } },
+      'does not state that its runtime class makes a virtual',
+    ],
+    [{ securityClass: 'builds', daemonImage: 'moby/buildkit:rootless' }, 'is an image with its digest'],
+  ])('and not with one that lacks what its class needs: %j', (spec, refusal) => {
+    const all = [cluster({ controller }), tenant, poolDocument('images', spec), both];
+    expect(() => documentObjects(all)).toThrow(refusal);
   });
 
   test('by a token where GitHub has one in place of an App', () => {

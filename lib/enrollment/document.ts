@@ -1,6 +1,7 @@
 import {
   enrollmentObjects,
   managersOf,
+  placementOf,
   redacted,
   runnerNamesOf,
   sealedValue as sealed,
@@ -14,7 +15,9 @@ import {
   amountsOf,
   atticViewName,
   defaultPools,
+  enteredPool,
   FlywheelDocument,
+  hasDaemon,
   isReady,
   labelOf,
   leftOf,
@@ -31,9 +34,21 @@ import {
   type Pool,
   type TenantDocument,
 } from '#lib/model/index.ts';
+import { devicesOf, divided, isApart } from './apart.ts';
 import { atticAccess, cacheInput, firstBazelUser, type AtticSecrets } from './cache-env.ts';
 
-const pools: ReadonlyMap<string, Pool> = new Map(defaultPools.map((pool) => [pool.name, pool]));
+type Pools = ReadonlyMap<string, Pool>;
+
+/** The model's five, and those that documents tell of. */
+function poolsAmong(documents: readonly FlywheelDocument[]): Pools {
+  const told = documents.flatMap((document) => (document.kind === 'Pool' ? [document] : []));
+  const own = told.map(({ metadata: { name }, spec }) => {
+    const entered = enteredPool(name, spec, null);
+    if ('pool' in entered) return entered.pool;
+    throw invalidFields(entered.problems, `Pool ${name} does not fit its schema.`);
+  });
+  return new Map([...defaultPools, ...own].map((pool) => [pool.name, pool]));
+}
 
 function parsed(values: readonly unknown[]): FlywheelDocument[] {
   return values.map((value, index) => {
@@ -56,7 +71,12 @@ function named<T extends FlywheelDocument>(documents: readonly FlywheelDocument[
 }
 
 /** `own` are all enrollments of the tenant, which share its quota. */
-function checked(enrollment: EnrollmentDocument, tenant: TenantDocument, own: readonly EnrollmentDocument[]): void {
+function checked(
+  enrollment: EnrollmentDocument,
+  tenant: TenantDocument,
+  own: readonly EnrollmentDocument[],
+  pools: Pools,
+): void {
   const fields: Record<string, string> = {};
   for (const choice of enrollment.spec.pools) {
     const pool = pools.get(choice.pool);
@@ -76,12 +96,15 @@ function checked(enrollment: EnrollmentDocument, tenant: TenantDocument, own: re
 }
 
 /** Chosen pools with what they are; `checked` has refused those that cannot be had. */
-function poolInputsOf({ spec }: EnrollmentDocument, tenant: TenantDocument): PoolInput[] {
+function poolInputsOf({ spec }: EnrollmentDocument, tenant: TenantDocument, pools: Pools): PoolInput[] {
   return spec.pools.flatMap((choice) => {
     const pool = pools.get(choice.pool);
     if (!pool || !isReady(pool)) return [];
     const label = labelOf({ slug: tenant.metadata.name, isDefault: tenant.spec.default }, pool.name);
-    return [{ pool, scaleSetName: label, minRunners: choice.minRunners, maxRunners: choice.maxRunners }];
+    // A document is of no hour: what its schedule adds is not in it.
+    const holdsPlaces = spec.forge === 'gitlab' && choice.schedule !== undefined ? true : undefined;
+    const { minRunners, maxRunners } = choice;
+    return [{ pool, scaleSetName: label, minRunners, maxRunners, holdsPlaces }];
   });
 }
 
@@ -98,7 +121,12 @@ function registrationOf(
   if (forge === 'forgejo')
     return { kind: forge, url: scope.forge, runners: eachRunner({ uuid: sealed, token: sealed }), ephemeral: true };
   const { controller } = cluster.spec;
-  if (!controller || !credentials)
+  if (!credentials)
+    throw invalidFields(
+      { 'spec.credentials': 'are needed to render what GitHub’s runners get' },
+      `Enrollment ${metadata.name} cannot be rendered.`,
+    );
+  if (!controller)
     throw invalidFields(
       { [`Cluster ${cluster.metadata.name}`]: 'has no controller, which GitHub’s runners need' },
       `Enrollment ${metadata.name} cannot be had as asked.`,
@@ -120,15 +148,32 @@ function bazelGibOf(own: readonly EnrollmentDocument[]): number {
 }
 
 /** What the enrollments of a tenant have in common. */
-function tenantInputOf(tenant: TenantDocument, own: readonly EnrollmentDocument[]): TenantInput {
+function tenantInputOf(tenant: TenantDocument, own: readonly EnrollmentDocument[], pools: Pools): TenantInput {
   const disk = { ...noAmounts, storage: BigInt(bazelGibOf(own)) * 1024n ** 3n };
-  const managers = own.map((enrollment) => managersOf(enrollment.spec.forge, poolInputsOf(enrollment, tenant)));
+  const chosen = own.flatMap((enrollment) =>
+    poolInputsOf(enrollment, tenant, pools).map((choice) => ({ forge: enrollment.spec.forge, choice })),
+  );
+  const managers = (isWanted: boolean) =>
+    chosen
+      .filter(({ choice: { pool } }) => hasDaemon(pool.securityClass) === isWanted)
+      .reduce((sum, { forge, choice }) => sum + managersOf(forge, [choice]), 0);
+  const held = chosen.flatMap(({ choice: { pool, maxRunners } }) => {
+    const known = pools.get(pool.name);
+    return known ? [{ pool: known, runners: maxRunners }] : [];
+  });
+  // The disk of the Bazel cache stands in a namespace of its own, and is none of the runners'.
+  const given = quotaOfAmounts(leftOf(amountsOf(tenant.spec.quota), disk));
+  const { quota, builds } = divided(given, held);
+  const fenced = held.filter((each) => !isApart(each));
+  const devices = (of: typeof held) => devicesOf(pools.values(), of);
   return {
     slug: tenant.metadata.name,
-    // The disk of the Bazel cache stands in a namespace of its own, and is none of the runners'.
-    quota: quotaOfAmounts(leftOf(amountsOf(tenant.spec.quota), disk)),
+    quota,
+    placement: placementOf(fenced.map(({ pool }) => pool)),
+    devices: devices(fenced),
     hasBazel: own.some(({ spec }) => spec.planes.bazel !== undefined),
-    managers: managers.reduce((sum, each) => sum + each, 0),
+    managers: managers(false),
+    ...(builds ? { builds: { ...builds, managers: managers(true), devices: devices(held.filter(isApart)) } } : {}),
   };
 }
 
@@ -136,14 +181,13 @@ function objectsOf(
   enrollment: EnrollmentDocument,
   tenant: TenantDocument,
   cluster: ClusterDocument,
-  shared: TenantInput,
-  bazelGib: number,
+  { shared, pools, bazelGib }: { shared: TenantInput; pools: Pools; bazelGib: number },
 ): KubernetesObject[] {
   const { spec, metadata } = enrollment;
   const { slug } = shared;
   const bazel = spec.planes.bazel ? { user: firstBazelUser, password: sealed, also: [] } : undefined;
   const attic = spec.planes.attic ? sealedAttic(slug, cluster) : undefined;
-  const chosen = poolInputsOf(enrollment, tenant);
+  const chosen = poolInputsOf(enrollment, tenant, pools);
   return enrollmentObjects({
     tenant: shared,
     name: metadata.name,
@@ -178,6 +222,7 @@ function printed(object: KubernetesObject): KubernetesObject {
 /** Every Kubernetes object that these documents stand for, secret values as `<sealed>`. No cluster, no database. */
 export function documentObjects(values: readonly unknown[]): KubernetesObject[] {
   const documents = parsed(values);
+  const pools = poolsAmong(documents);
   const enrollments = documents.filter((document) => document.kind === 'Enrollment');
   if (enrollments.length === 0) throw invalidFields({ documents: 'have no Enrollment among them' });
   const byPath = new Map<string, KubernetesObject>();
@@ -185,8 +230,9 @@ export function documentObjects(values: readonly unknown[]): KubernetesObject[] 
     const tenant = named<TenantDocument>(documents, 'Tenant', enrollment.metadata.tenant);
     const cluster = named<ClusterDocument>(documents, 'Cluster', tenant.spec.cluster);
     const own = enrollments.filter(({ metadata }) => metadata.tenant === tenant.metadata.name);
-    checked(enrollment, tenant, own);
-    for (const object of objectsOf(enrollment, tenant, cluster, tenantInputOf(tenant, own), bazelGibOf(own))) {
+    checked(enrollment, tenant, own, pools);
+    const known = { shared: tenantInputOf(tenant, own, pools), pools, bazelGib: bazelGibOf(own) };
+    for (const object of objectsOf(enrollment, tenant, cluster, known)) {
       byPath.set([object.kind, object.metadata.namespace ?? '', object.metadata.name].join('/'), printed(object));
     }
   }

@@ -4,7 +4,7 @@ import { unsafeDb } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
-import { approvePlan, discardDraft, makePlan, savePools, startEnrollment } from './index.ts';
+import { approvePlan, discardDraft, enrollmentDraft, makePlan, savePools, startEnrollment } from './index.ts';
 
 let portal: TestPortal;
 
@@ -83,6 +83,23 @@ describe('a scope inside one that was enrolled since it was drafted', () => {
     return rows.map(({ state }) => state);
   }
 });
+
+test('a new draft wants an Attic view where the cluster has a server for it, and none where it has not', async () => {
+  const begun = async (org: string) => {
+    await portal.organization(org);
+    const { ctx, enrollmentId } = await draft(org, 'organization', org);
+    return enrollmentDraft(ctx, enrollmentId);
+  };
+  expect(await begun('with-attic')).toMatchObject({ hasAttic: true, draft: { planes: { attic: { public: false } } } });
+  const [server] = await unsafeDb().cacheServer.findMany();
+  if (!server) throw new Error('the portal of the tests has a cache server');
+  await unsafeDb().cacheServer.update({ where: { id: server.id }, data: { plane: 'bazel' } });
+  try {
+    expect(await begun('sans-attic')).toMatchObject({ hasAttic: false, draft: { planes: {} } });
+  } finally {
+    await unsafeDb().cacheServer.update({ where: { id: server.id }, data: { plane: 'attic' } });
+  }
+}, 60_000);
 
 describe('a draft that is discarded', () => {
   async function withToken({ ctx, enrollmentId }: Started): Promise<void> {

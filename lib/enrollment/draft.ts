@@ -1,9 +1,12 @@
 import { z } from 'zod';
+import { hasAttic } from '#lib/caching/index.ts';
 import { tenantDb, unsafeDb, unsafeTransaction, type MembershipSource, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
+import { candidates, mayHave, placeFor } from '#lib/fleet/index.ts';
 import { githubApps, type ScopeChoice, type ScopeRole } from '#lib/forge/index.ts';
 import {
   amountsOf,
+  EnrollmentName,
   enrollmentNameOf,
   EnrollmentSpec,
   isReady,
@@ -35,13 +38,13 @@ import {
   WarmSchedule,
 } from '#lib/model/index.ts';
 import { appendAudit, tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
-import { allocationOf, type Allocation } from './allocation.ts';
+import { allocationOf, lockLine, type Allocation } from './allocation.ts';
 import { catalog, poolsByName, type CatalogPool } from './catalog.ts';
 import { actAs, identityAt, openConnectionFor, openForge, type ActsBy } from './connections.ts';
 import { sharedByTenant } from './desired.ts';
 import { keepForgeToken, provenToken } from './forge-token.ts';
 import { accountOf, refuseAnotherIn } from './sharing.ts';
-import { liveStates, quotaColumns, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
+import { liveStates, quotaColumns, quotaOf, scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 import type { Scope } from '#lib/model/index.ts';
 
 /** What a tenant gets that nobody decided otherwise for. */
@@ -52,6 +55,8 @@ export const StartInput = z.strictObject({
   connectionId: z.string().min(1).max(100),
   level: z.enum(scopeLevels),
   path: z.string().max(400),
+  /** What it is called within the tenant; after its path where it is left out. */
+  name: EnrollmentName.optional(),
   /** The access token that the runners are registered by, at forges where that is no App's doing. */
   token: z.string().trim().min(8).max(1000).optional(),
   tenant: z.union([
@@ -215,7 +220,7 @@ export async function startEnrollment(
     const enrollment = await tx.enrollment.create({
       data: {
         tenantId: tenant.id,
-        name: await freeName(tx, tenant.id, scope.path),
+        name: await (input.name ? askedName(tx, tenant.id, input.name) : freeName(tx, tenant.id, scope.path)),
         connectionId: input.connectionId,
         level: scope.level,
         path: scope.path,
@@ -223,7 +228,7 @@ export async function startEnrollment(
         ownerId: scope.ownerId,
         installationId: scope.installation?.id ?? null,
         githubAppId: ownApp?.id ?? null,
-        draft: { pools: [], planes: { attic: { public: false } } },
+        draft: { pools: [], planes: (await hasAttic(tx, tenant)) ? { attic: { public: false } } : {} },
         createdById: by.person.userId,
       },
     });
@@ -260,7 +265,7 @@ export async function createTenant(
   tx: UnsafeTx,
   by: PersonCtx,
   input: Pick<StartInput, 'tenant' | 'level'>,
-): Promise<{ id: string; slug: string }> {
+): Promise<MadeTenant> {
   if (!('new' in input.tenant)) throw notFound('This tenant');
   const { slug, displayName, kind, sharing = 'dedicated' } = input.tenant.new;
   await freeSlug(tx, slug, 'tenant.new.slug', by);
@@ -306,7 +311,9 @@ export type NewTenant = {
 };
 
 /** A tenant with the person as its first admin. */
-export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): Promise<{ id: string; slug: string }> {
+export type MadeTenant = { id: string; slug: string; clusterId: string };
+
+export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): Promise<MadeTenant> {
   const { slug, displayName, kind, sharing = 'dedicated', state, quota, parent, source } = wish;
   const tenant = await tx.tenant.create({
     data: {
@@ -316,7 +323,7 @@ export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): P
       sharing,
       state,
       ...quotaColumns(quota),
-      cluster: { connect: { id: parent?.clusterId ?? (await firstCluster(tx)) } },
+      cluster: { connect: { id: parent?.clusterId ?? (await placeFor(tx, { pools: [], amounts: amountsOf(quota) })) } },
       billingAccount: parent ? { connect: { id: parent.billingAccountId } } : { create: { name: displayName } },
       ...(parent ? { parent: { connect: { id: parent.id } } } : {}),
       members: { create: { userId: by.person.userId, role: 'admin', source } },
@@ -330,12 +337,24 @@ export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): P
   return tenant;
 }
 
-async function firstCluster(tx: UnsafeTx): Promise<string> {
-  const cluster = await tx.cluster.findFirst({ orderBy: { createdAt: 'asc' } });
-  if (cluster) return cluster.id;
-  throw new AppError('unavailable', {
-    log: 'no cluster is entered',
-    screen: { happened: 'No cluster is set up yet.', todo: 'Ask the operator.' },
+/**
+ * Which pools a tenant wants is known when they are chosen: one that has nothing anywhere yet is then placed where they are, if
+ * they are not where it was placed at first.
+ */
+async function placeDraft(row: EnrollmentRow, pools: readonly PoolChoice[]): Promise<void> {
+  const { state, parentId, clusterId } = row.tenant;
+  if (state !== 'draft' || parentId !== null) return;
+  row.tenant.clusterId = await unsafeTransaction(async (tx) => {
+    await lockLine(tx, row.tenantId);
+    const others = await tx.enrollment.findMany({ where: { tenantId: row.tenantId, id: { not: row.id } } });
+    const wanted = [...others.flatMap((other) => draftOf(other).pools), ...pools].map(({ pool }) => pool);
+    const here = (await candidates(tx)).find(({ id }) => id === clusterId);
+    // Teams run where their organization does, and may have begun.
+    if ((await tx.tenant.count({ where: { parentId: row.tenantId } })) > 0) return clusterId;
+    if (here?.state === 'open' && mayHave(here, wanted)) return clusterId;
+    const place = await placeFor(tx, { pools: [...new Set(wanted)], amounts: amountsOf(quotaOf(row.tenant)) });
+    await tx.tenant.updateMany({ where: { id: row.tenantId, state: 'draft' }, data: { clusterId: place } });
+    return place;
   });
 }
 
@@ -370,6 +389,12 @@ async function freeName(tx: UnsafeTx, tenantId: string, path: string): Promise<s
   }
 }
 
+async function askedName(tx: UnsafeTx, tenantId: string, name: string): Promise<string> {
+  if (await tx.enrollment.findFirst({ where: { tenantId, name, state: { not: 'withdrawn' } }, select: { id: true } }))
+    throw invalidFields({ name: 'is taken in this tenant' });
+  return name;
+}
+
 // ------------------------------------------------------------------------------------------------ steps three and four
 
 const Draft = z.object({ pools: z.array(PoolChoice), planes: Planes });
@@ -384,11 +409,13 @@ export type EnrollmentDraft = {
   state: EnrollmentRow['state'];
   generation: number;
   draft: Draft;
+  /** Whether the tenant's cluster has an Attic server, without which a view would wait for the operator. */
+  hasAttic: boolean;
   /** What the tenant has for its own pools: its quota, less what tenants below it hold. */
   quota: Quota;
   /** What other live enrollments of the tenant may use at most, out of the same quota. */
   promised: Amounts;
-  pools: (CatalogPool & { ready: boolean; label: string; mostRunners: number })[];
+  pools: (CatalogPool & { ready: boolean; unready: string | null; label: string; mostRunners: number })[];
 };
 
 async function ownRow(ctx: Ctx, id: string): Promise<EnrollmentRow> {
@@ -400,7 +427,7 @@ async function ownRow(ctx: Ctx, id: string): Promise<EnrollmentRow> {
 }
 
 /** What is being edited: the draft, else what was approved. */
-function draftOf(row: EnrollmentRow): Draft {
+function draftOf(row: Pick<EnrollmentRow, 'draft' | 'spec'>): Draft {
   return Draft.parse(row.draft ?? row.spec ?? { pools: [], planes: {} });
 }
 
@@ -418,25 +445,38 @@ export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentD
     state: row.state,
     generation: row.generation,
     draft: draftOf(row),
+    hasAttic: await hasAttic(unsafeDb(), row.tenant),
     quota,
     promised,
     pools: pools.map((pool) => ({
       ...pool,
       ready: isReady(pool),
+      unready: unreadyReason(pool),
       label: labelOf(row.tenant, pool.name),
       mostRunners: isReady(pool) ? mostRunners(pool, quota) : 0,
     })),
   };
 }
 
-/** Throws with the message at the pool's own field: `pools.<name>.maxRunners` or `pools.<name>`; `pools` for all together. */
-export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice[]): Promise<void> {
+/**
+ * Throws with the message at the pool's own field: `pools.<name>.maxRunners` or `pools.<name>`; `pools` for all together.
+ * `planes` are those that the pools would stand beside.
+ */
+export async function checkPools(
+  ctx: Ctx,
+  row: EnrollmentRow,
+  pools: PoolChoice[],
+  planes: Planes = draftOf(row).planes,
+): Promise<void> {
   const fields: Record<string, string> = {};
   const known = await poolsByName();
+  const there = await unsafeDb().cluster.findUniqueOrThrow({ where: { id: row.tenant.clusterId } });
   const labels = new Map(pools.map((choice) => [labelOf(row.tenant, choice.pool), choice.pool]));
   for (const [label, name] of labels) {
     const pool = known.get(name);
-    const refusal = pool ? unreadyReason(pool) : 'is not in the catalog';
+    const isThere = mayHave(there, [name]);
+    const absent = isThere ? null : `is not had by the cluster ${there.id}, on which this tenant is`;
+    const refusal = pool ? (unreadyReason(pool) ?? absent) : 'is not in the catalog';
     if (refusal) fields[`pools.${name}`] = refusal;
     else if (label.length > scaleSetNameLengthMax)
       fields[`pools.${name}`] = `its label ${label} is over ${scaleSetNameLengthMax} characters`;
@@ -456,7 +496,8 @@ export async function checkPools(ctx: Ctx, row: EnrollmentRow, pools: PoolChoice
   for (const [pool, message] of await tooMany(unsafeDb(), row, pools, known))
     fields[`pools.${pool}.maxRunners`] ??= message;
   const allocation = await allocationOf(unsafeDb(), ctx.tenant.id, known, row.id);
-  for (const [path, message] of Object.entries(quotaFields(row, pools, known, allocation))) fields[path] ??= message;
+  for (const [path, message] of Object.entries(quotaFields(row, { pools, planes }, known, allocation)))
+    fields[path] ??= message;
   if (Object.keys(fields).length > 0) throw invalidFields(fields, 'These pools cannot be had as asked.');
 }
 
@@ -487,7 +528,7 @@ export async function tooMany(
 
 function quotaFields(
   row: EnrollmentRow,
-  pools: PoolChoice[],
+  { pools, planes }: Draft,
   known: ReadonlyMap<string, Pool>,
   { own: quota, promised }: Allocation,
 ): Record<string, string> {
@@ -497,7 +538,7 @@ function quotaFields(
     if (pool && isReady(pool) && choice.maxRunners > mostRunners(pool, quota))
       fields[`pools.${choice.pool}.maxRunners`] = `the quota holds ${mostRunners(pool, quota)} at most`;
   }
-  const wanted = promisedBy(pools, known, draftOf(row).planes.bazel?.sizeGib);
+  const wanted = promisedBy(pools, known, planes.bazel?.sizeGib);
   // Who shares takes nothing that others were promised: each gets a fair share of what all ask for.
   const beside = row.tenant.sharing === 'shared' ? noAmounts : promised;
   const words = shortages(sumOf([beside, wanted]), amountsOf(quota)).map(
@@ -527,6 +568,7 @@ export const PoolsInput = z.strictObject({ enrollmentId: z.uuid(), pools: Enroll
 export async function savePools(ctx: Ctx, input: z.infer<typeof PoolsInput>): Promise<void> {
   const row = await ownRow(ctx, input.enrollmentId);
   const pools = withWhatStays(row, input.pools);
+  await placeDraft(row, pools);
   await checkPools(ctx, row, pools);
   await saveDraft(ctx, row, { pools });
 }
@@ -589,6 +631,18 @@ export async function savePlanes(ctx: Ctx, input: z.infer<typeof PlanesInput>): 
   const row = await ownRow(ctx, input.enrollmentId);
   if (input.planes.bazel) await refuseSmaller(row, input.planes.bazel.sizeGib);
   await saveDraft(ctx, row, { planes: input.planes });
+}
+
+/** A spec as a program asks for it, whole; only that a set was taken over stays as it is, which no document can say. */
+export async function checkedSpec(ctx: Ctx, row: EnrollmentRow, asked: EnrollmentSpec): Promise<EnrollmentSpec> {
+  const before = new Map(draftOf(row).pools.map((choice) => [choice.pool, choice.adopted]));
+  const pools = asked.pools.map(({ adopted: _, ...choice }) => {
+    const adopted = before.get(choice.pool);
+    return adopted ? { ...choice, adopted } : choice;
+  });
+  await checkPools(ctx, row, pools, asked.planes);
+  if (asked.planes.bazel) await refuseSmaller(row, asked.planes.bazel.sizeGib);
+  return { ...asked, pools };
 }
 
 /** The tenant has one Bazel cache, and its disk does not shrink. A larger one is for the cluster to allow: see the plan. */

@@ -5,15 +5,17 @@ import { wake } from '#lib/work/index.ts';
 const gatherMs = 40;
 
 /**
- * Turns what a watch saw into wakes: a key an enrollment, gathered for a moment, so that a namespace's removal is one look
- * and not fourteen. Pods and runners are not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets
+ * Turns what a watch saw into wakes: a key an enrollment, the first after a while at once and what follows gathered for a
+ * moment, so that a namespace's removal is two looks and not fourteen. Pods and runners are not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets
  * with its job, so that the next one wants a new registration; nor does a first list, since a start looks at everything.
  */
 export function wakeOfChange(onError: (error: unknown) => void): (change: Change) => void {
   const changed = new Map<string, Set<string | undefined>>();
   let timer: NodeJS.Timeout | undefined;
+  let flushedAtMs = Number.NEGATIVE_INFINITY;
   const flush = async () => {
     timer = undefined;
+    flushedAtMs = performance.now();
     const gathered = [...changed];
     changed.clear();
     for (const [slug, names] of gathered) await wakeEnrollments(slug, names);
@@ -24,7 +26,8 @@ export function wakeOfChange(onError: (error: unknown) => void): (change: Change
     if (change.kind === 'EphemeralRunner') return;
     const names = changed.get(change.tenant) ?? new Set();
     changed.set(change.tenant, names.add(change.enrollment));
-    timer ??= setTimeout(() => void flush().catch(onError), gatherMs);
+    const dueMs = Math.max(0, flushedAtMs + gatherMs - performance.now());
+    timer ??= setTimeout(() => void flush().catch(onError), dueMs);
   };
 }
 

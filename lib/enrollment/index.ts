@@ -29,8 +29,9 @@ export {
   replacePlatformKey,
 } from './github-app.ts';
 export type { ForgeRow, OwnAppRow } from './github-app.ts';
-export { addForge, callbackUrl, NewForgeInput } from './new-forge.ts';
+export { addForge, callbackUrl, enterForge, ForgeEntry, NewForgeInput, tryForge } from './new-forge.ts';
 export { invite, InviteInput } from './invite.ts';
+export { prunePlans } from './prune-plans.ts';
 export { askForge, followForges, listTeamsOf, standingsBy } from './standings.ts';
 export { clusterLook, exportTenant, type ClusterLook } from './cluster-look.ts';
 export { changeForge, ChangeForgeInput } from './change-forge.ts';
@@ -55,8 +56,9 @@ export {
   savePlanes,
   savePools,
   startEnrollment,
+  StartInput,
 } from './draft.ts';
-export type { EnrollmentDraft, NewTenant, StartInput } from './draft.ts';
+export type { EnrollmentDraft, NewTenant } from './draft.ts';
 export { AdoptInput, draftAdoption, foundSets, type FoundSet, type FoundSets } from './adopt.ts';
 export { accountOf, setSharing, SharingInput, sharingOf, type SharingView } from './sharing.ts';
 export { applySchedules, scheduleTask, wakeSchedules } from './warm.ts';
@@ -65,6 +67,7 @@ export {
   ApplyRolloutInput,
   applyRollout,
   changePool,
+  enterPool,
   operatorPool,
   operatorPools,
   planRollouts,
@@ -76,13 +79,29 @@ export {
   type OperatorPoolRow,
   type RolloutView,
 } from './pool-catalog.ts';
-export { approvePlan, checkPlan, discardDraft, makePlan, operatorReasons, withdrawAll } from './plan.ts';
+export {
+  approvePlan,
+  checkPlan,
+  discardDraft,
+  makePlan,
+  operatorReasons,
+  PlanChange,
+  planSpec,
+  previewSpec,
+  withdrawAll,
+} from './plan.ts';
+export { documentsOf, specByName } from './documents-of.ts';
+export { sharesAttic, tenantChanges, type MovedEnrollment, type TenantChanges } from './move-changes.ts';
+export { moveTask, type Prepared } from './prepare.ts';
+export { leaveCluster } from './leave-cluster.ts';
 export type { Grant } from './plan.ts';
 export { allocationOf, isStopped, lockLine, presentAllocation, refuseOversold, type Allocation } from './allocation.ts';
-export { approvedPools, catalog, poolsByName, type CatalogPool } from './catalog.ts';
+export { classOf } from './runner-set.ts';
+export { approvedPools, catalog, forgetPools, poolsByName, type CatalogPool } from './catalog.ts';
 export { quotaColumns, quotaOf } from './rows.ts';
 export { cacheStillThere, forgeStillThere, type Evidence } from './evidence.ts';
 export { tellOfExpiry } from './tell.ts';
+export { tellOfUnknown } from './found.ts';
 export { reconcileEnrollment, type ReconcileDeps } from './reconcile.ts';
 export { enrollmentView, listEnrollments, planView, tenantOverview } from './view.ts';
 export type { EnrollmentSummary, EnrollmentView, PlanView, PhaseView, PoolView, TenantOverview } from './view.ts';

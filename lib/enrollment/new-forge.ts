@@ -1,6 +1,14 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { Prisma, seal, unsafeTransaction } from '#lib/db/index.ts';
+import {
+  open,
+  Prisma,
+  seal,
+  unsafeDb,
+  unsafeTransaction,
+  type ForgeConnectionModel,
+  type UnsafeTx,
+} from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { githubApiUrl, guardOf } from '#lib/forge/index.ts';
@@ -10,6 +18,7 @@ import { reach } from './connections.ts';
 import { connectionIdForm } from './errands.ts';
 import { connectionPlace } from './places.ts';
 import { RunnerEgress } from './runner-egress.ts';
+import { wakeServedBy } from './served.ts';
 
 /*
  * A GitLab or a Forgejo that an operator enters: the vendor's own or one in their own network, with the authority that vouches
@@ -53,6 +62,31 @@ export const NewForgeInput = z.strictObject({
 });
 export type NewForgeInput = z.output<typeof NewForgeInput>;
 
+/** An App that was made at GitHub by hand: making it in one click, on the page, wants somebody who is signed in. */
+const NewGithubInput = NewForgeInput.extend({
+  kind: z.literal('github'),
+  appId: z.coerce.string().regex(/^\d{1,20}$/, 'is the App’s number'),
+  appSlug: z.string().trim().min(1, 'is missing').max(100),
+  privateKey: z
+    .string()
+    .trim()
+    .regex(
+      /^-----BEGIN (RSA )?PRIVATE KEY-----[^]+-----END (RSA )?PRIVATE KEY-----$/,
+      'is the App’s private key in PEM',
+    ),
+  webhookSecret: z.string().trim().min(16, 'is shorter than 16 characters').max(300),
+});
+
+/** What is left out stays as it is; of a forge that is new it is none. */
+const later = { caBundle: CaBundle.unwrap().optional(), runnerEgress: RunnerEgress.optional() };
+
+/** A forge as a document tells it. The portal replaces a webhook secret without telling anybody, so that it is told once. */
+export const ForgeEntry = z.discriminatedUnion('kind', [
+  NewForgeInput.extend(later),
+  NewGithubInput.extend({ ...later, webhookSecret: NewGithubInput.shape.webhookSecret.optional() }),
+]);
+export type ForgeEntry = z.output<typeof ForgeEntry>;
+
 /** Where the forge sends people back to: what its OAuth application must be given, letter by letter. */
 export function callbackUrl(connectionId: string): string {
   return `${env().PORTAL_URL}/api/auth/callback/${connectionId}`;
@@ -61,14 +95,10 @@ export function callbackUrl(connectionId: string): string {
 export async function addForge(by: PersonCtx, input: NewForgeInput): Promise<void> {
   if (!by.person.isOperator) throw notFound();
   await assertAnswers(input);
-  const { kind, connectionId: id, name, baseUrl, clientId, clientSecret, caBundle, runnerEgress } = input;
-  const sealedClientSecret = await seal(clientSecret, connectionPlace(id, 'client_secret'));
-  const webhookSecret = randomBytes(32).toString('base64url');
-  const sealedWebhookSecret = await seal(webhookSecret, connectionPlace(id, 'webhook_secret'));
+  const { kind, connectionId: id, name, baseUrl, caBundle, runnerEgress } = input;
+  const data = await newRow(input);
   await unsafeTransaction(async (tx) => {
-    await tx.forgeConnection.create({
-      data: { id, kind, name, baseUrl, clientId, sealedClientSecret, sealedWebhookSecret, caBundle, runnerEgress },
-    });
+    await tx.forgeConnection.create({ data });
     await appendAudit(tx, by, null, {
       action: 'forge:add',
       target: `forge/${id}`,
@@ -77,10 +107,108 @@ export async function addForge(by: PersonCtx, input: NewForgeInput): Promise<voi
   }).catch(asTaken);
 }
 
+/** Its secrets sealed. Where the forge gives no webhook secret of its own, one is made here. */
+async function newRow(entry: ForgeEntry) {
+  const { kind, connectionId: id, name, baseUrl, clientId, clientSecret, caBundle = null, runnerEgress = null } = entry;
+  const webhookSecret = entry.kind === 'github' ? entry.webhookSecret : randomBytes(32).toString('base64url');
+  if (webhookSecret === undefined) throw invalidFields({ webhookSecret: 'is missing' });
+  return {
+    id,
+    kind,
+    name,
+    baseUrl,
+    clientId,
+    caBundle,
+    runnerEgress,
+    sealedClientSecret: await seal(clientSecret, connectionPlace(id, 'client_secret')),
+    sealedWebhookSecret: await seal(webhookSecret, connectionPlace(id, 'webhook_secret')),
+    ...(entry.kind === 'github'
+      ? {
+          appId: entry.appId,
+          appSlug: entry.appSlug,
+          sealedPrivateKey: await seal(entry.privateKey, connectionPlace(id, 'private_key')),
+        }
+      : {}),
+  };
+}
+
 function asTaken(error: unknown): never {
   if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2002') throw error;
   const isUrl = JSON.stringify(error.meta ?? {}).includes('base_url');
   throw invalidFields(isUrl ? { baseUrl: 'is entered already' } : { connectionId: 'is taken' });
+}
+
+// ------------------------------------------------------------------------------------------------ by a document
+
+/** Asks the forge where it is new, or somebody else is to vouch for it. Nothing is kept. */
+export async function tryForge(entry: ForgeEntry): Promise<void> {
+  const { kind, connectionId: id, baseUrl, caBundle } = entry;
+  const before = await unsafeDb().forgeConnection.findUnique({ where: { id } });
+  if (!before) await assertAnswers({ kind, baseUrl, caBundle: caBundle ?? null });
+  else if (caBundle !== undefined && caBundle !== before.caBundle)
+    await assertAnswers({ ...before, caBundle }, 'caBundle');
+}
+
+/** Makes it so and says what changed; null where nothing did. Whoever calls it writes it into the audit. */
+export async function enterForge(tx: UnsafeTx, entry: ForgeEntry) {
+  const { kind, connectionId: id, name, baseUrl, clientId } = entry;
+  const before = await tx.forgeConnection.findUnique({ where: { id } });
+  if (before) return changeByDocument(tx, entry, before);
+  const other = await tx.forgeConnection.findUnique({ where: { baseUrl }, select: { id: true } });
+  if (other) throw invalidFields({ baseUrl: `is entered already, as ${other.id}` });
+  const { caBundle, runnerEgress } = await tx.forgeConnection.create({ data: await newRow(entry) });
+  return { before: null, after: { kind, name, baseUrl, clientId, caBundle, runnerEgress } };
+}
+
+/** What everything hangs on stays, and a secret is replaced where it is tried: on the page of the forges. */
+async function changeByDocument(tx: UnsafeTx, entry: ForgeEntry, before: ForgeConnectionModel) {
+  await refuseOther(entry, before);
+  const { connectionId: id, caBundle, runnerEgress } = entry;
+  const told = Object.entries({ caBundle, runnerEgress }).filter(
+    ([field, value]) => value !== undefined && value !== before[field as keyof ForgeConnectionModel],
+  );
+  if (told.length === 0) return null;
+  await tx.forgeConnection.update({ where: { id }, data: Object.fromEntries(told) });
+  await wakeServedBy(tx, { connectionId: id });
+  const was = told.map(([field]) => [field, before[field as keyof ForgeConnectionModel]]);
+  return { before: Object.fromEntries(was) as object, after: Object.fromEntries(told) as object };
+}
+
+async function refuseOther(entry: ForgeEntry, before: ForgeConnectionModel): Promise<void> {
+  const { connectionId: id, kind, name, baseUrl, clientId, clientSecret } = entry;
+  const app = entry.kind === 'github' ? { appId: entry.appId, appSlug: entry.appSlug } : {};
+  const fields = Object.entries({ kind, name, baseUrl, clientId, ...app }).filter(
+    ([field, value]) => before[field as keyof ForgeConnectionModel] !== value,
+  );
+  const secrets: [string, string | null, string | undefined][] = [
+    ['clientSecret', before.sealedClientSecret, clientSecret],
+    ...(entry.kind === 'github'
+      ? [
+          ['privateKey', before.sealedPrivateKey, entry.privateKey] as [string, string | null, string],
+          ['webhookSecret', before.sealedWebhookSecret, entry.webhookSecret] as [
+            string,
+            string | null,
+            string | undefined,
+          ],
+        ]
+      : []),
+  ];
+  const columns = {
+    clientSecret: 'client_secret',
+    privateKey: 'private_key',
+    webhookSecret: 'webhook_secret',
+  } as const;
+  const problems = fields.map(([field]) => [
+    field,
+    'cannot change: this forge is entered already, and all hangs on it',
+  ]);
+  for (const [field, sealed, value] of secrets) {
+    if (value === undefined) continue;
+    const place = connectionPlace(id, columns[field as keyof typeof columns]);
+    if (sealed === null || (await open(sealed, place)).trim() !== value.trim())
+      problems.push([field, 'is another than the one that is kept: it is replaced on the page Forges, which tries it']);
+  }
+  if (problems.length > 0) throw invalidFields(Object.fromEntries(problems) as Record<string, string>);
 }
 
 /**

@@ -1,12 +1,12 @@
-import type { ClusterView, Observed } from '#lib/cluster/index.ts';
-import { appliedHash, enrollmentLabel } from '#lib/cluster/index.ts';
+import type { ClusterView, KubernetesObject, Observed } from '#lib/cluster/index.ts';
+import { appliedHash, enrollmentLabel, isLater } from '#lib/cluster/index.ts';
 import type { Clock } from '#lib/clock.ts';
 import type { AtScope, Forge } from '#lib/forge/index.ts';
-import { namespacesOf, type EnrollmentSpec, type Pool } from '#lib/model/index.ts';
+import { runnersNamespacesOf, type EnrollmentSpec, type Pool, type Reason } from '#lib/model/index.ts';
 import type { Lease } from '#lib/work/index.ts';
 import type { Secrets } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
-import { heldGrants, type PoolsKnown, type SharedByTenant } from './desired.ts';
+import { heldGrants, lastDecision, type PoolsKnown, type SharedByTenant } from './desired.ts';
 import type { EnrollmentRow } from './rows.ts';
 
 /* What the phases of one pass share. */
@@ -34,6 +34,8 @@ export type PassScope = {
   shared: () => Promise<SharedByTenant>;
   /** Whether no other enrollment of the tenant has anything in its namespace; asked once a pass. */
   isLast: () => Promise<boolean>;
+  /** In a move between clusters: whether this process has to wait, since its namesake on the other one may be at work. */
+  isHeld?: (process: KubernetesObject) => boolean;
 };
 
 export type Phase = {
@@ -67,7 +69,7 @@ export const ok = (message: string): PhaseResult => ({
   waitingFor: 'nobody',
 });
 
-export const wait = (reason: string, message: string, waitingFor: PhaseResult['waitingFor']): PhaseResult => ({
+export const wait = (reason: Reason, message: string, waitingFor: PhaseResult['waitingFor']): PhaseResult => ({
   status: 'False',
   reason,
   message,
@@ -113,14 +115,28 @@ type OwnKind =
   | 'RoleBinding'
   | 'ServiceAccount';
 
-/** What this enrollment applied itself in the runners' namespace. */
+/**
+ * What this enrollment applied itself where runners are. What is from a later decision than any that is known is not counted:
+ * the database is older than the cluster then, and what somebody approved since is not ours to take away.
+ */
 export function own(scope: PassScope, kind: OwnKind, matches: (object: Observed) => boolean): Observed[] {
-  const { runners } = namespacesOf(scope.row.tenant.slug);
+  return applied(scope, kind).filter((object) => !isLater(object, lastDecision([scope.row])) && matches(object));
+}
+
+function applied({ row, view }: PassScope, kind: OwnKind): Observed[] {
   // ARC hands labels on to what it makes; the annotation says what we applied ourselves.
-  return [...scope.view.allIn(runners, kind)].filter(
-    (object) =>
-      appliedHash(object) !== undefined &&
-      object.metadata.labels?.[enrollmentLabel] === scope.row.name &&
-      matches(object),
+  return [...view.allIn(runnersNamespacesOf(row.tenant.slug), kind)].filter(
+    (object) => appliedHash(object) !== undefined && object.metadata.labels?.[enrollmentLabel] === row.name,
   );
+}
+
+const processKinds = ['AutoscalingRunnerSet', 'Deployment'] as const;
+
+/** The processes that are left alone because what they are from is not known here, by name. */
+export function foundNewer(scope: PassScope): string[] {
+  return processKinds
+    .flatMap((kind) => applied(scope, kind))
+    .filter((object) => isLater(object, lastDecision([scope.row])))
+    .map(({ metadata }) => metadata.name)
+    .toSorted();
 }

@@ -5,6 +5,8 @@ import {
   bazelObjects,
   cacheSecretNames,
   ensureObjects,
+  holdsPlace,
+  poolLabel,
   poolObjects,
   secretObjects,
   tenantObjects,
@@ -17,9 +19,11 @@ import { unsafeDb, unsafeTransaction, type CacheViewModel } from '#lib/db/index.
 import type { AtScope, Forge, ScopeObservation } from '#lib/forge/index.ts';
 import {
   atticViewName,
+  hasDaemon,
   labelOf,
   namespacesOf,
   runnerPodsUnheld,
+  runnersNamespaceOf,
   untrustedViewName,
   type ViewTrust,
 } from '#lib/model/index.ts';
@@ -28,10 +32,11 @@ import { otherThanAdopted, takesOver } from './adopt.ts';
 import { atticAccess, viewScope, type AtticSecrets, type KnownView } from './cache-env.ts';
 import { hasNoWebhook, heldBackReasons, withoutWebhook, type PhaseResult } from './conditions.ts';
 import { bazelAccess, bazelKnownMs, keepCredential, keptCredential, noteAppUse, noteUse } from './credentials.ts';
-import { diskGibOf, enrollmentInput, poolInputs, tenantInputOf } from './desired.ts';
-import { podsUnheld } from './held.ts';
+import { diskGibOf, enrollmentInput, lastDecision, poolInputs, tenantInputOf } from './desired.ts';
+import { lastingRunners, needsHold, placesUnheld, podsUnheld, withoutDaemons } from './held.ts';
 import {
   clusterKnown,
+  foundNewer,
   isFresh,
   knownIn,
   markSeen,
@@ -39,6 +44,7 @@ import {
   ok,
   own,
   wait,
+  wasReady,
   type PassScope,
   type Phase,
 } from './pass.ts';
@@ -51,8 +57,10 @@ import {
   runnersOffline,
   wantedRunners,
 } from './registration.ts';
+import { newerWords, tellOfNewer } from './found.ts';
 import { removeKept, removePools } from './removal.ts';
 import { hasMoved, type EnrollmentRow } from './rows.ts';
+import { classOf, runnerSetOf } from './runner-set.ts';
 import { groupName } from './plan.ts';
 
 /* The phases of enrolling: each makes one thing so, is idempotent, and says how far it is. */
@@ -142,7 +150,10 @@ async function ensureGroup(scope: PassScope, forge: Forge): Promise<void> {
 async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
   if (away) return away;
-  const objects = tenantObjects(tenantInputOf(scope.row.tenant.slug, await scope.shared()));
+  const { slug } = scope.row.tenant;
+  const unheld = podsUnheld(scope.view);
+  const shared = await scope.shared();
+  const objects = tenantObjects(tenantInputOf(slug, shared, unheld === null));
   const leaving = objects
     .map((object) => scope.view.get(object))
     .find((object) => object?.kind === 'Namespace' && object.metadata.deletionTimestamp !== undefined);
@@ -152,9 +163,13 @@ async function namespaceReady(scope: PassScope): Promise<PhaseResult> {
       `The former namespace ${leaving.metadata.name} is still being removed.`,
       'cluster',
     );
-  await ensureObjects(scope.view, objects, () => scope.lease.check());
-  const made = ok(`Namespace ${namespacesOf(scope.row.tenant.slug).runners} with quota, limits and network policies.`);
-  const unheld = podsUnheld(scope.view);
+  const { decidedAt } = shared;
+  await ensureObjects(scope.view, objects, () => scope.lease.check(), { wereThere: wasReady(scope), decidedAt });
+  const { runners, dind } = namespacesOf(slug);
+  const names = shared.builds ? `Namespaces ${runners} and ${dind}` : `Namespace ${runners}`;
+  const made = ok(`${names} with quota, limits and network policies.`);
+  if (unheld !== null && needsHold(scope.spec.pools, scope.pools))
+    return wait(runnerPodsUnheld, `${unheld} ${withoutDaemons}`, 'operator');
   return unheld === null ? made : { ...made, reason: runnerPodsUnheld, message: `${made.message} ${unheld}` };
 }
 
@@ -250,18 +265,19 @@ async function atticSecrets(scope: PassScope, server: OpenServer): Promise<Attic
 
 /** Kept and renewed in time: a new one each pass would be a change each pass. */
 async function atticToken(
-  { row, clock }: PassScope,
+  passScope: PassScope,
   server: OpenServer,
   views: readonly KnownView[],
   trust: ViewTrust,
 ): Promise<string> {
+  const { row, clock } = passScope;
   const kind = trust === 'trusted' ? 'attic-token' : 'attic-token.untrusted';
   const kept = await keptCredential(row, kind);
   const now = clock.now();
   const scope = viewScope(views, trust);
   const isDue = kept === null || kept.expiresAt === null || kept.expiresAt <= now;
   if (!isDue && (await isRunnerTokenGood({ tokenId: kept.externalId, server, scope, now }))) return kept.value;
-  const usedIn = `Secret ${namespacesOf(row.tenant.slug).runners}/${cacheSecretNames(row.name)[trust].env}`;
+  const usedIn = `Secret ${namespacesOfPools(passScope).join(' and ')}/${cacheSecretNames(row.name)[trust].env}`;
   const wish = { tenantId: row.tenantId, enrollmentId: row.id, enrollment: row.name, usedIn, scope };
   return unsafeTransaction(async (tx) => {
     const { token, tokenId, expiresAt } = await issueRunnerToken(tx, server, wish, now);
@@ -296,6 +312,8 @@ async function poolsReady(scope: PassScope): Promise<PhaseResult> {
   const registration = forge?.status === 'True' ? await registrationOf(scope) : await keptRegistration(scope);
   if (!registration) return notReached(forge?.waitingFor ?? 'forge');
   if ('status' in registration) return registration;
+  const lasting = lastingRunners(registration, needsHold(spec.pools, scope.pools));
+  if (lasting) return lasting;
   if (spec.planes.attic) scope.attic ??= (await keptAttic(scope)) ?? undefined;
   if (spec.planes.attic && !scope.attic) return notReached('cache');
   const input = await passInput(scope, registration);
@@ -304,20 +322,52 @@ async function poolsReady(scope: PassScope): Promise<PhaseResult> {
     ...bazelObjects(input),
     ...input.pools.flatMap((choice) => poolObjects(input, choice)),
   ];
-  const foreign = await otherThanAdopted(scope, input);
+  const foreign = (await otherThanAdopted(scope, input)) ?? (await leaveFormerNamespaces(scope));
   if (foreign) return foreign;
-  await ensureObjects(view, objects, () => lease.check(), takesOver(input));
+  const present = objects.map((object) => (scope.isHeld?.(object) ? withoutProcess(object) : object));
+  await ensureObjects(view, present, () => lease.check(), {
+    takesOver: takesOver(input),
+    wereThere: wasReady(scope),
+    decidedAt: lastDecision([row]),
+  });
   const leftovers = await removeUnwanted(scope, objects);
   if (leftovers) return leftovers;
-  return ok(
+  const made = ok(
     `${input.pools.length} ${input.pools.length === 1 ? 'pool' : 'pools'} defined: ${input.pools.map((pool) => pool.scaleSetName).join(', ')}.`,
   );
+  const newer = foundNewer(scope);
+  if (newer.length === 0) return made;
+  await tellOfNewer(scope, newer);
+  return { ...made, reason: 'FoundNewer', message: `${made.message} ${newerWords(newer)}` };
+}
+
+/** A Deployment that is there and runs nothing yet. */
+function withoutProcess(object: KubernetesObject): KubernetesObject {
+  return { ...object, spec: { ...(object['spec'] as object), replicas: 0 } };
+}
+
+/** The namespaces in which the pools of this enrollment run. */
+function namespacesOfPools({ row, spec, pools }: PassScope): string[] {
+  const classes = spec.pools.flatMap(({ pool }) => pools.get(pool)?.securityClass ?? []);
+  return [...new Set(classes.map((each) => runnersNamespaceOf(row.tenant.slug, each)))];
+}
+
+/**
+ * A pool whose class has changed lives elsewhere from now on. What registers it at the forge is one, so that the old goes, with
+ * its jobs, before the new comes.
+ */
+async function leaveFormerNamespaces(scope: PassScope): Promise<PhaseResult | null> {
+  const { slug } = scope.row.tenant;
+  return removePools(scope, ({ metadata }) => {
+    const pool = scope.pools.get(metadata.labels?.[poolLabel] ?? '');
+    return pool !== undefined && metadata.namespace !== runnersNamespaceOf(slug, pool.securityClass);
+  });
 }
 
 /** What the spec no longer asks for: processes first, then what they needed to go, their registrations, and the names. */
 async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObject[]): Promise<PhaseResult | null> {
   const { row, spec } = scope;
-  const keyOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.name}`;
+  const keyOf = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
   const wanted = new Set(objects.map(keyOf));
   const isLeftOver = (object: Observed) => !wanted.has(keyOf(object));
   const waiting = await removePools(scope, isLeftOver);
@@ -331,8 +381,11 @@ async function removeUnwanted(scope: PassScope, objects: readonly KubernetesObje
   if (row.connection.kind !== 'github')
     await dropRunners(scope, new Set(wantedRunners(row, spec, knownIn(scope)).map(({ name }) => name)));
   const names = spec.pools.map((choice) => choice.pool);
-  if (row.pools.some((pool) => !names.includes(pool.poolName)))
+  const going = row.pools.filter((pool) => !names.includes(pool.poolName));
+  if (going.length > 0)
     await unsafeDb().enrollmentPool.deleteMany({ where: { enrollmentId: row.id, poolName: { notIn: names } } });
+  // What they had of the quota in another namespace is the others' now.
+  if (going.some(({ poolName }) => hasDaemon(classOf(scope.pools, poolName)))) scope.lookAgain(0);
   return null;
 }
 
@@ -359,7 +412,7 @@ async function runnersReady(scope: PassScope): Promise<PhaseResult> {
 function setsListen(scope: PassScope): PhaseResult {
   for (const choice of scope.spec.pools) {
     const name = labelOf(scope.row.tenant, choice.pool);
-    const set = observedSet(scope, name);
+    const set = scope.view.get(runnerSetOf(scope.row.tenant, choice.pool, scope.pools));
     const phase = (set?.status as { phase?: string } | undefined)?.phase;
     if (phase === 'Outdated')
       return wait('RunnerOutdated', `${name}: the runner image is too old for the forge.`, 'operator');
@@ -381,22 +434,21 @@ function isRenewed({ row, clock }: PassScope, object: Observed): boolean {
 
 /** The cluster says that the processes run, and the forge that they came. */
 async function processesServe(scope: PassScope): Promise<PhaseResult> {
-  for (const object of own(scope, 'Deployment', () => true)) {
+  for (const object of own(scope, 'Deployment', (each) => !holdsPlace(each))) {
     const { replicas } = object['spec'] as { replicas: number };
     const { availableReplicas = 0 } = (object.status ?? {}) as { availableReplicas?: number };
     if (availableReplicas < replicas && !isRenewed(scope, object))
       return wait('RunnerStarting', `${object.metadata.name} is starting.`, 'cluster');
   }
-  return (await runnersOffline(scope)) ?? ok('All runners are registered at the forge and wait for jobs.');
+  const offline = await runnersOffline(scope);
+  if (offline) return offline;
+  const served = ok('All runners are registered at the forge and wait for jobs.');
+  const unheld = placesUnheld(own(scope, 'Deployment', holdsPlace));
+  return unheld === null ? served : { ...served, reason: 'NoPlaces', message: `${served.message} ${unheld}` };
 }
 
-function observedSet(scope: PassScope, name: string): Observed | undefined {
-  return scope.view.get({
-    apiVersion: 'actions.github.com/v1alpha1',
-    kind: 'AutoscalingRunnerSet',
-    metadata: { name, namespace: namespacesOf(scope.row.tenant.slug).runners },
-  });
-}
+/** What can be made ready of an enrollment in a cluster that it does not run in yet: by what is held, asking no forge. */
+export const preparing = [namespaceReady, cacheReady, poolsReady] as const;
 
 export const enrollPhases: readonly Phase[] = [
   { type: 'ForgeReady', label: 'Forge', needs: [], run: forgeReady },

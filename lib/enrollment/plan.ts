@@ -6,7 +6,6 @@ import {
   bazelClaim,
   ClusterClient,
   ClusterRefused,
-  clusterConnection,
   dryRunObjects,
   enrollmentLabel,
   enrollmentObjects,
@@ -30,6 +29,7 @@ import {
 import { atticServerOf } from '#lib/caching/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanKind, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
+import { clusterAt } from '#lib/fleet/index.ts';
 import { runnerGroupPrefix, type ScopeChoice, type ScopeObservation } from '#lib/forge/index.ts';
 import {
   atticViewName,
@@ -41,6 +41,7 @@ import {
   planNeedsOperator,
   scopeUrl,
   untrustedViewName,
+  type SecurityClass,
   type ViewTrust,
   windowWords,
   type PoolChoice,
@@ -50,11 +51,12 @@ import { appendAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
 import { lockLine, refuseOversold } from './allocation.ts';
 import { atScope, webhookUrl } from './at-scope.ts';
-import { poolsByName } from './catalog.ts';
+import { approvedPools, poolsByName } from './catalog.ts';
 import { hasNoWebhook } from './conditions.ts';
 import { keptBazelAccess, keptCredential } from './credentials.ts';
 import { atticAccess, firstBazelUser, type AtticSecrets, type KnownView, type Secrets } from './cache-env.ts';
 import { openForgeFor } from './connections.ts';
+import { needsHold, refuseUnheld } from './held.ts';
 import { setsToAdopt, takesOver } from './adopt.ts';
 import {
   adoptedOf,
@@ -68,7 +70,7 @@ import {
   type SharedByTenant,
   type PoolsKnown,
 } from './desired.ts';
-import { checkPools, provenScope, refuseEnrolled, refusePath, tooMany } from './draft.ts';
+import { checkedSpec, checkPools, provenScope, refuseEnrolled, refusePath, tooMany } from './draft.ts';
 import { knownViews, unwanted, unwantedViews } from './planes.ts';
 import { plannedRegistration, wantedRunners } from './registration.ts';
 import { accountOf, grantsWith, refuseAnotherAccount, regrant } from './sharing.ts';
@@ -86,6 +88,24 @@ export const PlanChange = z.object({
   yaml: z.string().optional(),
 });
 export type PlanChange = z.infer<typeof PlanChange>;
+
+/** What would change, as it is shown: counted, and by where. */
+export type ChangesView = {
+  counts: { added: number; changed: number; removed: number; unchanged: number };
+  groups: { where: PlanChange['where']; changes: PlanChange[] }[];
+};
+
+export function changesView(changes: readonly PlanChange[]): ChangesView {
+  const count = (op: PlanChange['op']) => changes.filter((change) => change.op === op).length;
+  const groups = (['forge', 'cluster', 'cache'] as const).map((where) => ({
+    where,
+    changes: changes.filter((change) => change.where === where && change.op !== '='),
+  }));
+  return {
+    counts: { added: count('+'), changed: count('~'), removed: count('-'), unchanged: count('=') },
+    groups: groups.filter((group) => group.changes.length > 0),
+  };
+}
 
 /** A plan as a value: what it was based on, and what it would do. */
 type PlanValue = {
@@ -155,6 +175,27 @@ export async function makePlan(ctx: Ctx, input: z.infer<typeof PlanInput>): Prom
   return keepPlan(ctx, row, input.kind, spec);
 }
 
+/** A plan for a spec that is given whole, beside whatever somebody edits in the draft. */
+export async function planSpec(ctx: Ctx, enrollmentId: string, asked: EnrollmentSpec): Promise<string> {
+  const row = await ownRow(ctx, enrollmentId);
+  const kind = row.state === 'draft' ? 'enroll' : 'change';
+  assertKind(row, kind);
+  return keepPlan(ctx, row, kind, await checkedSpec(ctx, row, asked));
+}
+
+export type Preview = ChangesView & { kind: PlanKind; clusterChecked: boolean; differs: boolean };
+
+/** What such a plan would say, of which nothing is kept. */
+export async function previewSpec(ctx: Ctx, enrollmentId: string, asked: EnrollmentSpec): Promise<Preview> {
+  const row = await ownRow(ctx, enrollmentId);
+  const kind = row.state === 'draft' ? 'enroll' : 'change';
+  assertKind(row, kind);
+  const spec = await checkedSpec(ctx, row, asked);
+  const { changes, clusterChecked } = await planValue(row, kind, spec);
+  const isMoved = changes.some((change) => change.op !== '=' && judgedPart(change) !== null);
+  return { kind, clusterChecked, differs: isMoved || !isDeepStrictEqual(spec, specOf(row)), ...changesView(changes) };
+}
+
 /** The same spec with its pools as the catalog has them now: how an operator's change of a pool reaches an enrollment. */
 export async function planRollout(ctx: Ctx, enrollmentId: string): Promise<string> {
   const row = await ownRow(ctx, enrollmentId);
@@ -183,7 +224,7 @@ async function keepPlan(ctx: Ctx, row: EnrollmentRow, kind: PlanKind, spec: Enro
 }
 
 async function planValue(row: EnrollmentRow, kind: PlanKind, spec: EnrollmentSpec): Promise<PlanValue> {
-  const client = new ClusterClient(clusterConnection(row.tenant.clusterId));
+  const client = new ClusterClient(clusterAt(row.tenant.clusterId));
   const known = await plannedKnown(row, spec, client);
   const { changes: cluster, checked } =
     kind === 'withdraw'
@@ -211,7 +252,7 @@ async function plannedKnown(row: EnrollmentRow, spec: EnrollmentSpec, client: Cl
   const pools = await poolsByName();
   const isShared = row.tenant.sharing === 'shared';
   const grants = isShared ? (await grantsWith(unsafeDb(), row.tenantId, { row, spec, pools })).get(row.id) : undefined;
-  return { pools, now: new Date(), grants, adopted: await setsToAdopt(row, spec, client) };
+  return { pools, now: new Date(), grants, adopted: await setsToAdopt(row, spec, pools, client) };
 }
 
 /** A schedule changes no object until its hour, and is read before it is approved all the same. */
@@ -266,7 +307,7 @@ function shareChange(name: string, before: number, after: number): PlanChange {
   return { where: 'cluster', op: '~', kind: 'FairShare', name, fields };
 }
 
-function asPlanChange(change: ObjectChange): PlanChange {
+export function asPlanChange(change: ObjectChange): PlanChange {
   const { object, ...rest } = change;
   return { where: 'cluster', ...rest, ...(change.op === '=' ? {} : { yaml: stringify(object) }) };
 }
@@ -274,7 +315,7 @@ function asPlanChange(change: ObjectChange): PlanChange {
 type ClusterChanges = { changes: ObjectChange[]; checked: boolean };
 
 /** Away, being built, or not there at all: the plan then says what it would write, unchecked. */
-async function unlessAway(
+export async function unlessAway(
   ask: () => Promise<ObjectChange[]>,
   otherwise: () => Promise<ObjectChange[]>,
 ): Promise<ClusterChanges> {
@@ -294,6 +335,7 @@ async function changedObjects(
 ): Promise<ClusterChanges> {
   return unlessAway(
     async () => {
+      if (needsHold(spec.pools, known.pools)) await refuseUnheld(client);
       const controller = await findController(client);
       const claim = await readObject(client, bazelClaim(row.tenant.slug));
       const input = await plannedInput(row, spec, controller, known, diskGibOf(claim));
@@ -315,17 +357,14 @@ function diskRefused(error: unknown): never {
 }
 
 /** The input with secrets that may not exist yet: their values are never shown, only that there will be some. */
-async function plannedInput(
+export async function plannedInput(
   row: EnrollmentRow,
   spec: EnrollmentSpec,
   controller: ControllerInput | null,
   known: PoolsKnown,
   diskGib = 0,
 ): Promise<EnrollmentInput> {
-  const { cluster } = await unsafeDb().tenant.findUniqueOrThrow({
-    where: { id: row.tenantId },
-    select: { cluster: true },
-  });
+  const cluster = await unsafeDb().cluster.findUniqueOrThrow({ where: { id: row.tenant.clusterId } });
   const fallback = {
     version: cluster.controllerVersion ?? '0.14.2',
     namespace: cluster.controllerNamespace,
@@ -401,9 +440,15 @@ const removable = [
 ] as const;
 
 /** All that is labelled as the tenant's in those of its namespaces that are ours; the namespaces come last. */
-async function presentObjects({ tenant: { slug } }: EnrollmentRow, client: ClusterClient): Promise<Observed[]> {
-  const { runners, bazel } = namespacesOf(slug);
-  const asked = [runners, bazel].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+export async function presentObjects(
+  { tenant: { slug } }: { tenant: { slug: string } },
+  client: ClusterClient,
+): Promise<Observed[]> {
+  const asked = Object.values(namespacesOf(slug)).map((name) => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name },
+  }));
   const found = await Promise.all(asked.map((namespace) => readObject(client, namespace)));
   const ours = found.flatMap((namespace) => (namespace && isOwned(namespace, slug) ? [namespace] : []));
   const lists = ours.flatMap(({ metadata }) =>
@@ -414,7 +459,7 @@ async function presentObjects({ tenant: { slug } }: EnrollmentRow, client: Clust
   return [...(await Promise.all(lists)).flat(), ...ours];
 }
 
-function removal(object: Parameters<typeof redacted>[0]): ObjectChange {
+export function removal(object: Parameters<typeof redacted>[0]): ObjectChange {
   const { name, namespace } = object.metadata;
   return {
     op: '-',
@@ -439,7 +484,7 @@ async function noLongerWanted(
 }
 
 /** What lives by itself (status, counts, versions) would make every plan stale by the time it is read. */
-function still(object: Observed): KubernetesObject {
+export function still(object: Observed): KubernetesObject {
   const { status: _, metadata, ...rest } = object;
   const { name, namespace, labels, finalizers } = metadata;
   const kept = {
@@ -458,7 +503,7 @@ async function removedObjects(
   client: ClusterClient,
   known: PoolsKnown,
 ): Promise<ClusterChanges> {
-  const shared = await sharedByTenant(row, null);
+  const shared = await sharedByTenant(row, null, known);
   const { isLast } = shared;
   const staying = isLast ? [] : tenantObjects(tenantInputOf(row.tenant.slug, shared));
   return unlessAway(
@@ -619,12 +664,26 @@ export async function operatorReasons(ctx: Ctx, planId: string): Promise<string[
   return reasonsOf(ctx, await planOf(ctx, planId));
 }
 
-async function reasonsOf(ctx: Ctx, { plan, spec }: OpenPlan): Promise<string[]> {
+async function reasonsOf(ctx: Ctx, { plan, spec, known }: OpenPlan): Promise<string[]> {
   if (plan.kind === 'withdraw' || ctx.role === 'operator') return [];
-  const known = await poolsByName();
-  return planNeedsOperator(
-    ctx.tenant.kind,
-    spec.pools.flatMap(({ pool }) => known.get(pool) ?? []),
+  // What the plan was held against is what would be approved.
+  const pools = known?.pools ?? (await poolsByName());
+  const wanted = spec.pools.flatMap(({ pool }) => pools.get(pool) ?? []);
+  return planNeedsOperator(ctx.tenant.kind, wanted, await allowedClasses(ctx.tenant.id));
+}
+
+/** Classes of pools that the tenant runs: the first of each was an operator's to allow. */
+async function allowedClasses(tenantId: string): Promise<Set<SecurityClass>> {
+  const catalog = await poolsByName();
+  const live = await unsafeDb().enrollment.findMany({
+    where: { tenantId, state: 'active' },
+    select: { pools: true },
+  });
+  return new Set(
+    live.flatMap(({ pools }) => {
+      const approved = approvedPools({ pools }, catalog);
+      return pools.flatMap(({ poolName }) => approved.get(poolName)?.securityClass ?? []);
+    }),
   );
 }
 
@@ -637,6 +696,7 @@ export async function checkPlan(ctx: Ctx, planId: string, isGranted = false): Pr
   const { plan, row, spec } = open;
   if (plan.state !== 'open' && !(isGranted && plan.state === 'waiting')) throw stale(`plan is ${plan.state}`);
   if (plan.kind !== 'withdraw') refuseIdleTenant(row.tenant);
+  refuseMoving(row.tenant, plan.kind);
   if (ctx.role !== 'operator' && !isGranted && plan.kind !== 'withdraw') open.proven = await provenNow(ctx, row);
   if (plan.kind === 'enroll') await refuseEnrolled(row.connectionId, open.proven ?? row, row.id);
   const now = plan.baseGeneration === row.generation ? await planValue(row, plan.kind, spec) : null;
@@ -666,6 +726,19 @@ function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
     throw new AppError('conflict', { log: `tenant is ${state}`, screen: { happened, todo: 'Ask an operator.' } });
 }
 
+/** While it is made ready on another cluster nothing of a tenant goes, and while it changes over nothing is begun. */
+function refuseMoving({ moving }: Pick<EnrollmentRow['tenant'], 'moving'>, kind: PlanKind): void {
+  const isOnItsWay = moving === 'closing' || (moving === 'preparing' && kind === 'withdraw');
+  if (!isOnItsWay) return;
+  throw new AppError('conflict', {
+    log: `${kind} while the tenant is ${moving}`,
+    screen: {
+      happened: 'This tenant is being moved to another cluster.',
+      todo: 'Wait until it runs there, or ask an operator to call the move off.',
+    },
+  });
+}
+
 /**
  * Refuses a plan that the world has overtaken, or that an operator has yet to grant; else makes its spec the one that the
  * reconciler follows. Returns the enrollment's id.
@@ -673,7 +746,7 @@ function refuseIdleTenant({ state, kind }: EnrollmentRow['tenant']): void {
 export async function approvePlan(ctx: Ctx, planId: string, grant?: Grant): Promise<string> {
   const open = await checkPlan(ctx, planId, grant !== undefined);
   const { plan, row, spec, proven } = open;
-  if (!grant) await refuseUngranted(ctx, { plan, row, spec });
+  if (!grant) await refuseUngranted(ctx, open);
   await unsafeTransaction(async (tx) => {
     await takeGeneration(tx, open);
     // What was free when it was looked at may be another's, or inside another's, under the lock.
@@ -731,15 +804,17 @@ async function takeGeneration(tx: UnsafeTx, { row, plan: { kind }, spec, known }
     where: { id: row.id, generation: row.generation, state: row.state },
     data: {
       generation: { increment: 1 },
+      decidedAt: new Date(),
       ...(isRollout ? {} : { draft: Prisma.DbNull }),
       ...(kind === 'withdraw' ? { state: 'withdrawing' } : { state: 'active', spec }),
       ...(kind === 'enroll' ? { approvedAt: new Date() } : {}),
     },
   });
   if (taken.count !== 1) throw stale('another approval came first');
-  if (kind === 'withdraw') return;
   // What it was when it was looked at is not what it is under the lock.
   const tenant = await tx.tenant.findUniqueOrThrow({ where: { id: row.tenantId } });
+  refuseMoving(tenant, kind);
+  if (kind === 'withdraw') return;
   refuseIdleTenant(tenant);
   if (kind === 'enroll') await refuseAnotherAccount(tx, tenant, accountOf(row), row.id);
   await tx.tenant.updateMany({ where: { id: row.tenantId, state: 'draft' }, data: { state: 'active' } });

@@ -4,12 +4,13 @@ import { atticServerOf } from '#lib/caching/index.ts';
 import {
   appliedHash,
   enrollmentLabel,
+  isLater,
   tenantObjects,
   type KubernetesObject,
   type Observed,
 } from '#lib/cluster/index.ts';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
-import { namespacesOf, untrustedViewName } from '#lib/model/index.ts';
+import { namespacesOf, runnersNamespacesOf, untrustedViewName } from '#lib/model/index.ts';
 import { lockLine } from './allocation.ts';
 import type { KnownView } from './cache-env.ts';
 import type { PhaseResult } from './conditions.ts';
@@ -87,14 +88,21 @@ export async function removeViews(scope: PassScope): Promise<string> {
 export async function removeShared(scope: PassScope): Promise<PhaseResult | null> {
   const { row, view } = scope;
   const shared = await scope.shared();
-  const { runners, bazel } = namespacesOf(row.tenant.slug);
+  const { bazel, dind } = namespacesOf(row.tenant.slug);
   const wanted = tenantObjects(tenantInputOf(row.tenant.slug, shared));
+  // Whose runners have not all gone is left: they need what is beside them to go.
+  const isBusy = () =>
+    (['AutoscalingRunnerSet', 'Deployment', 'Pod'] as const).some((kind) => !view.allIn(dind, kind).next().done);
   const present = () => {
-    const cache = view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: bazel } });
-    const ways = [...view.allIn(runners, 'NetworkPolicy')].filter(
+    const namespaces = (isBusy() ? [bazel] : [bazel, dind]).flatMap(
+      (name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? [],
+    );
+    const ways = [...view.allIn(runnersNamespacesOf(row.tenant.slug), 'NetworkPolicy')].filter(
       ({ metadata }) => !metadata.labels?.[enrollmentLabel],
     );
-    return unwanted(row, cache ? [...ways, cache] : ways, wanted, shared);
+    const there = unwanted(row, [...ways, ...namespaces], wanted, shared);
+    // What is from a later decision than any that is known is not ours to take away: see `own`.
+    return there.filter((object) => !isLater(object, shared.decidedAt));
   };
   for (const object of present()) await remove(scope, object);
   await untilGone(scope, present);
@@ -103,7 +111,10 @@ export async function removeShared(scope: PassScope): Promise<PhaseResult | null
 }
 
 /** Most namespaces are gone within a second or two; asking once more saves a round. */
-export async function untilGone({ lease }: PassScope, present: () => readonly Observed[]): Promise<void> {
+export async function untilGone(
+  { lease }: Pick<PassScope, 'lease'>,
+  present: () => readonly Observed[],
+): Promise<void> {
   for (let round = 0; round < 10 && present().length > 0; round += 1)
     await sleep(100, undefined, { signal: lease.signal });
 }

@@ -4,19 +4,26 @@ import { fieldChanges, type FieldChange } from '#lib/cluster/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type PlanState, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import {
+  classLacks,
   CpuQuantity,
   definitionOf,
+  enteredPool,
+  hasDaemon,
   ImageDigest,
   ImageName,
   MemoryQuantity,
+  ownKernels,
+  PinnedImage,
   Pool,
   PoolDefinition,
+  type PoolEntry,
   PoolName,
   securityClasses,
+  sharesNodes,
   unreadyReason,
 } from '#lib/model/index.ts';
 import { appendAudit, actorName, operatorCtx, type PersonCtx } from '#lib/tenant/index.ts';
-import { catalog, forgetPools, type CatalogPool } from './catalog.ts';
+import { catalog, forgetPools, poolOfRow, type CatalogPool, type PoolRow } from './catalog.ts';
 import { approvePlan, planRollout } from './plan.ts';
 import { liveStates } from './rows.ts';
 import { planView, type PlanView } from './view.ts';
@@ -89,9 +96,11 @@ export const PoolFields = z
     devices: Lines,
     needsDevice: z.literal('yes').optional(),
     runtimeClass: z.string().trim().max(253).default(''),
+    kernel: z.enum(['', ...ownKernels]).default(''),
     nodeSelector: Lines,
     tolerations: Taints,
     securityClass: z.enum(securityClasses),
+    daemonImage: orNull(PinnedImage).default(null),
     requiresApproval: z.literal('yes').optional(),
     runnersMost: orNull(
       z
@@ -101,16 +110,20 @@ export const PoolFields = z
     ),
   })
   .transform((fields, check) => {
-    const { devices, runtimeClass, nodeSelector, tolerations, isNew, needsDevice, requiresApproval, ...rest } = fields;
+    const { devices, runtimeClass, kernel, nodeSelector, tolerations, ...others } = fields;
+    const { isNew, needsDevice, requiresApproval, ...rest } = others;
     const placement = {
       ...(runtimeClass === '' ? {} : { runtimeClass }),
+      ...(kernel === '' ? {} : { kernel }),
       ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
       ...(tolerations.length === 0 ? {} : { tolerations }),
     };
     const counts = Object.fromEntries(Object.entries(devices).map(([name, count]) => [name, Number(count)]));
-    const { imageBuiltAt, ...said } = rest;
+    const { imageBuiltAt, daemonImage, ...said } = rest;
     const pool = Pool.safeParse({
       ...said,
+      // What is typed for a class and left behind by another is of no use to it.
+      daemonImage: hasDaemon(said.securityClass) ? daemonImage : null,
       imageBuiltAt: imageBuiltAt === null ? null : new Date(`${imageBuiltAt}T00:00:00Z`),
       devices: counts,
       needsDevice: needsDevice === 'yes',
@@ -119,6 +132,8 @@ export const PoolFields = z
     });
     for (const issue of pool.error?.issues ?? [])
       check.addIssue({ code: 'custom', path: [fieldOf(issue.path)], message: problemOf(issue) });
+    for (const { field, message } of pool.success ? classLacks(pool.data) : [])
+      check.addIssue({ code: 'custom', path: [field], message });
     return pool.success ? { pool: pool.data, isNew: isNew === 'yes' } : z.NEVER;
   });
 export type PoolFields = z.output<typeof PoolFields>;
@@ -144,19 +159,13 @@ function problemOf(issue: z.core.$ZodIssue): string {
 /** Keeps the pool as it is said to be. What runs goes on as it was approved: see `planRollouts`. */
 export async function changePool(by: PersonCtx, { pool, isNew }: PoolFields): Promise<void> {
   await unsafeTransaction(async (tx) => {
-    await tx.$queryRaw`select pg_advisory_xact_lock(hashtextextended(${`pool/${pool.name}`}, 0))::text`;
-    const before = await tx.pool.findUnique({ where: { name: pool.name } });
+    const before = await lockedPool(tx, pool.name);
     if (isNew && before) throw invalidFields({ name: 'is in the catalog already' });
     if (!isNew && !before) throw notFound('This pool');
-    if (before) await pinWhatRuns(tx, before);
-    const { placement, name, ...rest } = pool;
-    const data = { ...rest, placement: placement ?? Prisma.DbNull, changedAt: new Date() };
-    const position = (await tx.pool.aggregate({ _max: { position: true } }))._max.position ?? 0;
-    if (before) await tx.pool.update({ where: { name }, data });
-    else await tx.pool.create({ data: { name, position: position + 1, ...data } });
+    await keepPool(tx, pool, before);
     await appendAudit(tx, by, null, {
       action: isNew ? 'pool:add' : 'pool:change',
-      target: `pool/${name}`,
+      target: `pool/${pool.name}`,
       before: before && poolOfRow(before),
       after: pool,
     });
@@ -164,10 +173,46 @@ export async function changePool(by: PersonCtx, { pool, isNew }: PoolFields): Pr
   forgetPools();
 }
 
-type PoolRow = Prisma.PoolGetPayload<object>;
+async function lockedPool(tx: UnsafeTx, name: string): Promise<PoolRow | null> {
+  await tx.$queryRaw`select pg_advisory_xact_lock(hashtextextended(${`pool/${name}`}, 0))::text`;
+  return tx.pool.findUnique({ where: { name } });
+}
 
-function poolOfRow({ position: _, changedAt: __, placement, ...row }: PoolRow): Pool {
-  return Pool.parse({ ...row, placement: placement ?? undefined });
+async function keepPool(tx: UnsafeTx, pool: Pool, before: PoolRow | null): Promise<void> {
+  refuseSharedNodes(pool, (await tx.pool.findMany()).map(poolOfRow));
+  if (before) await pinWhatRuns(tx, before);
+  const { placement, name, ...rest } = pool;
+  const data = { ...rest, placement: placement ?? Prisma.DbNull, changedAt: new Date() };
+  if (before) {
+    await tx.pool.update({ where: { name }, data });
+    return;
+  }
+  const position = (await tx.pool.aggregate({ _max: { position: true } }))._max.position ?? 0;
+  await tx.pool.create({ data: { name, position: position + 1, ...data } });
+}
+
+/** Makes it so and says what changed; null where nothing did. Whoever calls it writes it into the audit. */
+export async function enterPool(tx: UnsafeTx, name: string, entry: PoolEntry) {
+  const row = await lockedPool(tx, name);
+  const before = row && poolOfRow(row);
+  const entered = enteredPool(name, entry, before);
+  if ('problems' in entered) throw invalidFields(entered.problems);
+  const { pool: after } = entered;
+  const lacks = classLacks(after);
+  if (lacks.length > 0) throw invalidFields(Object.fromEntries(lacks.map(({ field, message }) => [field, message])));
+  if (before && isDeepStrictEqual(before, after)) return null;
+  await keepPool(tx, after, row);
+  return { before, after };
+}
+
+/** A privileged daemon's neighbours would be within its reach if its machine were ever left. */
+function refuseSharedNodes(pool: Pool, catalog: readonly Pool[]): void {
+  const others = sharesNodes(pool, catalog).map(({ name, securityClass: of }) => `${name} (${of})`);
+  if (others.length === 0) return;
+  const who = others.join(', ');
+  throw invalidFields({
+    tolerations: `let ${who} come to the same nodes, and a privileged daemon has nodes of its own`,
+  });
 }
 
 /** Enrollments that follow the catalog, as those did that were approved before pools were pinned, keep what they have now. */
@@ -192,6 +237,7 @@ export async function repairPool(
   const before = await tx.pool.findUniqueOrThrow({ where: { name } });
   await pinWhatRuns(tx, before);
   const data = 'image' in change ? { ...change, imageBuiltAt: null } : { placement: Prisma.DbNull };
+  refuseLacking(poolOfRow({ ...before, ...('image' in change ? {} : { placement: null }) }));
   const after = poolOfRow(await tx.pool.update({ where: { name }, data: { ...data, changedAt: new Date() } }));
   const key = { enrollmentId_poolName: { enrollmentId, poolName: name } };
   const own = await tx.enrollmentPool.findUniqueOrThrow({ where: key });
@@ -199,6 +245,14 @@ export async function repairPool(
   const definition = 'image' in change ? { ...held, ...(placement ? { placement } : {}), ...change } : held;
   await tx.enrollmentPool.update({ where: key, data: { definition } });
   return { before: poolOfRow(before), after };
+}
+
+/** A repair takes from a pool nothing that its class needs. */
+function refuseLacking(pool: Pool): void {
+  const [lack] = classLacks(pool);
+  if (!lack) return;
+  const happened = `A pool of the class ${pool.securityClass} cannot do without that: it then ${lack.lacks}.`;
+  throw new AppError('conflict', { log: `repair of ${pool.name}`, screen: { happened, todo: 'Add such nodes.' } });
 }
 
 // ------------------------------------------------------------------------------------------------ seeing

@@ -11,6 +11,7 @@ import {
   nextEdge,
   runnersProblems,
   standingAt,
+  standingMost,
   wallClock,
   warmMost,
   warmRunnerSeconds,
@@ -162,7 +163,7 @@ async function weekOfChoice(
   const always = kind === 'forgejo' && !choice.schedule ? { minRunners: choice.maxRunners } : choice;
   const spans = warmSpans(always, fromMs, toMs).map((span) => ({
     ...span,
-    runners: Math.min(span.runners, choice.maxRunners),
+    runners: Math.min(span.runners, standingMost(kind, choice.maxRunners)),
   }));
   const share = (ms: number) => (ms - fromMs) / (toMs - fromMs);
   const seconds = new Decimal(warmRunnerSeconds(spans));
@@ -185,7 +186,7 @@ async function weekOfChoice(
       runners,
     })),
     most: Math.max(0, ...spans.map(({ runners }) => runners)),
-    maxRunners: choice.maxRunners,
+    maxRunners: standingMost(kind, choice.maxRunners),
     runnerHours: seconds.div(3600).toDecimalPlaces(2).toString(),
     cost: cost?.toString() ?? null,
     monthCost: cost?.div(weekInDays).mul(monthDays).toDecimalPlaces(6).toString() ?? null,

@@ -22,7 +22,8 @@ function plus(sum: Sum, pool: { cpu: string; memory: string }, runners: number):
   };
 }
 
-const runnersOf = ({ pending, running, idle }: LivePool) => pending + running + idle;
+/** A place that is held for a job is as large as its runner. */
+const runnersOf = ({ pending, running, idle, places }: LivePool) => pending + running + idle + places;
 
 /** What was approved of each pool of a tenant, which its runners are made from, and how far a budget holds them back. */
 export type ApprovedPools = { of: (live: LivePool) => Pool | undefined; restraint: number };

@@ -208,6 +208,53 @@ test('at Forgejo it says how many of the runners stand, and all of them keep the
   await passes.until('all to stand once more', of.id, async () => (await standing()) === 3);
 }, 90_000);
 
+test('at GitLab it says for how many jobs a place is held, and so many fewer run at once', async () => {
+  const wish = { forge: 'gitlab' as const, level: 'project' as const, path: 'tinyland/site', by: 'ada-tinyland' };
+  const of = await approvedScope(portal, { ...wish, slug: 'hours-gl', maxRunners: 3 });
+  const namespace = namespacesOf('hours-gl').runners;
+  const place = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'hours-gl-docker-gitlab-place', namespace },
+  };
+  const manager = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'hours-gl-docker-gitlab', namespace } };
+  /** How many places are held, and how many jobs may run at once. */
+  const held = async () => {
+    const [places, secret] = [await readObject(admin, place), await readObject(admin, manager)];
+    const config = Buffer.from(
+      (secret?.['data'] as Record<string, string>)?.['config.toml'] ?? '',
+      'base64',
+    ).toString();
+    return [(places?.['spec'] as { replicas: number } | undefined)?.replicas, /^limit = (\d+)$/m.exec(config)?.[1]];
+  };
+  const until = (what: string, places: number, jobs: string) =>
+    passes.until(what, of.id, async () => String(await held()) === String([places, jobs]));
+  await passes.until('a manager', of.id, async () => (await held())[1] === '3');
+
+  const now = passes.now();
+  const opens = new Date(Math.ceil(now.getTime() / 3_600_000) * 3_600_000 + 24 * 3_600_000);
+  const hour = (ms: number) => new Date(ms).toISOString().slice(11, 16);
+  const [from, to] = [hour(opens.getTime()), hour(opens.getTime() + 3_600_000)];
+  const window = { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const, from, to, runners: 2 };
+  const asked = (runners: number) => ({
+    enrollmentId: of.id,
+    pool: 'docker',
+    minRunners: 0,
+    schedule: { timeZone: 'UTC', windows: [{ ...window, days: [...window.days], runners }], holidays: [] },
+  });
+  expect(await refusal(planWarmth(of.ctx, asked(3)))).toContain('can hold 2 at most at GitLab');
+  const planId = await planWarmth(of.ctx, asked(2));
+  expect(await changesOf(of.ctx, planId)).toEqual(
+    expect.arrayContaining(['+ WarmSchedule hours-gl-docker', '+ Deployment hours-gl-docker-gitlab-place']),
+  );
+  await approvePlan(of.ctx, planId);
+  await until('no place yet', 0, '3');
+  passes.later(opens.getTime() - now.getTime() + 1_000);
+  await until('two places and one job', 2, '1');
+  passes.later(3_600_000);
+  await until('no place any more', 0, '3');
+}, 90_000);
+
 // ------------------------------------------------------------------------------------------------ an operator's change
 
 test('a pool that an operator changes reaches an enrollment by a plan, and by nothing else', async () => {

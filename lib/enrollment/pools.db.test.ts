@@ -217,7 +217,16 @@ describe('a tenant that several accounts share', () => {
 
   test('what is promised is of the size that was approved, and no more than a budget lets start', async () => {
     const live = { pool: 'nix', label: 'shared-nix', enrollmentId: shared.enrollmentId, minRunners: 0, maxRunners: 3 };
-    const pool: LivePool = { ...live, queued: 0, pending: 0, running: 1, idle: 0, failed: 0, observedAt: null };
+    const pool: LivePool = {
+      ...live,
+      queued: 0,
+      pending: 0,
+      running: 1,
+      idle: 0,
+      places: 0,
+      failed: 0,
+      observedAt: null,
+    };
     const where = { enrollmentId_poolName: { enrollmentId: shared.enrollmentId, poolName: 'nix' } };
     const own = await unsafeDb().enrollmentPool.findUniqueOrThrow({ where });
     const ctx = { ...inTenant(shared), db: tenantDb(shared.tenantId) } as unknown as Ctx;

@@ -1,8 +1,9 @@
 import type { Clock } from '#lib/clock.ts';
 import { ClusterRefused, type ClusterView } from '#lib/cluster/index.ts';
 import { unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
-import { AppError } from '#lib/errors.ts';
-import type { Condition } from '#lib/model/index.ts';
+import { AppError, type ErrorCode } from '#lib/errors.ts';
+import type { Condition, Reason } from '#lib/model/index.ts';
+import { observe, span, stopwatch } from '#lib/telemetry/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { atScope } from './at-scope.ts';
@@ -14,6 +15,7 @@ import { leaveBazelPassword } from './credentials.ts';
 import { otherLiveEnrollments, sharedByTenant } from './desired.ts';
 import { notReached, once, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
+import { heldBy, prepareElsewhere } from './prepare.ts';
 import { enrollmentRow, specOf, type EnrollmentRow } from './rows.ts';
 import { keepFair, regrant } from './sharing.ts';
 import { tellOfFailure } from './tell.ts';
@@ -31,12 +33,18 @@ const waitMs = 10_000;
 /** A process that is up comes to its forge within seconds, and nothing tells us when; what has not come in a minute is not asked after so often. */
 const waitForRunnerMs = { atFirst: 2_000, firstMs: 60_000, later: 30_000 };
 const waitForPersonMs = 60_000;
+/** In a move: looked at often, since somebody waits for it and only a few things are waited for. */
+const preparingMs = 1_000;
+const closingMs = 500;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
 export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Promise<Outcome> {
   const row = await fairRow(lease);
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
+  const { moving, otherClusterId } = row.tenant;
+  // The tenant changes its cluster this very moment: nobody writes to either.
+  if (moving === 'closing') return { kind: 'wait', againMs: closingMs, waitingFor: 'portal' };
   const phases = row.state === 'withdrawing' ? withdrawPhases : enrollPhases;
   let soonMs = lookAgainMs * (0.75 + Math.random() / 2);
   const scope: PassScope = {
@@ -55,7 +63,10 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
     // What is withdrawn wants nothing any more; what the others want stays.
     shared: once(() => sharedByTenant(row, row.state === 'withdrawing' ? null : spec)),
     isLast: once(async () => (await otherLiveEnrollments(row)) === 0),
+    ...(moving === 'leaving' && otherClusterId ? { isHeld: heldBy(row, deps.view(otherClusterId)) } : {}),
   };
+  // Of the cluster that was left, what was seen says nothing.
+  if (moving === 'leaving') scope.seen.delete(`${row.id}/online`);
   const { found, error } = await runPhases(phases, scope);
   const ready = readyOf(found);
   if (ready.status === 'True' && row.state === 'withdrawing') {
@@ -66,6 +77,10 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const conditions = await keepConditions(row, new Map([['Ready', ready], ...found]), lease, now);
   const standing = conditions.find(({ type }) => type === 'Ready');
   await tellOfFailure(row, standing, { now, lease, seen: deps.seen });
+  if (moving === 'preparing' && otherClusterId && row.state === 'active') {
+    const isReady = await prepareElsewhere(scope, otherClusterId, deps.view(otherClusterId));
+    if (!isReady) return { kind: 'wait', againMs: preparingMs, waitingFor: 'cluster' };
+  }
   if (error) throw error;
   if (ready.status === 'True') return { kind: 'done', againMs: soonMs };
   return {
@@ -108,9 +123,14 @@ async function runPhases(
       found.set(phase.type, notReached(found.get(missing)?.waitingFor ?? 'portal'));
       continue;
     }
+    const took = stopwatch();
+    const ended = (outcome: string) => observe('phaseSeconds', { phase: phase.type, outcome }, took());
     try {
-      found.set(phase.type, await phase.run(scope));
+      const result = await span(`phase ${phase.type}`, {}, () => phase.run(scope));
+      found.set(phase.type, result);
+      ended(result.status === 'True' ? 'ready' : 'waiting');
     } catch (thrown) {
+      ended('failed');
       if (!(thrown instanceof AppError)) throw thrown;
       found.set(phase.type, resultOf(phase, thrown));
       if (isRetryable(thrown)) error ??= thrown;
@@ -130,22 +150,22 @@ const sideOf: Record<string, PhaseResult['waitingFor']> = {
   CacheGone: 'cache',
 };
 
+const reasonOf: Partial<Record<ErrorCode, Reason>> = {
+  unavailable: 'Away',
+  stale: 'ChangedMeanwhile',
+  rate_limited: 'RateLimited',
+  conflict: 'Conflict',
+  forbidden: 'Refused',
+  invalid: 'Invalid',
+};
+
 /** An error as a condition: what heals by itself waits for the other side, what does not waits for a person. */
 function resultOf(phase: Phase, error: AppError): PhaseResult {
   const message = [error.screen.happened, error.screen.todo].filter(Boolean).join(' ');
-  const isAnswered = error instanceof ClusterRefused;
-  const reason =
-    {
-      unavailable: isAnswered ? 'ServerFailed' : 'Away',
-      stale: 'ChangedMeanwhile',
-      rate_limited: 'RateLimited',
-      conflict: 'Conflict',
-      forbidden: 'Refused',
-      invalid: 'Invalid',
-    }[error.code as string] ?? 'Failed';
+  const hasFailed = error.code === 'unavailable' && error instanceof ClusterRefused;
   return {
     status: 'False',
-    reason,
+    reason: hasFailed ? 'ServerFailed' : (reasonOf[error.code] ?? 'Failed'),
     message,
     waitingFor: isRetryable(error) ? (sideOf[phase.type] ?? 'cluster') : 'operator',
   };

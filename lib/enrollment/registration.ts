@@ -8,7 +8,7 @@ import {
 import { restrained } from '#lib/billing/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import type { AtScope, Forge, ForgeRunner, RunnerSecret } from '#lib/forge/index.ts';
-import { namespacesOf, scopeUrl, type EnrollmentSpec } from '#lib/model/index.ts';
+import { runnersNamespacesOf, scopeUrl, type EnrollmentSpec } from '#lib/model/index.ts';
 import { parsedConditions, type PhaseResult } from './conditions.ts';
 import {
   credentialKinds,
@@ -27,6 +27,7 @@ import {
   runnerKind,
   runnerOf,
   successorOf,
+  type At,
   type HeldRunner,
   type KeptRunner,
 } from './rotation.ts';
@@ -165,8 +166,7 @@ type PodStatus = { containerStatuses?: { state?: ContainerState; lastState?: Con
 
 /** When a process of this enrollment's pods last ended; said in whole seconds, so a second is added. */
 function lastEnd({ row, view }: PassScope): Date | null {
-  const { runners } = namespacesOf(row.tenant.slug);
-  const ends = [...view.allIn(runners, 'Pod')].flatMap((pod) => {
+  const ends = [...view.allIn(runnersNamespacesOf(row.tenant.slug), 'Pod')].flatMap((pod) => {
     if (pod.metadata.labels?.[enrollmentLabel] !== row.name) return [];
     const { containerStatuses = [] } = (pod.status ?? {}) as PodStatus;
     const states = containerStatuses.flatMap(({ state, lastState }) => [state, lastState]);
@@ -196,10 +196,24 @@ async function registeredRunner(
   const held = kept && parsedRunner(kept);
   const forgeName = held?.name ?? name;
   const ensured = await runners.ensure({ ...at, name: forgeName, labels: [label], known: kept?.externalId ?? null });
-  const { secret, ephemeral, runner } = ensured;
+  const { secret, ephemeral, runner, change } = ensured;
+  // What we held is gone there, and nothing was there under its name.
+  if (kept && change === 'created') await retireUnheld(of, runner.id, await listed());
   if (secret) return keepRunner(scope.row, name, runner.id, { ...secret, ephemeral, name: held?.name }, kept);
   if (!held) throw new Error(`${forge.kind} gave no secret for ${name}`);
   return ends ? beginSuccession(of, held, runner) : held;
+}
+
+/** Of a runner that was made anew, one that serves under its other name and that we hold nothing of: a renewal after our backup. */
+async function retireUnheld(
+  { scope, forge, at, name }: At,
+  heldId: string,
+  there: readonly ForgeRunner[],
+): Promise<void> {
+  for (const { id } of there.filter((each) => runnerOf(each.name) === name && each.id !== heldId)) {
+    await scope.lease.check();
+    await forge.retire({ ...at, id });
+  }
 }
 
 /** In the last quarter of its life, as the forge's own runners do it. */

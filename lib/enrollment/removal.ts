@@ -1,5 +1,5 @@
-import { deleteObject, enrollmentLabel, type Observed } from '#lib/cluster/index.ts';
-import { namespacesOf } from '#lib/model/index.ts';
+import { deleteObject, enrollmentLabel, isOwned, type Observed } from '#lib/cluster/index.ts';
+import { namespacesOf, runnersNamespacesOf } from '#lib/model/index.ts';
 import type { PhaseResult } from './conditions.ts';
 import { own, wait, type PassScope } from './pass.ts';
 
@@ -9,7 +9,18 @@ import { own, wait, type PassScope } from './pass.ts';
 const waitsForPods = 'foregroundDeletion';
 const cleanupProtection = 'actions.github.com/cleanup-protection';
 
-export async function remove(scope: PassScope, object: Observed): Promise<void> {
+/** By what right something of a tenant's is taken away, in which cluster. */
+export type Hand = Pick<PassScope, 'view' | 'lease'> & { row: { tenant: { slug: string } } };
+
+/** Those of a tenant's namespaces that are there and are ours. */
+export function namespacesThere({ view, row }: Pick<Hand, 'view' | 'row'>): Observed[] {
+  const { slug } = row.tenant;
+  return Object.values(namespacesOf(slug))
+    .flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? [])
+    .filter((namespace) => isOwned(namespace, slug));
+}
+
+export async function remove(scope: Hand, object: Observed): Promise<void> {
   if (
     object.metadata.deletionTimestamp !== undefined &&
     !(object.metadata.finalizers ?? []).includes(cleanupProtection)
@@ -51,18 +62,21 @@ const named: Record<string, string> = { AutoscalingRunnerSet: 'Runner set', Depl
 /** How long what runs may take to stop, where nobody waits for its job. */
 const stopSeconds = 30;
 
+/** Tells a pod to end now, unless it was told so already. */
+export async function stopPod({ view, lease, row }: Hand, pod: Observed): Promise<void> {
+  const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
+  if (deletionTimestamp !== undefined && (deletionGracePeriodSeconds ?? 0) <= stopSeconds) return;
+  await lease.check();
+  await deleteObject(view.client, pod, row.tenant.slug, stopSeconds);
+}
+
 /** The pods of this enrollment's processes and their jobs, which are told to end now. Returns one that is still there. */
 export async function stopPods(scope: PassScope): Promise<Observed | undefined> {
-  const { row, view, lease } = scope;
-  const pods = [...view.allIn(namespacesOf(row.tenant.slug).runners, 'Pod')].filter(
+  const { row, view } = scope;
+  const pods = [...view.allIn(runnersNamespacesOf(row.tenant.slug), 'Pod')].filter(
     ({ metadata }) => metadata.labels?.[enrollmentLabel] === row.name,
   );
-  for (const pod of pods) {
-    const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
-    if (deletionTimestamp !== undefined && (deletionGracePeriodSeconds ?? 0) <= stopSeconds) continue;
-    await lease.check();
-    await deleteObject(view.client, pod, row.tenant.slug, stopSeconds);
-  }
+  for (const pod of pods) await stopPod(scope, pod);
   return pods[0];
 }
 
@@ -77,7 +91,7 @@ export async function removeKept(
 }
 
 /** ARC takes its finalizer off what a set names; where ARC never saw the set, the finalizer is ours alone and we do. */
-async function removeProtected(scope: PassScope, object: Observed): Promise<void> {
+export async function removeProtected(scope: Hand, object: Observed): Promise<void> {
   if ((object.metadata.finalizers ?? []).includes(cleanupProtection)) {
     await scope.lease.check();
     await dropFinalizer(scope, object);
@@ -85,7 +99,7 @@ async function removeProtected(scope: PassScope, object: Observed): Promise<void
   await remove(scope, object);
 }
 
-async function dropFinalizer(scope: PassScope, object: Observed): Promise<void> {
+async function dropFinalizer(scope: Hand, object: Observed): Promise<void> {
   const { uid, resourceVersion } = object.metadata;
   const finalizers = (object.metadata.finalizers ?? []).filter((each) => each !== cleanupProtection);
   await scope.view.client.mergePatch(object, { metadata: { uid, resourceVersion, finalizers } });

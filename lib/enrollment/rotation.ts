@@ -47,7 +47,7 @@ const lookMs = 10_000;
 /** A job may take hours. */
 const jobLookMs = 30_000;
 
-type At = { scope: PassScope; forge: Runners; at: AtScope; name: string; label: string };
+export type At = { scope: PassScope; forge: Runners; at: AtScope; name: string; label: string };
 type Runners = NonNullable<Forge['runners']>;
 
 /** Beside the one that serves. Not while that one has a job at a forge that runs it in the runner itself: it would wait for it. */

@@ -1,4 +1,5 @@
 import { unsafeDb, type Prisma } from '#lib/db/index.ts';
+import { note } from '#lib/telemetry/index.ts';
 import { EnrollmentSpec, type Quota, type Scope } from '#lib/model/index.ts';
 
 export const withPosition = {
@@ -12,7 +13,9 @@ export const withPosition = {
 export type EnrollmentRow = Prisma.EnrollmentGetPayload<{ include: typeof withPosition }>;
 
 export async function enrollmentRow(id: string): Promise<EnrollmentRow | null> {
-  return unsafeDb().enrollment.findUnique({ where: { id }, include: withPosition });
+  const row = await unsafeDb().enrollment.findUnique({ where: { id }, include: withPosition });
+  if (row) note({ enrollmentId: row.id, tenantId: row.tenantId });
+  return row;
 }
 
 export function scopeOf(row: Pick<EnrollmentRow, 'level' | 'path' | 'connection'>): Scope {

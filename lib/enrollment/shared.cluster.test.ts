@@ -108,18 +108,24 @@ async function namespaceOf(name: string) {
   return readObject(view.client, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
 }
 
-/** Holds what the query locks until so many wait for a lock, so that they come to the same place at the same time. */
-async function held<T>(query: string, value: string, waiting: number, doing: () => Promise<T>): Promise<T> {
+/** Settles these, each for itself, and holds what `lockLine` asks for until all wait for it: they come to the end at the same time. */
+async function settleAtOnce(slug: string, ids: string[]): Promise<void> {
   const holder = new pg.Client({ connectionString: portal.database.adminUrl });
   await holder.connect();
   try {
     await holder.query('begin');
-    await holder.query(query, [value]);
-    const done = doing();
+    await holder.query('select 1 from tenant where slug = $1 for no key update', [slug]);
+    const done = Promise.all(ids.map((id) => settle(id)));
     const waits = `select 1 from pg_locks join pg_stat_activity using (pid) where not granted and datname = current_database()`;
-    await eventually('all to wait', async () => (await holder.query(waits)).rowCount === waiting, 60_000);
+    const areWaiting = async () => (await holder.query(waits)).rows.length >= ids.length;
+    const allWait = eventually('all to wait', areWaiting, 50_000, () => conditionsOf(ids));
+    await Promise.race([allWait, done]).catch(async (error: unknown) => {
+      await holder.query('rollback');
+      await done.catch(() => undefined);
+      throw error;
+    });
     await holder.query('commit');
-    return await done;
+    await done;
   } finally {
     await holder.end();
   }
@@ -131,9 +137,7 @@ test('two that are withdrawn at once leave neither namespace nor view (I2)', asy
   const b = await enrolled(slug, 'nix', { attic: { public: false } });
   await unsafeTransaction((tx) => withdrawAll(tx, a.ctx));
   // Both have left the namespace to the other when they come to the end.
-  await held('select 1 from tenant where slug = $1 for update', slug, 2, () =>
-    Promise.all([settle(a.enrollmentId), settle(b.enrollmentId)]),
-  );
+  await settleAtOnce(slug, [a.enrollmentId, b.enrollmentId]);
   const rows = await unsafeDb().enrollment.findMany({ where: { tenant: { slug } }, select: { state: true } });
   expect(rows).toEqual([{ state: 'withdrawn' }, { state: 'withdrawn' }]);
   expect(await namespaceOf(`runners-${slug}`)).toBeUndefined();

@@ -15,7 +15,7 @@ import { approvedPools, poolsByName } from './catalog.ts';
 import { parsedConditions } from './conditions.ts';
 import { listCredentials } from './credential-view.ts';
 import { enrollPhases } from './phases.ts';
-import { PlanChange } from './plan.ts';
+import { changesView, PlanChange, type ChangesView } from './plan.ts';
 import { approvedOf, quotaNow, sumsOf, type QuotaNow } from './pools-now.ts';
 import { scopeOf, specOf, withPosition, type EnrollmentRow } from './rows.ts';
 import { withdrawPhases } from './withdraw-phases.ts';
@@ -167,7 +167,7 @@ async function poolViews(ctx: Ctx, row: EnrollmentRow): Promise<PoolView[]> {
   const live = await livePools(ctx, row.id);
   return live.map((pool) => {
     const profile = known.get(pool.pool);
-    const snippet = workflowSnippet(row.connection.kind, pool.label);
+    const snippet = workflowSnippet(row.connection.kind, pool.label, profile?.securityClass);
     return { ...pool, cpu: profile?.cpu ?? '', memory: profile?.memory ?? '', snippet };
   });
 }
@@ -191,7 +191,7 @@ async function atticOf(row: EnrollmentRow): Promise<EnrollmentView['planes']['at
 
 // ------------------------------------------------------------------------------------------------ plans
 
-export type PlanView = {
+export type PlanView = ChangesView & {
   id: string;
   enrollmentId: string;
   kind: PlanKind;
@@ -200,19 +200,11 @@ export type PlanView = {
   clusterChecked: boolean;
   createdAt: string;
   decidedAt: string | null;
-  counts: { added: number; changed: number; removed: number; unchanged: number };
-  groups: { where: PlanChange['where']; changes: PlanChange[] }[];
 };
 
 export async function planView(ctx: Ctx, planId: string): Promise<PlanView> {
   const plan = z.uuid().safeParse(planId).success ? await ctx.db.plan.findFirst({ where: { id: planId } }) : null;
   if (!plan) throw notFound('This plan');
-  const changes = z.array(PlanChange).parse(plan.changes);
-  const count = (op: PlanChange['op']) => changes.filter((change) => change.op === op).length;
-  const groups = (['forge', 'cluster', 'cache'] as const).map((where) => ({
-    where,
-    changes: changes.filter((change) => change.where === where && change.op !== '='),
-  }));
   return {
     id: plan.id,
     enrollmentId: plan.enrollmentId,
@@ -221,8 +213,7 @@ export async function planView(ctx: Ctx, planId: string): Promise<PlanView> {
     clusterChecked: plan.clusterChecked,
     createdAt: plan.createdAt.toISOString(),
     decidedAt: plan.decidedAt?.toISOString() ?? null,
-    counts: { added: count('+'), changed: count('~'), removed: count('-'), unchanged: count('=') },
-    groups: groups.filter((group) => group.changes.length > 0),
+    ...changesView(z.array(PlanChange).parse(plan.changes)),
   };
 }
 

@@ -1,13 +1,13 @@
-import { isOwned } from '#lib/cluster/index.ts';
+import { isLater } from '#lib/cluster/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { AtScope, Forge, ScopeObservation, ScopeProblem } from '#lib/forge/index.ts';
-import { namespacesOf } from '#lib/model/index.ts';
 import { webhookUrl } from './at-scope.ts';
 import type { PhaseResult } from './conditions.ts';
 import { clusterKnown, ok, wait, type PassScope, type Phase } from './pass.ts';
 import { removeShared, removeViews, untilGone } from './planes.ts';
 import { dropAllRunners, leaveRunners } from './registration.ts';
-import { remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
+import { newerWords } from './found.ts';
+import { namespacesThere, remove, removeKept, removePools, stopPods, stuck } from './removal.ts';
 
 async function setsGone(scope: PassScope): Promise<PhaseResult> {
   const away = await clusterKnown(scope);
@@ -124,18 +124,16 @@ async function cacheGone(scope: PassScope): Promise<PhaseResult> {
 }
 
 async function namespaceGone(scope: PassScope): Promise<PhaseResult> {
-  const { row, view } = scope;
   if (!(await scope.isLast()))
     return (await removeShared(scope)) ?? ok('The namespace stays for the tenant’s other enrollments.');
-  const { runners, bazel } = namespacesOf(row.tenant.slug);
-  const present = () =>
-    [runners, bazel]
-      .flatMap((name) => view.get({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }) ?? [])
-      .filter((namespace) => isOwned(namespace, row.tenant.slug));
+  const { decidedAt } = await scope.shared();
+  const present = () => namespacesThere(scope).filter((namespace) => !isLater(namespace, decidedAt));
   for (const namespace of present()) await remove(scope, namespace);
   await untilGone(scope, present);
   const left = present()[0];
-  return left ? stuck('Namespace', left) : ok('The namespaces are gone.');
+  if (left) return stuck('Namespace', left);
+  const newer = namespacesThere(scope).map(({ metadata }) => metadata.name);
+  return newer.length === 0 ? ok('The namespaces are gone.') : ok(newerWords(newer));
 }
 
 /** The only order that does not wedge: each step needs what the next ones take away. */

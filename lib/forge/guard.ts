@@ -6,6 +6,7 @@ import { Agent, fetch as undiciFetch, type RequestInit as UndiciRequestInit } fr
 import { AppError } from '../errors.ts';
 import { isLoopback, isPrivateAddress, isPublicAddress, refusalOf } from './address.ts';
 import type { ForgeConnectionValue } from './port.ts';
+import { tellingOfForge } from './told.ts';
 
 /**
  * The only way out to a URL that a person typed, an operator included. A request leaves only to a public address over
@@ -45,8 +46,9 @@ export function guardedFetch(options: GuardOptions): GuardedFetch {
 }
 
 /** The ways that a forge's connection may go. */
-export function guardOf({ allowLoopback, privateHosts, caBundle }: ForgeConnectionValue): GuardedFetch {
-  return guardedFetch({ allowLoopback, privateHosts, caBundle });
+export function guardOf(connection: ForgeConnectionValue): GuardedFetch {
+  const { allowLoopback, privateHosts, caBundle } = connection;
+  return tellingOfForge(guardedFetch({ allowLoopback, privateHosts, caBundle }), connection);
 }
 
 function makeGuard(options: GuardOptions): GuardedFetch {

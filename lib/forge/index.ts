@@ -11,6 +11,7 @@
  */
 export { forgeOf, webhookOf } from './registry.ts';
 export { guardedFetch, guardOf } from './guard.ts';
+export { tellingOf } from './told.ts';
 export { refusalOf } from './address.ts';
 export type { GuardedFetch } from './guard.ts';
 export { appManifest, assertKeyOf, githubApiUrl, githubApps, installPageUrl, manifestFormUrl } from './github-app.ts';

@@ -16,7 +16,7 @@ export function isSignedHex(secret: string, rawBody: Uint8Array, signature: stri
 
 export function parsedBody(rawBody: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(rawBody).toString('utf8'));
+    return JSON.parse(Buffer.from(rawBody.buffer, rawBody.byteOffset, rawBody.byteLength).toString('utf8'));
   } catch {
     throw unreadableError('its JSON');
   }

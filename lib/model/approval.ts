@@ -1,4 +1,5 @@
-import { type Pool } from './pool.ts';
+import type { Pool } from './pool.ts';
+import { hasDaemon, type SecurityClass } from './security-class.ts';
 import type { TenantKind } from './tenant.ts';
 
 /** What a person wants that only an operator may grant. */
@@ -17,16 +18,26 @@ export function isOperatorManaged(kind: TenantKind): boolean {
   return kind === 'managed_customer' || kind === 'enterprise';
 }
 
-/** Why a plan waits for an operator, in sentences; empty where the tenant's own admin may apply it at once. */
-export function planNeedsOperator(kind: TenantKind, pools: readonly Pool[]): string[] {
-  const special = pools.filter((pool) => pool.requiresApproval || pool.securityClass !== 'restricted');
+/**
+ * Why a plan waits for an operator, in sentences; empty where the tenant's own admin may apply it at once. `allowed` are the
+ * classes of pools that the tenant has by an operator's word already: the first pool of each is theirs to allow.
+ */
+export function planNeedsOperator(
+  kind: TenantKind,
+  pools: readonly Pool[],
+  allowed: ReadonlySet<SecurityClass>,
+): string[] {
+  const scarce = pools.filter(({ requiresApproval }) => requiresApproval);
+  const first = pools.filter(({ securityClass }) => hasDaemon(securityClass) && !allowed.has(securityClass));
   return [
     ...(kind === 'managed_customer' ? ['An operator manages what a managed customer runs.'] : []),
     ...(kind === 'enterprise' ? ['An operator approves what an enterprise runs.'] : []),
-    ...special.map(({ name, securityClass }) =>
-      securityClass === 'restricted'
-        ? `The pool ${name} is scarce, so an operator gives it.`
-        : `The pool ${name} runs with more rights (${securityClass}), so an operator gives it.`,
+    ...first.map(
+      ({ name, securityClass }) =>
+        `The pool ${name} is the tenant’s first of the class ${securityClass}, which an operator allows.`,
     ),
+    ...scarce
+      .filter((pool) => !first.includes(pool))
+      .map(({ name }) => `The pool ${name} is scarce, so an operator gives it.`),
   ];
 }

@@ -152,9 +152,9 @@ describe('documents', () => {
     expect(EnrollmentDocument.safeParse(changed(written, 'spec.credentials', credentials)).success).toBe(false);
   });
 
-  test('a forge is GitHub unless it is said, and then has credentials', () => {
+  test('a forge is GitHub unless it is said, and then may say what it acts by', () => {
     expect(EnrollmentDocument.parse(enrollment).spec.forge).toBe('github');
-    expect(EnrollmentDocument.safeParse(without(enrollment, 'spec.credentials')).success).toBe(false);
+    expect(EnrollmentDocument.safeParse(without(enrollment, 'spec.credentials')).success).toBe(true);
   });
 
   test.each([

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import { EnrollmentName, EnrollmentSpec } from './enrollment.ts';
+import { PoolEntry } from './pool-entry.ts';
+import { PoolName } from './pool.ts';
+import { CpuQuantity, MemoryQuantity } from './quantity.ts';
 import { forgeKinds, isLevelOf, Scope } from './scope.ts';
 import { Quota } from './quota.ts';
 import { tenantKinds, TenantSlug } from './tenant.ts';
@@ -12,11 +15,25 @@ const DnsLabel = z
   .max(63)
   .regex(/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/, 'is a DNS label');
 
+/** What may come to a cluster: anything, nothing new, or nothing, and what is there is to go. */
+export const clusterStates = ['open', 'closed', 'draining'] as const;
+
 export const ClusterDocument = z.strictObject({
   apiVersion,
   kind: z.literal('Cluster'),
   metadata: z.strictObject({ name: DnsLabel }),
   spec: z.strictObject({
+    title: z.string().trim().min(1, 'is missing').max(60).optional(),
+    /** A file that is mounted, and a context in it; the portal's own cluster without it. */
+    kubeconfig: z.strictObject({ file: z.string().min(1).max(100), context: z.string().min(1).max(253) }).optional(),
+    state: z.enum(clusterStates).optional(),
+    capacity: z.strictObject({ cpu: CpuQuantity, memory: MemoryQuantity }).optional(),
+    /** Of the catalog, those that it can run. */
+    pools: z.array(PoolName).max(100).optional(),
+    /** The Attic server of another cluster. */
+    attic: z.string().max(100).nullable().optional(),
+    bazel: z.strictObject({ bazelUrl: z.string(), bazelReaders: z.string() }).optional(),
+    // What `render` reads, which asks no cluster; where there is a portal, it looks.
     /** Actions Runner Controller, which GitHub's runners alone need. */
     controller: z
       .strictObject({
@@ -46,6 +63,15 @@ export const TenantDocument = z.strictObject({
   }),
 });
 export type TenantDocument = z.infer<typeof TenantDocument>;
+
+/** A pool of the operator's own, beside the five that are known without it or in the place of one. */
+export const PoolDocument = z.strictObject({
+  apiVersion,
+  kind: z.literal('Pool'),
+  metadata: z.strictObject({ name: PoolName }),
+  spec: PoolEntry,
+});
+export type PoolDocument = z.infer<typeof PoolDocument>;
 
 /** What stands in a document for a value that is nobody's to read. */
 export const sealedMark = '<sealed>';
@@ -77,9 +103,10 @@ export const EnrollmentDocument = z.strictObject({
       path: ['pools'],
       error: 'names a runner set to adopt, which only the portal’s page can',
     })
-    .refine(({ forge, credentials }) => (forge === 'github') === (credentials !== undefined), {
+    // What an enrollment acts by is the portal's: a document may say what that is, and needs to only where it is rendered.
+    .refine(({ forge, credentials }) => forge === 'github' || credentials === undefined, {
       path: ['credentials'],
-      error: 'are needed for GitHub, and for no other forge',
+      error: 'are of GitHub, and of no other forge',
     })
     .refine(({ forge, scope }) => isLevelOf(forge, scope.level), {
       path: ['scope', 'level'],
@@ -88,5 +115,10 @@ export const EnrollmentDocument = z.strictObject({
 });
 export type EnrollmentDocument = z.infer<typeof EnrollmentDocument>;
 
-export const FlywheelDocument = z.discriminatedUnion('kind', [ClusterDocument, TenantDocument, EnrollmentDocument]);
+export const FlywheelDocument = z.discriminatedUnion('kind', [
+  ClusterDocument,
+  TenantDocument,
+  PoolDocument,
+  EnrollmentDocument,
+]);
 export type FlywheelDocument = z.infer<typeof FlywheelDocument>;

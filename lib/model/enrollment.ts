@@ -43,7 +43,18 @@ export const Condition = z.strictObject({
   observedGeneration: z.int(),
 });
 export type Condition = z.infer<typeof Condition>;
-export const Conditions = z.array(Condition);
+
+/**
+ * As they are stored: also by a worker of the next version, in whose place a web of this one still answers. What it has besides
+ * is left out, and a word that is not known here stands for the nearest that is; its message says what it is about.
+ */
+export const Conditions = z.array(
+  z.object({
+    ...Condition.shape,
+    status: Condition.shape.status.catch('Unknown'),
+    waitingFor: Condition.shape.waitingFor.catch('portal'),
+  }),
+);
 
 /** The reason of a condition that is as it should be, in a cluster that lacks what would keep runners' pods so. */
 export const runnerPodsUnheld = 'RunnerPodsUnheld';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ForgeKind } from './scope.ts';
+import type { SecurityClass } from './security-class.ts';
 
 /** GitHub's scale sets carry at most 45 characters: ARC derives a 63-character listener name from it (ARC 0.14.2). */
 export const scaleSetNameLengthMax = 45;
@@ -22,10 +23,18 @@ export const labelKey = { github: 'runs-on', gitlab: 'tags', forgejo: 'runs-on' 
   string
 >;
 
+/** What a job of each class can do at once. */
+const commandsOf: Record<SecurityClass, (label: string) => string[]> = {
+  restricted: (label) => [`echo "on ${label}"`],
+  builds: () => ['docker buildx create --use --driver remote "$BUILDKIT_HOST"', 'docker buildx build .'],
+  dind: () => ['docker build .'],
+};
+
 /** What a person writes into the file that their forge reads. */
-export function workflowSnippet(kind: ForgeKind, label: string): string {
+export function workflowSnippet(kind: ForgeKind, label: string, securityClass: SecurityClass = 'restricted'): string {
+  const commands = commandsOf[securityClass](label);
   if (kind === 'gitlab')
-    return ['build:', '  tags:', `    - ${label}`, '  script:', `    - echo "on ${label}"`].join('\n');
+    return ['build:', '  tags:', `    - ${label}`, '  script:', ...commands.map((each) => `    - ${each}`)].join('\n');
   // Forgejo fetches actions from its own instance unless they are named with their address.
   const checkout = kind === 'github' ? 'actions/checkout@v5' : 'https://data.forgejo.org/actions/checkout@v5';
   return [
@@ -35,7 +44,7 @@ export function workflowSnippet(kind: ForgeKind, label: string): string {
     `    runs-on: ${label}`,
     '    steps:',
     `      - uses: ${checkout}`,
-    `      - run: echo "on ${label}"`,
+    ...commands.map((each) => `      - run: ${each}`),
   ].join('\n');
 }
 

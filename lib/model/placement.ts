@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /*
  * Where a pool's runners run: by which container runtime, and on which nodes. The table `pool` refuses the same
- * (prisma/migrations/20261125310000_pool_placement), since operators write there.
+ * (`is_placement` of the migrations), since operators write there.
  * https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
  * https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
  */
@@ -30,14 +30,24 @@ export const Toleration = z
   .describe('one taint that the runners bear');
 export type Toleration = z.infer<typeof Toleration>;
 
+/**
+ * Kernels of a pod's own: one that a program plays (gVisor), and that of a virtual machine (Kata Containers). Such a pod has no
+ * user namespace on the node's kernel: a kubelet refuses one in a runtime of which it is not told that it serves them, and
+ * containerd asks no other than runc (containerd 2.2, runsc of May 2026; https://github.com/google/gvisor/issues/13303).
+ */
+export const ownKernels = ['sandbox', 'machine'] as const;
+export type OwnKernel = (typeof ownKernels)[number];
+
 const most = 10;
 
-export const Placement = z.strictObject({
+const PlacementFields = z.strictObject({
   /** A RuntimeClass of the cluster, such as `gvisor` or `kata`; the cluster's default runtime without one. */
   runtimeClass: z
     .string()
     .regex(new RegExp(`^${dnsPath}$`), 'is not the name of a RuntimeClass')
     .optional(),
+  /** Which kernel a pod of that class runs on, as the operator states it; the node's where it is left out. */
+  kernel: z.enum(ownKernels).optional(),
   /** Labels that a node must have. */
   nodeSelector: z
     .record(
@@ -49,4 +59,21 @@ export const Placement = z.strictObject({
   /** Taints of the nodes that are kept for this pool's class of work. */
   tolerations: z.array(Toleration).max(most, `are at most ${most}`).optional(),
 });
+
+export const Placement = PlacementFields.refine(
+  ({ runtimeClass, kernel }) => kernel === undefined || runtimeClass !== undefined,
+  { path: ['kernel'], error: 'of a pod’s own comes by a runtime class, which must be named too' },
+);
 export type Placement = z.infer<typeof Placement>;
+
+/** Whether a pod may come to nodes that are kept by another's taints: it bears all of them, whatever else it bears. */
+export function bears(own: readonly Toleration[], taints: readonly Toleration[]): boolean {
+  return taints.every((taint) =>
+    own.some(
+      ({ key, value, effect }) =>
+        key === taint.key &&
+        (value === undefined || taint.value === undefined || value === taint.value) &&
+        (effect === undefined || taint.effect === undefined || effect === taint.effect),
+    ),
+  );
+}

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { Placement } from './placement.ts';
+import { bears, Placement } from './placement.ts';
 import { CpuQuantity, MemoryQuantity } from './quantity.ts';
 import { warmAt, warmMost, WarmSchedule } from './schedule.ts';
 import type { ForgeKind } from './scope.ts';
+import { hasDaemon, securityClasses } from './security-class.ts';
 
-/** Dimension 3: a resource profile and a class of work. */
-export const securityClasses = ['restricted', 'builds', 'dind'] as const;
+/* Dimension 3: a resource profile and a class of work. */
 
 export const PoolName = z
   .string()
@@ -41,6 +41,15 @@ export const ImageName = z
 
 export const ImageDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'is sha256: and 64 hexadecimal digits');
 
+/** An image by its digest: what a class lets this one container do, it must let no other. */
+export const PinnedImage = z
+  .string()
+  .max(400)
+  .regex(
+    /^[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$/,
+    'is an image with its digest, such as moby/buildkit:v0.34.2-rootless@sha256:…',
+  );
+
 export const Pool = z.strictObject({
   name: PoolName,
   description: z.string().max(200),
@@ -48,7 +57,7 @@ export const Pool = z.strictObject({
   memory: MemoryQuantity.nullable(),
   /** Ephemeral storage of a runner's work folder. */
   storage: MemoryQuantity,
-  image: z.string().min(1).max(300),
+  image: z.string('is needed').min(1, 'is needed').max(300),
   /** What the image is to be, byte for byte, whatever its tag says by then. */
   imageDigest: ImageDigest.nullable().default(null),
   /** When the image was built, as the operator entered it. */
@@ -59,6 +68,8 @@ export const Pool = z.strictObject({
   /** The most runners of it that one tenant may ask for; null where only the quota says. */
   runnersMost: z.int().min(1).max(1000).nullable().default(null),
   securityClass: z.enum(securityClasses),
+  /** Of the class `builds` a rootless BuildKit's, of `dind` Docker's; null where the class has no daemon. */
+  daemonImage: PinnedImage.nullable().default(null),
   /** Scarce or powerful: whoever wants it asks an operator. */
   requiresApproval: z.boolean().default(false),
   /** The cluster's default runtime, on any node of Linux that is kept for nothing else, where it is left out. */
@@ -73,16 +84,91 @@ export function isReady(pool: Pool): pool is ReadyPool {
   return unreadyReason(pool) === null;
 }
 
-/**
- * Why a pool cannot be chosen; null where it can. A class other than restricted would be rendered as restricted, and its jobs
- * would fail without a word: it is refused instead.
- */
+/** Why a pool cannot be chosen; null where it can. Half of what a class needs would be a fence that looks like one. */
 export function unreadyReason(pool: Pool): string | null {
   if (pool.cpu === null || pool.memory === null) return 'has no resources yet; an operator must give them first';
   if (pool.needsDevice && Object.keys(pool.devices).length === 0)
     return 'has no device yet, such as nvidia.com/gpu; an operator must name it first';
-  if (pool.securityClass !== 'restricted') return `is of the class ${pool.securityClass}, which no cluster here serves`;
-  return null;
+  const [lack] = classLacks(pool);
+  return lack ? `is of the class ${pool.securityClass}, and ${lack.lacks}` : null;
+}
+
+export type ClassLack = {
+  field: 'daemonImage' | 'runtimeClass' | 'kernel' | 'nodeSelector' | 'tolerations';
+} & {
+  /** As it is said of the pool. */
+  lacks: string;
+  /** As it is said at the field. */
+  message: string;
+};
+
+/**
+ * What a pool's class needs and this pool has not. A privileged daemon is root of whatever it runs on, so that it must be a
+ * machine of its own, and one whose neighbours are nobody else's.
+ */
+export function classLacks({ securityClass, daemonImage, placement = {} }: Pool): ClassLack[] {
+  if (!hasDaemon(securityClass)) return [];
+  const daemon = securityClass === 'builds' ? 'a rootless BuildKit' : 'Docker';
+  const needs: (ClassLack & { isThere: boolean })[] = [
+    {
+      field: 'daemonImage',
+      isThere: daemonImage !== null,
+      lacks: `has no image of ${daemon} by its digest`,
+      message: `is needed for this class: the image of ${daemon}, by its digest`,
+    },
+  ];
+  if (securityClass === 'builds')
+    needs.push({
+      field: 'kernel',
+      isThere: placement.kernel !== 'sandbox',
+      lacks: 'names a runtime class in whose sandbox BuildKit is not known to run',
+      message:
+        'is the node’s or that of a virtual machine for this class: in a sandbox BuildKit’s user namespaces are not known to work',
+    });
+  if (securityClass === 'dind') {
+    const { runtimeClass, kernel, nodeSelector = {}, tolerations = [] } = placement;
+    const why = 'its daemon is privileged';
+    needs.push(
+      {
+        field: 'runtimeClass',
+        isThere: runtimeClass !== undefined,
+        lacks: 'names no runtime class that makes a virtual machine of each pod',
+        message: `is needed for this class, and must make a virtual machine of each pod: ${why}`,
+      },
+      {
+        field: 'kernel',
+        isThere: kernel === 'machine',
+        lacks: 'does not state that its runtime class makes a virtual machine of each pod',
+        message: `must be that of a virtual machine for this class: ${why}`,
+      },
+      {
+        field: 'nodeSelector',
+        isThere: Object.keys(nodeSelector).length > 0,
+        lacks: 'names no label of nodes of its own',
+        message: `needs a label of nodes that run nothing else: ${why}`,
+      },
+      {
+        field: 'tolerations',
+        isThere: tolerations.length > 0,
+        lacks: 'names no taint that keeps others from its nodes',
+        message: `needs the taint that keeps everything else from those nodes: ${why}`,
+      },
+    );
+  }
+  return needs.filter(({ isThere }) => !isThere).map(({ isThere: _, ...lack }) => lack);
+}
+
+/** Pools of another class that could come to the nodes which a pool of the class `dind` has to itself, or the other way about. */
+export function sharesNodes(pool: Pool, others: readonly Pool[]): Pool[] {
+  const taintsOf = ({ placement }: Pool) => placement?.tolerations ?? [];
+  const mayJoin = (one: Pool, another: Pool) =>
+    another.securityClass === 'dind' && taintsOf(another).length > 0 && bears(taintsOf(one), taintsOf(another));
+  return others.filter(
+    (other) =>
+      other.name !== pool.name &&
+      other.securityClass !== pool.securityClass &&
+      (mayJoin(other, pool) || mayJoin(pool, other)),
+  );
 }
 
 const runnerImage = 'ghcr.io/actions/actions-runner:2.333.0';
@@ -104,6 +190,7 @@ export const defaultPools: readonly Pool[] = [
   needsDevice: pool.cpu === null,
   runnersMost: null,
   securityClass: 'restricted' as const,
+  daemonImage: null,
   requiresApproval: pool.cpu === null,
 }));
 
@@ -117,14 +204,15 @@ export const PoolDefinition = Pool.pick({
   imageDigest: true,
   devices: true,
   securityClass: true,
+  daemonImage: true,
   placement: true,
 });
 export type PoolDefinition = z.infer<typeof PoolDefinition>;
 
 export function definitionOf(pool: Pool): PoolDefinition {
-  const { name, cpu, memory, storage, image, imageDigest, devices, securityClass, placement } = pool;
+  const { name, cpu, memory, storage, image, imageDigest, devices, securityClass, daemonImage, placement } = pool;
   const rest = placement === undefined ? {} : { placement };
-  return { name, cpu, memory, storage, image, imageDigest, devices, securityClass, ...rest };
+  return { name, cpu, memory, storage, image, imageDigest, devices, securityClass, daemonImage, ...rest };
 }
 
 /** The image as a container names it. */
@@ -158,7 +246,12 @@ export type PoolChoice = z.infer<typeof PoolChoice>;
 export function standingAt(kind: ForgeKind, choice: PoolChoice, atMs: number): number {
   // Forgejo's runners wait for jobs themselves, all of them, unless a schedule says when fewer do.
   if (kind === 'forgejo' && !choice.schedule) return choice.maxRunners;
-  return Math.min(warmAt(choice, atMs), choice.maxRunners);
+  return Math.min(warmAt(choice, atMs), standingMost(kind, choice.maxRunners));
+}
+
+/** How many can stand of a maximum: at GitLab a place and a job count alike, and one is left for a job. */
+export function standingMost(kind: ForgeKind, maxRunners: number): number {
+  return kind === 'gitlab' ? Math.max(0, maxRunners - 1) : maxRunners;
 }
 
 /** A runner of Forgejo is a registration and a pod of its own, and both stay: more of them would be a burden to both sides. */
@@ -168,16 +261,17 @@ export type RunnersProblem = { pool: string; field: 'minRunners' | 'maxRunners' 
 
 /**
  * What a forge's runners cannot be asked for, as a sentence that goes on from the field's name. GitHub's can be asked for
- * anything. GitLab's would be kept warm only by rights over the whole cluster (gitlab-runner 19, `autoscaler`), which no
- * tenant's runner gets.
+ * anything. At GitLab a schedule says for how many jobs a place is held.
  */
 export function runnersProblems(kind: ForgeKind, choices: readonly PoolChoice[]): RunnersProblem[] {
   return choices.flatMap(({ pool, minRunners, maxRunners, schedule }): RunnersProblem[] => {
-    // At Forgejo a schedule says how many of the runners stand, so that there is a least of them too.
-    const isFixed = kind === 'gitlab' || (kind === 'forgejo' && schedule === undefined);
+    // With a schedule something stands at both, so that there is a least of it too.
+    const isFixed = kind !== 'github' && schedule === undefined;
     const warm: RunnersProblem[] =
       isFixed && minRunners > 0 ? [{ pool, field: 'minRunners', message: neverWarm[kind] }] : [];
-    if (kind === 'gitlab' && schedule) warm.push({ pool, field: 'schedule', message: noSchedule });
+    const most = standingMost(kind, maxRunners);
+    if (kind === 'gitlab' && schedule && warmMost({ minRunners, schedule }) > most)
+      warm.push({ pool, field: 'schedule', message: noPlaceLeft(most) });
     const many = kind === 'forgejo' && maxRunners > forgejoRunnersMost;
     return many
       ? [...warm, { pool, field: 'maxRunners', message: `is at most ${forgejoRunnersMost} at Forgejo` }]
@@ -186,14 +280,11 @@ export function runnersProblems(kind: ForgeKind, choices: readonly PoolChoice[])
 }
 
 const neverWarm = {
-  gitlab: 'must be 0 at GitLab: its runners start with their job, and none can be kept warm',
+  gitlab: 'must be 0 at GitLab: without a schedule its runners start with their job',
   forgejo:
     'must be 0 at Forgejo: without a schedule all runners of a pool, up to its maximum, wait for jobs all the time',
 };
 
-/**
- * gitlab-runner has a policy of its own for this (18.10, `[runners.kubernetes.autoscaler]`): a Deployment of pods that hold a
- * place. It wants a PriorityClass, which is the whole cluster's, and makes pods outside of the profile that our namespaces hold.
- */
-const noSchedule =
-  'cannot be had at GitLab: its runners start with their job, and what keeps places for them there wants rights over the whole cluster';
+function noPlaceLeft(most: number): string {
+  return `can hold ${most} at most at GitLab: a place and a job count alike there, and one of the maximum is left for a job`;
+}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hasDaemon, type SecurityClass } from './security-class.ts';
 
 /** Dimension 2: who owns the capacity and pays for it. */
 export const tenantKinds = ['team', 'organization', 'enterprise', 'managed_customer'] as const;
@@ -55,4 +56,16 @@ export const TenantName = z
 /** The role comes first, so that no two slugs can meet in one namespace name. */
 export function namespacesOf(slug: string): { runners: string; bazel: string; dind: string } {
   return { runners: `runners-${slug}`, bazel: `bazel-${slug}`, dind: `dind-${slug}` };
+}
+
+/** Where the pods of a class run. What has a daemon lives apart from what has none. */
+export function runnersNamespaceOf(slug: string, securityClass: SecurityClass): string {
+  const { runners, dind } = namespacesOf(slug);
+  return hasDaemon(securityClass) ? dind : runners;
+}
+
+/** The namespaces of a tenant in which jobs run. The second is there only where an operator allowed it. */
+export function runnersNamespacesOf(slug: string): [string, string] {
+  const { runners, dind } = namespacesOf(slug);
+  return [runners, dind];
 }

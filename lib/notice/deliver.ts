@@ -2,7 +2,8 @@ import type { Clock } from '#lib/clock.ts';
 import { open, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { toAppError } from '#lib/errors.ts';
-import { guardedFetch, type GuardedFetch } from '#lib/forge/index.ts';
+import { guardedFetch, tellingOf, type GuardedFetch } from '#lib/forge/index.ts';
+import { note } from '#lib/telemetry/index.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
 import { endpointPlace } from './endpoint.ts';
 import { notify } from './notify.ts';
@@ -19,7 +20,7 @@ const breathMs = 5_000;
 
 /** The only way out to an endpoint: a public https host, no redirect, ten seconds, 64 KB. The sandbox may also go to loopback. */
 export function webhookFetch(): GuardedFetch {
-  return guardedFetch({ allowLoopback: env().FLYWHEEL_SANDBOX === '1', ...limits });
+  return tellingOf(guardedFetch({ allowLoopback: env().FLYWHEEL_SANDBOX === '1', ...limits }), 'webhook');
 }
 
 const withEndpoint = { endpoint: true } as const;
@@ -38,6 +39,7 @@ export async function deliverDue(deps: DeliverDeps, lease: Lease): Promise<Outco
   for (let sent = 0; sent < passMost; sent += 1) {
     const message = await nextDue(lease.key, deps.clock.now());
     if (!message) return whenNext(lease.key, deps.clock.now(), 0);
+    note({ tenantId: message.tenantId });
     await lease.check();
     const result = await attempt(deps, message, lease.signal);
     await keep(message, result, deps.clock.now(), lease);

@@ -32,3 +32,4 @@ export {
 export type { EndpointRow, MessageRow } from './endpoint.ts';
 export { deliverDue, webhookFetch, type DeliverDeps } from './deliver.ts';
 export { sweepNotices } from './sweep.ts';
+export { oldestUnsent, type Unsent } from './unsent.ts';

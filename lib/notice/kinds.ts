@@ -20,8 +20,10 @@ export const noticeKinds = {
   'credential-expiring': { label: 'Credential expiring', to: ['tenant'], permission: 'credential:see' },
   'budget-reached': { label: 'Budget reached', to: ['tenant'], permission: 'billing:see' },
   'role-lost': { label: 'Role lost', to: ['person'] },
+  'tenant-moved': { label: 'Moved to another cluster', to: ['tenant', 'operator'], permission: 'tenant:see' },
   'tenant-suspended': { label: 'Tenant suspended', to: ['tenant'], permission: 'tenant:see' },
   'tenant-left': { label: 'Tenant left', to: ['tenant', 'operator'], permission: 'tenant:see' },
+  'found-unknown': { label: 'Found in a cluster', to: ['operator'] },
   'webhook-disabled': { label: 'Webhook disabled', to: ['tenant'], permission: 'settings:change' },
 } as const satisfies Record<string, Kind>;
 

@@ -7,19 +7,22 @@ import {
   type CatalogPool,
   type PlanView,
 } from '#lib/enrollment/index.ts';
+import { candidates, choosePlace, hasRoom, takesTenants, type Candidate } from '#lib/fleet/index.ts';
 import { unsafeDb, type Prisma } from '#lib/db/index.ts';
 import {
+  amountsOf,
   EnrollmentSpec,
   formatAmounts,
   isReady,
   mostRunners,
+  noAmounts,
   type PoolChoice,
   type Quota,
   type QuotaPart,
   type TenantKind,
 } from '#lib/model/index.ts';
 import { operatorCtx, type PersonCtx } from '#lib/tenant/index.ts';
-import { beyondHeld, clusterFit, hasRoom, type ClusterFit } from './capacity.ts';
+import { beyondHeld, clusterFit, type ClusterFit } from './capacity.ts';
 import { anyRequest, requestView, rowOf, type RequestRow, type RequestView } from './requests.ts';
 
 /* The operator's queue: who asks for what, whether it fits, and what it costs. */
@@ -66,6 +69,8 @@ export type ApprovalView = {
     /** Whether what is asked for fits beside what was given; null where nobody knows. */
     fits: boolean | null;
   };
+  /** Where a tenant that begins could be placed, its present place among them; empty where that is not asked. */
+  places: { id: string; words: string; isBest: boolean }[];
   /** What the tenant has left of its own quota now. */
   left: Record<QuotaPart, string>;
   /** Money a month from what always runs to all that may; null where no rate is known. */
@@ -86,9 +91,29 @@ export async function approvalView(by: PersonCtx, id: string): Promise<ApprovalV
     tenant: { slug, displayName, kind, state, quota },
     plan,
     cluster: clusterWords(await clusterFit(clusterId), request, quota),
+    places: request.kind === 'tenant' && row.tenant.parentId === null ? await placesFor(request.wanted.quota) : [],
     left: formatAmounts(left),
     cost: plan ? planCost(plan.pools, pools) : quotaCost(request.wanted.quota, pools),
   };
+}
+
+async function placesFor(quota: Quota | undefined): Promise<ApprovalView['places']> {
+  const amounts = quota ? amountsOf(quota) : noAmounts;
+  const all = await candidates(unsafeDb());
+  const best = choosePlace(all, { pools: [], amounts });
+  return all
+    .filter(takesTenants)
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    .map((each) => ({ id: each.id, words: roomWords(each), isBest: each.id === best }));
+}
+
+function roomWords({ answers, capacity, given }: Candidate): string {
+  if (!answers) return 'does not answer';
+  if (!capacity) return 'its capacity is not known';
+  const less = (whole: bigint, taken: bigint) => (whole > taken ? whole - taken : 0n);
+  const left = { cpu: less(capacity.cpu, given.cpu), memory: less(capacity.memory, given.memory) };
+  const { cpu, memory } = formatAmounts({ ...noAmounts, ...left });
+  return `${cpu} CPU and ${memory} memory left`;
 }
 
 async function waitingPlan(planId: string, ctx: Awaited<ReturnType<typeof operatorCtx>>) {

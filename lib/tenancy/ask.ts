@@ -59,6 +59,7 @@ export async function newTeam(by: PersonCtx, input: NewTenantInput): Promise<str
     await lockLine(tx, parent.tenant.id);
     await freeSlug(tx, input.slug, 'slug', by);
     const above = await tx.tenant.findUniqueOrThrow({ where: { id: parent.tenant.id } });
+    if (above.moving !== null) throw invalidFields({ parent: 'is being moved to another cluster' });
     const { slug, displayName, quota } = input;
     await newTenant(tx, by, {
       slug,

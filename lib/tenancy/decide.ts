@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { approvePlan, makePlan, quotaColumns, quotaOf } from '#lib/enrollment/index.ts';
+import { candidates, clusterRoom, hasRoom, placeFor, takesTenants } from '#lib/fleet/index.ts';
 import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields } from '#lib/errors.ts';
-import { EnrollmentSpec, PoolChoice, Quota, quotaWords } from '#lib/model/index.ts';
+import { amountsOf, EnrollmentSpec, PoolChoice, Quota, quotaWords } from '#lib/model/index.ts';
 import { appendAudit, operatorCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { setQuota } from './ask.ts';
-import { beyondHeld, clusterRoom, hasRoom } from './capacity.ts';
+import { beyondHeld } from './capacity.ts';
 import { setParent } from './family.ts';
 import { anyRequest, freePlan, move, Note, say, Wanted } from './requests.ts';
 
@@ -45,6 +46,8 @@ export const ApproveInput = z.strictObject({
   /** What is granted in place of what was asked for. */
   quota: Quota.optional(),
   pools: z.array(PoolChoice).min(1).optional(),
+  /** Where a tenant that begins is placed, in place of where it was placed by itself. */
+  clusterId: z.string().min(1).max(63).optional(),
   /** Said on purpose where the cluster does not hold it. */
   beyondCapacity: z.boolean().default(false),
 });
@@ -82,33 +85,57 @@ async function grant(tx: UnsafeTx, by: PersonCtx, request: Request, input: Appro
   if (request.kind === 'parent') return setParent(tx, by, request.tenantId, wanted.parent ?? null);
   const quota = input.quota ?? wanted.quota;
   if (!quota) throw invalidFields({ quota: 'is needed' });
-  if (!input.beyondCapacity) await refuseBeyondCapacity(tx, request, quota);
+  const clusterId = request.kind === 'tenant' ? await placeOf(tx, request, quota, input) : request.tenant.clusterId;
+  if (!input.beyondCapacity) await refuseBeyondCapacity(tx, request, quota, clusterId);
   if (request.kind === 'quota') return setQuota(tx, by, request.tenantId, quota);
-  await begin(tx, by, request, quota);
+  await begin(tx, by, request, quota, clusterId);
+}
+
+/** As the operator chose; else where it was placed when it was asked for, unless that takes no tenant any more. */
+async function placeOf(tx: UnsafeTx, { tenant }: Request, quota: Quota, input: ApproveInput): Promise<string> {
+  if (tenant.parentId !== null) return tenant.clusterId;
+  const open = (await candidates(tx)).filter(takesTenants);
+  const isOpen = (id: string) => open.some((each) => each.id === id);
+  if (input.clusterId !== undefined && !isOpen(input.clusterId))
+    throw invalidFields({ clusterId: 'takes no tenants at present' });
+  if (input.clusterId !== undefined) return input.clusterId;
+  return isOpen(tenant.clusterId) ? tenant.clusterId : placeFor(tx, { pools: [], amounts: amountsOf(quota) });
 }
 
 /** A tenant that waited for an operator begins, with the quota that they gave. */
-async function begin(tx: UnsafeTx, by: PersonCtx, { tenantId, tenant }: Request, quota: Quota): Promise<void> {
+async function begin(
+  tx: UnsafeTx,
+  by: PersonCtx,
+  { tenantId, tenant }: Request,
+  quota: Quota,
+  clusterId: string,
+): Promise<void> {
   const begun = await tx.tenant.updateMany({
     where: { id: tenantId, state: 'draft' },
-    data: { state: 'active', ...quotaColumns(quota) },
+    data: { state: 'active', clusterId, ...quotaColumns(quota) },
   });
   if (begun.count !== 1)
     throw new AppError('conflict', {
       log: 'the tenant has begun',
       screen: { happened: 'This tenant is not a draft any more.' },
     });
-  await appendAudit(tx, by, tenantId, { action: 'tenant:begin', target: `tenant/${tenant.slug}`, after: { quota } });
+  const after = { quota, cluster: clusterId };
+  await appendAudit(tx, by, tenantId, { action: 'tenant:begin', target: `tenant/${tenant.slug}`, after });
 }
 
 /** Two grants that only fit alone: the cluster's row is what they queue at, and who only refers to it does not. */
-async function refuseBeyondCapacity(tx: UnsafeTx, { tenant, kind }: Request, quota: Quota): Promise<void> {
+async function refuseBeyondCapacity(
+  tx: UnsafeTx,
+  { tenant, kind }: Request,
+  quota: Quota,
+  clusterId: string,
+): Promise<void> {
   if (tenant.parentId !== null) return;
-  await tx.$queryRaw`SELECT id FROM cluster WHERE id = ${tenant.clusterId} FOR NO KEY UPDATE`;
-  const room = await clusterRoom(tx, tenant.clusterId);
+  await tx.$queryRaw`SELECT id FROM cluster WHERE id = ${clusterId} FOR NO KEY UPDATE`;
+  const room = await clusterRoom(tx, clusterId);
   if (hasRoom(room, beyondHeld(kind, quota, quotaOf(tenant))) !== false) return;
   throw new AppError('conflict', {
-    log: `beyond the capacity of ${tenant.clusterId}`,
+    log: `beyond the capacity of ${clusterId}`,
     screen: {
       happened: `The cluster does not hold ${quotaWords(quota)} beside what was given already.`,
       todo: 'Grant less, or say that it may be more than the cluster holds.',

@@ -65,6 +65,7 @@ export async function setParent(tx: UnsafeTx, by: PersonCtx, tenantId: string, s
   await tx.$queryRaw`SELECT pg_advisory_xact_lock(${moveLock})::text`;
   const before = await tx.tenant.findUniqueOrThrow({ where: { id: tenantId }, include: { parent: true } });
   const parent = await checkedParent(before.kind, slug);
+  if (parent) refuseApart(before, parent);
   for (const id of [parent?.id, tenantId]) if (id !== undefined) await lockLine(tx, id);
   const billingAccountId = parent?.billingAccountId ?? (await ownAccount(tx, before.displayName));
   await tx.tenant.update({ where: { id: tenantId }, data: { parentId: parent?.id ?? null, billingAccountId } });
@@ -77,6 +78,19 @@ export async function setParent(tx: UnsafeTx, by: PersonCtx, tenantId: string, s
     after: { parent: slug },
   });
   for (const id of [before.parentId, parent?.id]) if (id) await wakeTenant(tx, id);
+}
+
+type Placed = { displayName: string; clusterId: string; moving: unknown };
+
+/** Tenants below another run where it does. */
+function refuseApart(tenant: Placed, parent: Placed): void {
+  const isApart = tenant.clusterId !== parent.clusterId;
+  if (!isApart && tenant.moving === null && parent.moving === null) return;
+  const happened = isApart
+    ? `${tenant.displayName} is on the cluster ${tenant.clusterId}, and ${parent.displayName} on ${parent.clusterId}.`
+    : 'One of the two is being moved to another cluster.';
+  const todo = isApart ? 'Move one of them to the other’s cluster first.' : 'Wait until it has arrived.';
+  throw new AppError('conflict', { log: 'tenants of two clusters', screen: { happened, todo } });
 }
 
 async function ownAccount(tx: UnsafeTx, name: string): Promise<string> {
@@ -111,7 +125,8 @@ export type Family = { above: { slug: string; displayName: string } | null; rows
 
 type Below = { id: string; depth: number };
 
-async function below(tenantId: string): Promise<Below[]> {
+/** The tenant and all below it, each before those below itself. */
+export async function below(tenantId: string): Promise<Below[]> {
   return unsafeDb().$queryRaw<Below[]>`
     WITH RECURSIVE family AS (
       SELECT id, 0 AS depth, ARRAY[slug] AS path FROM tenant WHERE id = ${tenantId}::uuid

@@ -34,6 +34,33 @@ export { approve, ApproveInput, askBack, reject, WordsInput } from './decide.ts'
 export { submitPlan, SubmitInput } from './submit.ts';
 export { resume, suspend, SuspendInput } from './suspend.ts';
 export {
+  AbandonInput,
+  abandonCluster,
+  applyMove,
+  callOffMove,
+  ClusterMoveInput,
+  discardMove,
+  MoveIdInput,
+  planMove,
+} from './move.ts';
+export { reconcileMove } from './carry-out.ts';
+export {
+  clusterRows,
+  clusterView,
+  moveProgress,
+  moveView,
+  presentMove,
+  underWay,
+  type ClusterHealth,
+  type ClusterRow,
+  type ClusterView,
+  type MoveProgress,
+  type MoveRow,
+  type MoveView,
+  type StandingTenant,
+} from './clusters.ts';
+export { limitWords, type MovePlan } from './move-plan.ts';
+export {
   beginLeaving,
   departureOf,
   LeaveInput,
@@ -42,5 +69,5 @@ export {
   type Departure,
   type Leaving,
 } from './leave.ts';
-export { clusterFit, setCapacity, CapacityInput, type ClusterFit } from './capacity.ts';
+export { clusterFit, type ClusterFit } from './capacity.ts';
 export { followTeam, FollowTeamInput, teamChoices, type TeamChoices } from './team.ts';

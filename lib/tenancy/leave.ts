@@ -2,15 +2,19 @@ import { z } from 'zod';
 import type { Clock } from '#lib/clock.ts';
 import { readObject, type ClusterView } from '#lib/cluster/index.ts';
 import {
+  approvedPools,
   cacheStillThere,
+  classOf,
   forgeStillThere,
   listEnrollments,
+  lockLine,
+  poolsByName,
   withdrawAll,
   type Evidence,
 } from '#lib/enrollment/index.ts';
-import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields } from '#lib/errors.ts';
-import { namespacesOf } from '#lib/model/index.ts';
+import { hasDaemon, namespacesOf } from '#lib/model/index.ts';
 import { appendAudit, appendSystemAudit, type Ctx } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
 import { refuseParents } from './family.ts';
@@ -42,7 +46,7 @@ export async function leaving(ctx: Ctx): Promise<Leaving> {
     }),
     ctx.db.approvalRequest.count({ where: { state: { in: ['open', 'asked_back'] } } }),
   ]);
-  const { runners, bazel } = namespacesOf(ctx.tenant.slug);
+  const { runners, bazel, dind } = namespacesOf(ctx.tenant.slug);
   const live = enrollments.filter(({ state }) => state !== 'withdrawn');
   return {
     enrollments: live.map(({ id, name, scope, state, headline, labels }) => ({
@@ -54,11 +58,18 @@ export async function leaving(ctx: Ctx): Promise<Leaving> {
       labels,
     })),
     views: views.map(({ name }) => name),
-    namespaces: live.length > 0 ? [runners, bazel] : [],
+    namespaces: live.length > 0 ? [runners, bazel, ...((await hasDaemons(ctx)) ? [dind] : [])] : [],
     apps: apps.map(({ slug, accountLogin }) => ({ slug, account: accountLogin })),
     below,
     openRequests,
   };
+}
+
+/** Whether anything of the tenant was ever let into the namespace of pools with a daemon. */
+async function hasDaemons(ctx: Ctx): Promise<boolean> {
+  const pools = await ctx.db.enrollmentPool.findMany({ select: { poolName: true, definition: true } });
+  const approved = approvedPools({ pools }, await poolsByName());
+  return pools.some(({ poolName }) => hasDaemon(classOf(approved, poolName)));
 }
 
 export const LeaveInput = z.strictObject({ typed: z.string().max(100) });
@@ -69,6 +80,7 @@ export async function beginLeaving(ctx: Ctx, { typed }: z.infer<typeof LeaveInpu
   if (typed !== slug) throw invalidFields({ typed: `is not ${slug}` });
   await unsafeTransaction(async (tx) => {
     await refuseParents(tx, id);
+    await refuseMoving(tx, id);
     const moved = await tx.tenant.updateMany({
       where: { id, state: { in: ['draft', 'active', 'suspended'] } },
       data: { state: 'leaving', suspendedAt: null, suspendReason: null },
@@ -85,6 +97,19 @@ export async function beginLeaving(ctx: Ctx, { typed }: z.infer<typeof LeaveInpu
     });
     await appendAudit(tx, ctx, id, { action: 'tenant:leave', target: `tenant/${slug}` });
     await wake(tx, 'tenant', id);
+  });
+}
+
+async function refuseMoving(tx: UnsafeTx, id: string): Promise<void> {
+  await lockLine(tx, id);
+  const { moving } = await tx.tenant.findUniqueOrThrow({ where: { id }, select: { moving: true } });
+  if (moving !== 'preparing' && moving !== 'closing') return;
+  throw new AppError('conflict', {
+    log: `leaves while it is ${moving}`,
+    screen: {
+      happened: 'This tenant is being moved to another cluster.',
+      todo: 'Wait until it runs there, or ask an operator to call the move off.',
+    },
   });
 }
 
@@ -120,7 +145,8 @@ export async function reconcileTenant(deps: TenantDeps, lease: Lease): Promise<O
   if (!tenant || tenant.state !== 'leaving') return { kind: 'gone' };
   const enrollments = await unsafeDb().enrollment.findMany({ where: { tenantId: tenant.id } });
   const waiting = enrollments.filter(({ state }) => state !== 'withdrawn');
-  if (waiting.length > 0) return { kind: 'wait', againMs: waitMs, waitingFor: 'portal' };
+  // What is left on a cluster that it came from is its move's to take away.
+  if (waiting.length > 0 || tenant.moving !== null) return { kind: 'wait', againMs: waitMs, waitingFor: 'portal' };
   const evidence = await evidenceOf(deps, tenant, enrollments);
   const left = evidence.find(({ gone }) => !gone);
   if (left) return { kind: 'wait', againMs: stillThereMs, waitingFor: left.where };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
+import { setCapacity } from '#lib/fleet/index.ts';
 import { lockLine, poolsByName, presentAllocation, quotaColumns, refuseOversold } from '#lib/enrollment/index.ts';
 import { formatAmounts, type Quota, type TenantKind } from '#lib/model/index.ts';
 import { operatorCtx, tenantCtx, tenantsOf, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
@@ -19,7 +20,6 @@ import {
   requestView,
   requestsOf,
   resume,
-  setCapacity,
   setTeamQuota,
   suspend,
   takeBack,

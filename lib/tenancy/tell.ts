@@ -67,3 +67,26 @@ export async function tellOfDeparture(tx: UnsafeTx, { id, slug }: { id: string; 
     dedupeKey: 'left',
   });
 }
+
+export async function tellOfMove(
+  tx: UnsafeTx,
+  {
+    id,
+    slug,
+    moveId,
+    from,
+    to,
+    isDone,
+  }: Record<'id' | 'slug' | 'moveId' | 'from' | 'to', string> & { isDone: boolean },
+): Promise<void> {
+  await notify(tx, {
+    tenantId: id,
+    kind: 'tenant-moved',
+    title: isDone ? `${slug} runs on the cluster ${to} now` : `${slug} stays on the cluster ${from}`,
+    body: isDone
+      ? `Nothing of it is left on ${from}. Labels, credentials and caches are called as before.`
+      : `Its move to ${to} was called off, and nothing of it is left there.`,
+    href: `/t/${slug}/cluster`,
+    dedupeKey: `moved/${moveId}`,
+  });
+}

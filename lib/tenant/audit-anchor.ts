@@ -1,9 +1,8 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { unsafeDb } from '#lib/db/index.ts';
-import { required } from '#lib/env.ts';
+import { keysFor, presentKey, unsafeDb, type ByKey, type Resealed, type SecretKey } from '#lib/db/index.ts';
 import { log } from '#lib/log.ts';
-import { endProblem, type ChainPlace, type ChainProblem } from './audit-chain.ts';
+import { chainOfNobody, endProblem, type ChainPlace, type ChainProblem } from './audit-chain.ts';
 import { walkChain } from './audit-walk.ts';
 
 /*
@@ -21,14 +20,19 @@ export const Anchor = z.object({
 });
 export type Anchor = z.infer<typeof Anchor>;
 
-function macOf({ chain, seq, hash, at }: Omit<Anchor, 'mac'>): Buffer {
-  const key = hkdfSync('sha256', Buffer.from(required('FLYWHEEL_SECRET_KEY'), 'base64'), '', 'audit anchor', 32);
-  return createHmac('sha256', Buffer.from(key)).update(`${chain} ${seq} ${hash} ${at}`).digest();
+function macOf({ chain, seq, hash, at }: Omit<Anchor, 'mac'>, key: SecretKey): Buffer {
+  return createHmac('sha256', key.bytes).update(`${chain} ${seq} ${hash} ${at}`).digest();
 }
 
-/** Whether the portal made it: whoever has the database alone cannot. */
+/** Whether the portal made it, by its present key or one that it had before: whoever has the database alone cannot. */
 export function isOurs(anchor: Anchor): boolean {
-  return timingSafeEqual(macOf(anchor), Buffer.from(anchor.mac, 'hex'));
+  const mac = Buffer.from(anchor.mac, 'hex');
+  return keysFor('audit anchor').some((key) => timingSafeEqual(macOf(anchor, key), mac));
+}
+
+/** The same, signed by the present key. */
+function signed(said: Omit<Anchor, 'mac'>): Anchor {
+  return { ...said, mac: macOf(said, keysFor('audit anchor')[0]).toString('hex') };
 }
 
 type Row = { chain: string; seq: bigint; hash: Uint8Array; at: Date; mac: Uint8Array };
@@ -75,13 +79,70 @@ async function problemSinceLast(head: Head): Promise<ChainProblem | null> {
 }
 
 async function keepAnchor({ chain, seq, hash }: Head, now: Date): Promise<number> {
-  const said = { chain, seq, hash: Buffer.from(hash).toString('hex'), at: now.toISOString() };
-  const mac = macOf(said);
-  const kept = { chain, seq, hash: Uint8Array.from(hash), at: now, mac: Uint8Array.from(mac) };
+  const anchor = signed({ chain, seq, hash: Buffer.from(hash).toString('hex'), at: now.toISOString() });
+  const mac = Uint8Array.from(Buffer.from(anchor.mac, 'hex'));
+  const kept = { chain, seq, hash: Uint8Array.from(hash), at: now, mac, keyId: presentKey().id };
   const { count } = await unsafeDb().auditAnchor.createMany({ data: [kept], skipDuplicates: true });
-  // The copy that whoever owns the database does not hold: `audit:verify --anchor` reads these lines.
-  log().info({ anchor: { ...said, seq: String(seq), mac: mac.toString('hex') } }, 'audit anchored');
+  tell(anchor);
   return count;
+}
+
+/** The copy that whoever owns the database does not hold: `audit:verify --anchor` reads these lines. */
+function tell(anchor: Anchor): void {
+  log().info({ anchor: { ...anchor, seq: String(anchor.seq) } }, 'audit anchored');
+}
+
+const batchSize = 500;
+
+/**
+ * Signs by the present key what a key before it signed, so that the anchors outlast it; the last of each chain goes to the
+ * log once more. One that no known key signed is left as it is: `audit:verify` names it.
+ */
+export async function resignAnchors(check: () => Promise<void>): Promise<Resealed> {
+  const found: Resealed = { resealed: 0, changed: 0, closed: 0 };
+  const last = new Map<string, Anchor>();
+  for (let after: Pick<Row, 'chain' | 'seq'> | null = null; ;) {
+    await check();
+    const rows: Row[] = await anchorsOfOthers(after);
+    for (const row of rows) {
+      const before = anchorOf(row);
+      if (!isOurs(before)) {
+        found.closed += 1;
+        continue;
+      }
+      const anchor = signed(before);
+      const isKept = await resign(before, anchor);
+      found[isKept ? 'resealed' : 'changed'] += 1;
+      if (isKept) last.set(row.chain, anchor);
+    }
+    if (rows.length < batchSize) break;
+    after = rows.at(-1) ?? null;
+  }
+  for (const anchor of last.values()) tell(anchor);
+  return found;
+}
+
+async function anchorsOfOthers(after: Pick<Row, 'chain' | 'seq'> | null): Promise<Row[]> {
+  const [chain, seq] = [after?.chain ?? chainOfNobody, after?.seq ?? 0n];
+  return unsafeDb().$queryRaw<Row[]>`
+    select chain, seq, hash, at, mac from audit_anchor
+    where key_id is distinct from ${presentKey().id} and (chain, seq) > (${chain}::uuid, ${seq})
+    order by chain, seq limit ${batchSize}`;
+}
+
+async function resign(before: Anchor, anchor: Anchor): Promise<boolean> {
+  const mac = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
+  const { count } = await unsafeDb().auditAnchor.updateMany({
+    where: { chain: anchor.chain, seq: anchor.seq, mac: mac(before.mac) },
+    data: { mac: mac(anchor.mac), keyId: presentKey().id },
+  });
+  return count === 1;
+}
+
+/** How many anchors each key signed; null stands for those of which it was not written down. */
+export async function anchorsByKey(): Promise<ByKey> {
+  const rows = await unsafeDb().auditAnchor.groupBy({ by: ['keyId'], _count: true });
+  return new Map(rows.map(({ keyId, _count }) => [keyId, _count]));
 }
 
 /** The anchors among the lines of a log, or of a file of anchors alone; throws nothing for lines that are something else. */

@@ -83,23 +83,23 @@ function rowOf({ id, seq, at, actor, action, target, before, after, requestId }:
   return { id, number: String(seq ?? ''), at: at.toISOString(), actor, action, target, requestId, changes };
 }
 
-async function pageOf(db: Reader, scope: Prisma.AuditWhereInput, query: AuditQuery) {
+async function pageOf(db: Reader, scope: Prisma.AuditWhereInput, query: AuditQuery, size = pageSize) {
   const where = { AND: [scope, whereOf(query)] };
   const [records, newest] = await Promise.all([
-    recordsOf(db, where, query.before, pageSize + 1),
+    recordsOf(db, where, query.before, size + 1),
     db.audit.findMany({ where: scope, orderBy: { id: 'desc' }, select: { action: true }, take: actionsFrom }),
   ]);
-  const shown = records.slice(0, pageSize);
+  const shown = records.slice(0, size);
   return {
     records: shown,
-    nextId: records.length > pageSize ? (shown.at(-1)?.id ?? null) : null,
+    nextId: records.length > size ? (shown.at(-1)?.id ?? null) : null,
     actions: [...new Set(newest.map(({ action }) => action))].toSorted(),
   };
 }
 
 /** A tenant's own records. */
-export async function listAudit(ctx: Ctx, query: AuditQuery): Promise<AuditPage> {
-  const { records, ...rest } = await pageOf(ctx.db, {}, query);
+export async function listAudit(ctx: Ctx, query: AuditQuery, size?: number): Promise<AuditPage> {
+  const { records, ...rest } = await pageOf(ctx.db, {}, query, size);
   return { rows: records.map(rowOf), ...rest };
 }
 

@@ -1,4 +1,5 @@
 import type { Prisma, TenantTx } from '#lib/db/index.ts';
+import { contextNow } from '#lib/telemetry/index.ts';
 import type { AuditEntry, PersonCtx } from './ctx.ts';
 
 /** JSON as Postgres keeps it: what is absent stays absent, dates become text. */
@@ -50,12 +51,15 @@ export async function appendSystemAudit(
       target: entry.target.slice(0, 500),
       ...(before === undefined ? {} : { before }),
       ...(after === undefined ? {} : { after }),
+      // Of the pass that did it, as the log has it.
+      requestId: contextNow()?.fields.requestId ?? null,
     },
   });
 }
 
 /** Who somebody is, in a record: logins change and are re-used, so the identity's key stands beside. */
-export function actorName({ person }: PersonCtx): string {
+export function actorName({ person, token }: PersonCtx): string {
   const first = person.identities[0];
-  return first ? `${first.login} (${first.connectionId}:${first.subject})` : person.name;
+  const who = first ? `${first.login} (${first.connectionId}:${first.subject})` : person.name;
+  return token ? `${who} by the token ${token.name}` : who;
 }

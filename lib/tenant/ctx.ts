@@ -22,8 +22,8 @@ export type Person = {
 /** The signed-in browser that asks, and when its person last showed the forge that it is they. */
 export type AskingSession = { id: string; authenticatedAt: Date };
 
-/** Who asks, where no tenant is meant yet. `session` is missing where no browser asks. */
-export type PersonCtx = { person: Person; requestId: string; session?: AskingSession };
+/** Who asks, where no tenant is meant yet. `session` is missing where no browser asks; `token` is there where a program does. */
+export type PersonCtx = { person: Person; requestId: string; session?: AskingSession; token?: { name: string } };
 
 /** What an audit record says beside who, when and for which tenant. Secrets never go in. */
 export type AuditEntry = {

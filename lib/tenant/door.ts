@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ReactNode } from 'react';
 import type { z } from 'zod';
+import type { Arriving } from '#lib/body.ts';
 import { AppError, errorCodes, notFound, toAppError, type ErrorCode, type Screen } from '#lib/errors.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
@@ -9,11 +10,13 @@ import type { Ctx, PersonCtx } from './ctx.ts';
 import { formObject, typedValues } from './form.ts';
 import { errorPage } from './html.ts';
 import { log } from '#lib/log.ts';
+import { contextNow, noteOutcome } from '#lib/telemetry/index.ts';
 import { askAnew } from './follow.ts';
 import { tenantCtx } from './membership.ts';
 import { isSensitive, may, type OperatorPermission, type TenantPermission } from './permission.ts';
 import { currentPerson, requestId } from './session.ts';
 import { confirmFirst, isFresh } from './step-up.ts';
+import { known, through, type DoorKind } from './through.ts';
 
 /*
  * The doors. Each begins with the permission it needs, finds out who asks and for whom, and turns what is thrown inside into
@@ -39,7 +42,9 @@ function withDigest(error: AppError, id: string): Error {
   });
 }
 
-function logFailure(error: AppError, id: string, door: string): void {
+/** Once, by the door that answers it. */
+export function logFailure(error: AppError, id: string, door: string): void {
+  noteOutcome(error.code);
   const foreseen = error.code !== 'internal' && error.code !== 'unavailable';
   const details = { requestId: id, door, code: error.code, reason: error.message };
   if (foreseen) log().info(details, 'refused');
@@ -51,14 +56,15 @@ function stackOf(error: AppError): string | undefined {
 }
 
 /** A denial leaves a record that operators read; the tenant asked for is named as it was asked, since it may not exist. */
-async function recordDenial(by: PersonCtx, door: string, target: string): Promise<void> {
+export async function recordDenial(by: PersonCtx, door: string, target: string): Promise<void> {
+  noteOutcome('not_found');
   log().warn({ requestId: by.requestId, userId: by.person.userId, door, target }, 'denied');
   // As it was asked, and it may be anything: what cannot be kept or would break a line is shown as such.
   const shown = target.slice(0, 100).replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '\uFFFD');
   await appendAudit(unsafeDb(), by, null, { action: 'access:denied', target: `${door} of ${shown}` });
 }
 
-const notAllowed = (): AppError =>
+export const notAllowed = (): AppError =>
   new AppError('forbidden', {
     log: 'the role does not hold the permission',
     screen: { happened: 'Your role may not do this.', todo: 'Ask an admin of the tenant.' },
@@ -133,10 +139,15 @@ async function rendered<C, P>(
   }
 }
 
+/** Through a door of Next's, which knows the request's id. */
+function pass<T>(kind: DoorKind, door: string, run: () => Promise<T>): Promise<T> {
+  return through({ kind, door, requestId }, run);
+}
+
 /** The way into a tenant for a page: a role that nobody can say any more is told in words, and is no 404. */
 async function wayIn(by: PersonCtx, door: string, slug: string): Promise<Ctx | null> {
   try {
-    return await tenantCtx(by, slug);
+    return known(await tenantCtx(by, slug));
   } catch (error) {
     const failure = toAppError(error);
     logFailure(failure, by.requestId, door);
@@ -150,14 +161,16 @@ export function page<P extends { tenant: string }>(
   render: Render<Ctx, P>,
 ): (props: PageProps<P>) => Promise<ReactNode> {
   return async function Page(props) {
-    const by = await signedInPerson();
-    const { tenant } = await props.params;
-    const ctx = await wayIn(by, permission, tenant);
-    if (!ctx || !may(ctx.role, permission)) {
-      await recordDenial(by, permission, tenant);
-      return absent();
-    }
-    return rendered(by, permission, ctx, props, render);
+    return pass('page', permission, async () => {
+      const by = await signedInPerson();
+      const { tenant } = await props.params;
+      const ctx = await wayIn(by, permission, tenant);
+      if (!ctx || !may(ctx.role, permission)) {
+        await recordDenial(by, permission, tenant);
+        return absent();
+      }
+      return rendered(by, permission, ctx, props, render);
+    });
   };
 }
 
@@ -182,8 +195,10 @@ export function personPage<P = Record<string, never>>(
   render: Render<PersonCtx, P>,
 ): (props: PageProps<P>) => Promise<ReactNode> {
   return async function Page(props) {
-    const by = await signedInPerson();
-    return rendered(by, 'person', by, props, render);
+    return pass('page', 'person', async () => {
+      const by = await signedInPerson();
+      return rendered(by, 'person', by, props, render);
+    });
   };
 }
 
@@ -193,12 +208,14 @@ export function operatorPage<P = Record<string, never>>(
   render: Render<PersonCtx, P>,
 ): (props: PageProps<P>) => Promise<ReactNode> {
   return async function Page(props) {
-    const by = await signedInPerson();
-    if (!by.person.isOperator) {
-      await recordDenial(by, permission, 'operator');
-      return absent();
-    }
-    return rendered(by, permission, by, props, render);
+    return pass('page', permission, async () => {
+      const by = await signedInPerson();
+      if (!by.person.isOperator) {
+        await recordDenial(by, permission, 'operator');
+        return absent();
+      }
+      return rendered(by, permission, by, props, render);
+    });
   };
 }
 
@@ -223,7 +240,11 @@ function parsed<S extends z.ZodType>(schema: S, input: ActionInput): z.output<S>
   });
 }
 
-async function performed<T>(door: string, input: ActionInput, run: () => Promise<T>): Promise<ActionResult<T>> {
+function performed<T>(door: string, input: ActionInput, run: () => Promise<T>): Promise<ActionResult<T>> {
+  return pass('action', door, () => resultOf(door, input, run));
+}
+
+async function resultOf<T>(door: string, input: ActionInput, run: () => Promise<T>): Promise<ActionResult<T>> {
   try {
     await requireOwnOrigin();
     return { ok: true, value: await run() };
@@ -269,7 +290,7 @@ export function action<S extends z.ZodType, T>(
       const by = await requiredPerson();
       // An open page outlives a role: what is sensitive is not done by one that was looked at a minute ago.
       if (isSensitive(permission) || wants.fresh !== undefined) await askAnew(by, slug);
-      const ctx = await tenantCtx(by, slug);
+      const ctx = known(await tenantCtx(by, slug));
       if (!ctx || !may(ctx.role, permission)) await recordDenial(by, permission, slug);
       if (!ctx) return absent();
       if (!may(ctx.role, permission)) throw notAllowed();
@@ -284,9 +305,15 @@ export function action<S extends z.ZodType, T>(
 export function personAction<S extends z.ZodType, T>(
   schema: S,
   run: (by: PersonCtx, input: z.output<S>) => Promise<T>,
+  wants: Fresh<PersonCtx, z.output<S>> = {},
 ): (before: ActionState<unknown>, input: ActionInput) => Promise<ActionResult<T>> {
   return async function act(_before, input) {
-    return performed('person', input, async () => run(await requiredPerson(), parsed(schema, input)));
+    return performed('person', input, async () => {
+      const by = await requiredPerson();
+      const given = parsed(schema, input);
+      await requireFresh(wants, by, given);
+      return run(by, given);
+    });
   };
 }
 
@@ -345,7 +372,11 @@ function sent({ status, headers, body }: Answer): Response {
   return json(body, status, headers);
 }
 
-async function answered(door: string, run: () => Promise<Response>): Promise<Response> {
+function answered(kind: DoorKind, door: string, run: () => Promise<Response>): Promise<Response> {
+  return pass(kind, door, () => answerOf(door, run));
+}
+
+async function answerOf(door: string, run: () => Promise<Response>): Promise<Response> {
   try {
     return await run();
   } catch (error) {
@@ -360,7 +391,7 @@ async function answered(door: string, run: () => Promise<Response>): Promise<Res
 
 async function tenantOrAbsent(permission: TenantPermission, slug: string): Promise<Ctx> {
   const by = await requiredPerson();
-  const ctx = await tenantCtx(by, slug);
+  const ctx = known(await tenantCtx(by, slug));
   if (ctx && may(ctx.role, permission)) return ctx;
   await recordDenial(by, permission, slug);
   throw notFound('This');
@@ -372,7 +403,7 @@ export function view<P extends { tenant: string }, T>(
   read: (ctx: Ctx, asked: Asked<P>) => Promise<T>,
 ): RouteHandler<P> {
   return (request, context) =>
-    answered(permission, async () => {
+    answered('view', permission, async () => {
       const params = await context.params;
       const ctx = await tenantOrAbsent(permission, params.tenant);
       const { searchParams } = new URL(request.url);
@@ -381,23 +412,20 @@ export function view<P extends { tenant: string }, T>(
 }
 
 /** A read of the operators as JSON. */
-export function operatorView<T>(
+export function operatorView<T, P = Record<string, never>>(
   permission: OperatorPermission,
-  read: (by: PersonCtx) => Promise<T>,
-): RouteHandler<Record<string, never>> {
-  return () =>
-    answered(permission, async () => {
+  read: (by: PersonCtx, params: P) => Promise<T>,
+): RouteHandler<P> {
+  return (_, context) =>
+    answered('view', permission, async () => {
       const by = await requiredPerson();
       if (!by.person.isOperator) {
         await recordDenial(by, permission, 'operator');
         throw notFound('This');
       }
-      return json(await read(by), 200);
+      return json(await read(by, await context.params), 200);
     });
 }
-
-/** What arrives at an open door, as Next hands it on or as Node's own server does. */
-export type Arrived = { headers: { get(name: string): string | null }; body: AsyncIterable<Uint8Array> | null };
 
 /**
  * A door that nobody signs in to, such as a webhook's. The permission is in what it is given (a signature, a token), and
@@ -405,19 +433,26 @@ export type Arrived = { headers: { get(name: string): string | null }; body: Asy
  */
 export async function openDoor(
   door: string,
-  { headers }: Pick<Arrived, 'headers'>,
+  { headers }: Pick<Arriving, 'headers'>,
   answer: () => Promise<{ status: number; body: unknown }>,
 ): Promise<Answer> {
-  try {
-    return { headers: {}, ...(await answer()) };
-  } catch (error) {
-    return refused(door, headers, error);
-  }
+  const kind = door === 'webhook' ? 'webhook' : 'program';
+  return through({ kind, door, requestId: () => idIn(headers) }, async () => {
+    try {
+      return { headers: {}, ...(await answer()) };
+    } catch (error) {
+      return refused(door, headers, error);
+    }
+  });
 }
 
-function refused(door: string, headers: Arrived['headers'], error: unknown): Answer {
+function idIn(headers: Arriving['headers']): string {
+  return contextNow()?.fields.requestId ?? headers.get('x-request-id') ?? randomUUID();
+}
+
+function refused(door: string, headers: Arriving['headers'], error: unknown): Answer {
   const failure = toAppError(error);
-  const id = headers.get('x-request-id') ?? randomUUID();
+  const id = idIn(headers);
   logFailure(failure, id, door);
   return failed(failure, id);
 }
@@ -425,7 +460,7 @@ function refused(door: string, headers: Arrived['headers'], error: unknown): Ans
 /** The same as a route of Next; what it answers is JSON. */
 export function openRoute<P>(
   door: string,
-  answer: (arrived: Arrived, params: P) => Promise<{ status: number; body: unknown }>,
+  answer: (arrived: Arriving, params: P) => Promise<{ status: number; body: unknown }>,
 ): RouteHandler<P> {
   return async (request, context) => {
     const params = await context.params;
@@ -438,13 +473,14 @@ export function programRoute<P>(
   door: string,
   answer: (request: Request, params: P) => Promise<Response>,
 ): RouteHandler<P> {
-  return async (request, context) => {
-    try {
-      return await answer(request, await context.params);
-    } catch (error) {
-      return sent(refused(door, request.headers, error));
-    }
-  };
+  return (request, context) =>
+    through({ kind: 'program', door, requestId: () => idIn(request.headers) }, async () => {
+      try {
+        return await answer(request, await context.params);
+      } catch (error) {
+        return sent(refused(door, request.headers, error));
+      }
+    });
 }
 
 /**
@@ -455,19 +491,21 @@ export function personRoute(
   door: string,
   answer: (by: PersonCtx, request: Request) => Promise<Response>,
 ): (request: Request) => Promise<Response> {
-  return async function go(request) {
-    try {
-      const by = await currentPerson();
-      if (by) return await answer(by, request);
-      const { pathname, search } = new URL(request.url);
-      const location = `/sign-in?next=${encodeURIComponent(pathname + search)}`;
-      return new Response(null, { status: 303, headers: { location, 'cache-control': 'no-store' } });
-    } catch (error) {
-      const failure = toAppError(error);
-      const id = request.headers.get('x-request-id') ?? (await requestId());
-      logFailure(failure, id, door);
-      return errorPage(shown(failure, id), errorCodes[failure.code]);
-    }
+  return function go(request) {
+    return pass('route', door, async () => {
+      try {
+        const by = await currentPerson();
+        if (by) return await answer(by, request);
+        const { pathname, search } = new URL(request.url);
+        const location = `/sign-in?next=${encodeURIComponent(pathname + search)}`;
+        return new Response(null, { status: 303, headers: { location, 'cache-control': 'no-store' } });
+      } catch (error) {
+        const failure = toAppError(error);
+        const id = request.headers.get('x-request-id') ?? (await requestId());
+        logFailure(failure, id, door);
+        return errorPage(shown(failure, id), errorCodes[failure.code]);
+      }
+    });
   };
 }
 
@@ -477,7 +515,7 @@ export function route<P extends { tenant: string }>(
   answer: (ctx: Ctx, request: Request, params: P) => Promise<Response>,
 ): RouteHandler<P> {
   return (request, context) =>
-    answered(permission, async () => {
+    answered('route', permission, async () => {
       const origin = request.headers.get('origin');
       if (request.method !== 'GET' && !isOwnOrigin(origin)) throw foreignOrigin(origin);
       const params = await context.params;
@@ -495,7 +533,7 @@ export function operatorRoute<P = Record<string, never>>(
   { fresh = false }: { fresh?: boolean } = {},
 ): RouteHandler<P> {
   return (request, context) =>
-    answered(permission, async () => {
+    answered('route', permission, async () => {
       const origin = request.headers.get('origin');
       if (request.method !== 'GET' && !isOwnOrigin(origin)) throw foreignOrigin(origin);
       const by = await requiredPerson();

@@ -1,31 +1,20 @@
 import { z } from 'zod';
-import { type Prisma, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { type Prisma, type TenantState, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { PersonCtx } from './ctx.ts';
 import { containing } from './same-text.ts';
-import { runnerPodsUnheld, type Condition } from '#lib/model/index.ts';
+import type { TenantKind } from '#lib/model/index.ts';
 
 export type OperatorOverview = {
   tenants: {
     slug: string;
     displayName: string;
-    kind: string;
-    state: string;
+    kind: TenantKind;
+    state: TenantState;
     cluster: string;
     enrollments: number;
     members: number;
-  }[];
-  clusters: {
-    id: string;
-    name: string;
-    controllerVersion: string | null;
-    reachableAt: string | null;
-    capacityCpu: string | null;
-    capacityMemory: string | null;
-    tenants: number;
-    /** Whether runners' pods are held to their profile, as the enrollments there last found; null where there is none. */
-    holdsPods: boolean | null;
   }[];
   forges: { id: string; name: string; kind: string; baseUrl: string; hasApp: boolean; enrollments: number }[];
   /** Requests that wait for an operator. */
@@ -35,21 +24,46 @@ export type OperatorOverview = {
 
 const shownMost = 200;
 
+export type TenantRow = {
+  slug: string;
+  displayName: string;
+  kind: TenantKind;
+  state: TenantState;
+  cluster: string;
+  enrollments: number;
+};
+
+/** Tenants by slug, those after one. */
+export async function listAllTenants(after: string, size: number): Promise<{ rows: TenantRow[]; isMore: boolean }> {
+  const found = await unsafeDb().tenant.findMany({
+    where: { slug: { gt: after } },
+    include: { _count: { select: { enrollments: true } } },
+    orderBy: { slug: 'asc' },
+    take: size + 1,
+  });
+  const rows = found.slice(0, size).map(({ slug, displayName, kind, state, clusterId, _count }) => ({
+    slug,
+    displayName,
+    kind,
+    state,
+    cluster: clusterId,
+    enrollments: _count.enrollments,
+  }));
+  return { rows, isMore: found.length > size };
+}
+
 /** What needs an operator, over all tenants. The door in front of it is operatorPage or operatorView. */
 export async function operatorOverview(): Promise<OperatorOverview> {
   const db = unsafeDb();
-  const [tenants, clusters, forges, failing, waiting, active, unheld] = await Promise.all([
+  const [tenants, forges, failing, waiting] = await Promise.all([
     db.tenant.findMany({
       include: { _count: { select: { enrollments: true, members: true } } },
       orderBy: { slug: 'asc' },
       take: shownMost,
     }),
-    db.cluster.findMany({ include: { _count: { select: { tenants: true } } }, orderBy: { id: 'asc' } }),
     db.forgeConnection.findMany({ include: { _count: { select: { enrollments: true } } }, orderBy: { id: 'asc' } }),
-    db.task.findMany({ where: { attempts: { gt: 0 } }, orderBy: { attempts: 'desc' }, take: shownMost }),
+    db.task.findMany({ where: { lastError: { not: null } }, orderBy: { attempts: 'desc' }, take: shownMost }),
     db.approvalRequest.count({ where: { state: 'open' } }),
-    clustersWhere({ type: 'NamespaceReady', status: 'True' }),
-    clustersWhere({ reason: runnerPodsUnheld }),
   ]);
 
   return {
@@ -60,16 +74,6 @@ export async function operatorOverview(): Promise<OperatorOverview> {
       state,
       cluster: clusterId,
       ..._count,
-    })),
-    clusters: clusters.map(({ id, name, controllerVersion, reachableAt, capacityCpu, capacityMemory, _count }) => ({
-      id,
-      name,
-      controllerVersion,
-      capacityCpu,
-      capacityMemory,
-      reachableAt: reachableAt?.toISOString() ?? null,
-      tenants: _count.tenants,
-      holdsPods: active.has(id) ? !unheld.has(id) : null,
     })),
     forges: forges.map(({ id, name, kind, baseUrl, appId, _count }) => ({
       id,
@@ -142,14 +146,18 @@ export async function endSessionsOf(by: PersonCtx, userId: string): Promise<void
   });
 }
 
-/** Keeps somebody out until they are enabled again; their sessions end with it (ASVS 7.4.2). */
+/** Keeps somebody out until they are enabled again; their sessions end with it (ASVS 7.4.2), and their programs' tokens for good. */
 export async function disableUser(by: PersonCtx, userId: string): Promise<void> {
   if (userId === by.person.userId) throw ownself();
+  const now = new Date();
   await unsafeTransaction(async (tx) => {
     await named(tx, userId);
-    await tx.user.update({ where: { id: userId }, data: { disabledAt: new Date() } });
+    await tx.user.update({ where: { id: userId }, data: { disabledAt: now } });
     await tx.session.deleteMany({ where: { userId } });
-    await appendAudit(tx, by, null, { action: 'user:disable', target: `user/${userId}` });
+    await tx.deviceLogin.deleteMany({ where: { userId } });
+    const ended = { revokedAt: now, revokedBy: by.person.name };
+    const { count: tokens } = await tx.apiToken.updateMany({ where: { userId, revokedAt: null }, data: ended });
+    await appendAudit(tx, by, null, { action: 'user:disable', target: `user/${userId}`, after: { tokens } });
   });
 }
 
@@ -170,14 +178,4 @@ function ownself(): AppError {
     log: 'an operator meant to disable themselves',
     screen: { happened: 'You cannot disable yourself.', todo: 'Ask another operator.' },
   });
-}
-
-/** The clusters in which an active enrollment has such a condition. */
-async function clustersWhere(condition: Partial<Condition>): Promise<ReadonlySet<string>> {
-  const tenants = await unsafeDb().tenant.findMany({
-    where: { enrollments: { some: { state: 'active', conditions: { array_contains: [condition] } } } },
-    select: { clusterId: true },
-    distinct: ['clusterId'],
-  });
-  return new Set(tenants.map(({ clusterId }) => clusterId));
 }

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Role, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
+import { addPersonToken, askerOfApiToken, listPersonTokens } from './api-token.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
+import { askForDevice, decideDevice, findDevice, pollDevice } from './device.ts';
 import { acceptInvitation, createInvitation, listInvitations, readInvitation, revokeInvitation } from './invitation.ts';
 import { listMembers, reasonOf, setMemberRole } from './members.ts';
 import { tenantCtx } from './membership.ts';
@@ -313,5 +315,23 @@ describe('sessions', () => {
       ({ action }) => action,
     );
     expect(actions.toSorted()).toEqual(['user:disable', 'user:enable', 'user:end-sessions']);
+  });
+
+  test('whoever is enabled again makes their programs’ tokens anew: what they had is revoked, a terminal’s that was about to be among them', async () => {
+    const una = await person('una');
+    const olive = await person('olive3', { isOperator: true });
+    const now = new Date();
+    const { token } = await addPersonToken(una, { name: 'ci', scopes: ['read'], days: 1 }, now);
+    const asked = await askForDevice({ machine: 'laptop', scopes: ['read'], days: 1 }, 'una', now);
+    const fresh = { ...una, session: { id: 's', authenticatedAt: now } };
+    const login = await findDevice(fresh, { code: asked.userCode }, now);
+    await decideDevice(fresh, { login, decision: 'approve' }, now);
+    const asker = () => askerOfApiToken(`Bearer ${token}`, 'test', now);
+    expect(await asker()).not.toBeNull();
+    await disableUser(olive, una.person.userId);
+    await enableUser(olive, una.person.userId);
+    expect(await asker()).toBeNull();
+    expect(await listPersonTokens(una, now)).toMatchObject([{ standing: 'revoked', revokedBy: 'olive3' }]);
+    expect(await pollDevice(asked.deviceCode, 'test', now)).toMatchObject({ ok: false });
   });
 });

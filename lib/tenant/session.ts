@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { cache } from 'react';
-import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { unsafeDb, unsafeTransaction, type Prisma } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
@@ -48,7 +48,8 @@ export function isOperatorIdentity(operators: string, identity: { connectionId: 
     .includes(key);
 }
 
-const personFields = {
+/** What is read of a person to know who they are. */
+export const personFields = {
   id: true,
   name: true,
   imageUrl: true,
@@ -83,13 +84,16 @@ export async function askerOfToken(token: string, now: Date): Promise<Asker | nu
     await unsafeDb().session.updateMany({ where: { id: session.id }, data: { lastSeenAt: now } });
   }
   const { user, id, authenticatedAt } = session;
-  const identities = user.identities.map(({ connection, ...identity }) => ({
-    ...identity,
-    forge: connection.kind,
-  }));
+  return { person: personOf(user), session: { id, authenticatedAt } };
+}
+
+type PersonRow = Prisma.UserGetPayload<{ select: typeof personFields }>;
+
+/** A row of `personFields` as who asks. */
+export function personOf({ id: userId, name, imageUrl, identities: rows }: PersonRow): Person {
+  const identities = rows.map(({ connection, ...identity }) => ({ ...identity, forge: connection.kind }));
   const isOperator = identities.some((identity) => isOperatorIdentity(env().FLYWHEEL_OPERATORS, identity));
-  const person = { userId: user.id, name: user.name, imageUrl: user.imageUrl, identities, isOperator };
-  return { person, session: { id, authenticatedAt } };
+  return { userId, name, imageUrl, identities, isOperator };
 }
 
 /** Next is loaded when a request comes, never by the worker, which shares this room's audit. */

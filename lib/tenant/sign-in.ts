@@ -1,9 +1,9 @@
-import { hkdfSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { AuthOptions, TokenSet } from 'next-auth';
 import type { Adapter, AdapterAccount, AdapterUser } from 'next-auth/adapters';
 import type { OAuthConfig } from 'next-auth/providers/oauth';
-import { seal, unsafeDb } from '#lib/db/index.ts';
-import { env, required } from '#lib/env.ts';
+import { keysFor, seal, unsafeDb, type SecretKey } from '#lib/db/index.ts';
+import { env } from '#lib/env.ts';
 import { appendAudit } from './audit.ts';
 import { log } from '#lib/log.ts';
 import { syncMemberships, type ForgeStanding } from './standings.ts';
@@ -46,8 +46,28 @@ export type SignInRequest = {
 
 /** next-auth's own secret, from the portal's one key, so that there is nothing more to configure or to rotate. */
 export function authSecret(): string {
-  const key = Buffer.from(required('FLYWHEEL_SECRET_KEY'), 'base64');
-  return Buffer.from(hkdfSync('sha256', key, '', 'flywheel next-auth', 32)).toString('base64url');
+  return secretOf(keysFor(authPurpose)[0]);
+}
+
+const authPurpose = 'flywheel next-auth';
+
+function secretOf({ bytes }: SecretKey): string {
+  return Buffer.from(bytes).toString('base64url');
+}
+
+/**
+ * The secret by which a sign-in's state went into its cookie: one that was under way when the portal's key was rotated ends
+ * as it began. Sessions are rows and know of no key.
+ */
+export async function authSecretBehind(cookie: { name: string; value: string | undefined }): Promise<string> {
+  const { name: salt, value: token } = cookie;
+  // Loaded where somebody signs in, never by the worker.
+  const { decode } = await import('next-auth/jwt');
+  for (const secret of keysFor(authPurpose).map(secretOf)) {
+    const isIts = token !== undefined && (await decode({ token, secret, salt }).catch(() => null)) !== null;
+    if (isIts) return secret;
+  }
+  return authSecret();
 }
 
 /** A cookie's options. Lax, because the forge sends the person back by a cross-site GET. */

@@ -23,7 +23,7 @@ export { exportAllJobs, exportJobs, JobQuery, jobStandings, listAllJobs, listJob
 export type { JobPage, JobRow, JobStanding } from './ledger.ts';
 export { jobSeries, SeriesQuery, seriesWindows } from './series.ts';
 export type { JobSeries, SeriesStep, SeriesWindow } from './series.ts';
-export { gapsBetween, keepLook, type Gap } from './looks.ts';
+export { gapsBetween, gapsOf, keepLook, meteringLags, type Gap } from './looks.ts';
 export { keepReadings, keepSources, type GivenSource, type Kept } from './keep.ts';
 export { meterNames, meterWords, poolMeters, type Meter, type ReadMeter } from './meters.ts';
 export { usedBetween, type GivenReading, type Reading } from './meter.ts';

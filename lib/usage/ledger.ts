@@ -166,17 +166,17 @@ function rowOf(record: JobRecord): JobRow {
   };
 }
 
-async function pageOf(db: Reader, where: Prisma.JobWhereInput, before: string) {
-  const records = await recordsOf(db, where, before, pageSize + 1);
-  const shown = records.slice(0, pageSize);
+async function pageOf(db: Reader, where: Prisma.JobWhereInput, before: string, size = pageSize) {
+  const records = await recordsOf(db, where, before, size + 1);
+  const shown = records.slice(0, size);
   const last = shown.at(-1);
-  return { shown, next: records.length > pageSize && last ? cursorOf(last) : null };
+  return { shown, next: records.length > size && last ? cursorOf(last) : null };
 }
 
 /** A tenant's own jobs. */
-export async function listJobs(ctx: { db: TenantDb }, query: JobQuery): Promise<JobPage> {
+export async function listJobs(ctx: { db: TenantDb }, query: JobQuery, size?: number): Promise<JobPage> {
   const [{ shown, next }, pools] = await Promise.all([
-    pageOf(ctx.db, whereOf(query), query.before),
+    pageOf(ctx.db, whereOf(query), query.before, size),
     ctx.db.enrollmentPool.findMany({ select: { scaleSetName: true }, orderBy: { scaleSetName: 'asc' } }),
   ]);
   return { rows: shown.map(rowOf), next, labels: pools.map(({ scaleSetName }) => scaleSetName) };

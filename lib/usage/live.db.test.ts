@@ -66,6 +66,14 @@ describe('what runs now', () => {
     expect((await now()).pools).toMatchObject([{ running: 1, idle: 1 }]);
   });
 
+  test('a place that is held for a job is no runner that stands ready, and has no job', async () => {
+    await addRunner('acme-nix-gitlab-place-7d9f-abcde');
+    await addJob('1', { state: 'running', runnerName: 'a name of the forge’s own' });
+    const { pools, runners } = await now();
+    expect(pools).toMatchObject([{ running: 0, idle: 0, places: 1 }]);
+    expect(runners).toMatchObject([{ state: 'place', job: null }]);
+  });
+
   test('is read once a moment for however many look, and never with a stranger’s', async () => {
     await addRunner('r-1');
     const db = tenantDb(acme.tenantId);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { placeSuffix } from '#lib/cluster/index.ts';
 import { type TenantDb, unsafeDb } from '#lib/db/index.ts';
 import type { RunnerState } from './runner-seen.ts';
 
@@ -14,17 +15,22 @@ export type LivePool = {
   pending: number;
   running: number;
   idle: number;
+  /** Held for jobs where no runner waits for one. */
+  places: number;
   failed: number;
   /** When the worker last heard of it from the cluster; null before the first time. */
   observedAt: string | null;
 };
+
+/** A place holds what a job's runner will need, and never has a job itself. */
+type LiveState = RunnerState | 'place';
 
 export type LiveRunner = {
   uid: string;
   name: string;
   /** The pool's. */
   label: string;
-  state: RunnerState;
+  state: LiveState;
   /** Why it does not run, in the cluster's words. */
   reason: string | null;
   node: string | null;
@@ -124,14 +130,27 @@ export function sharedUsage(tenantId: string, ctx: { db: TenantDb }): Promise<Ta
   return usage;
 }
 
-type Counts = Record<RunnerState | 'queued' | 'unplaced', number>;
+type Counts = Record<LiveState | 'queued' | 'unplaced', number>;
+
+function stateOfIdle({ name, scaleSetName }: Rows[1][number], hasJob: boolean): LiveState {
+  if (hasJob) return 'running';
+  return name.startsWith(`${scaleSetName}${placeSuffix}`) ? 'place' : 'idle';
+}
 
 function usageOf([pools, rows, jobs]: Rows): LiveUsage {
   const running = jobs.filter(({ state }) => state === 'running');
   const byRunner = new Map(running.map((job) => [`${job.scaleSetName}/${job.runnerName}`, job]));
   const counts = new Map<string, Counts>();
   const of = (label: string) => {
-    const known = counts.get(label) ?? { starting: 0, idle: 0, running: 0, failed: 0, queued: 0, unplaced: 0 };
+    const known = counts.get(label) ?? {
+      starting: 0,
+      idle: 0,
+      place: 0,
+      running: 0,
+      failed: 0,
+      queued: 0,
+      unplaced: 0,
+    };
     counts.set(label, known);
     return known;
   };
@@ -139,7 +158,7 @@ function usageOf([pools, rows, jobs]: Rows): LiveUsage {
     const key = `${row.scaleSetName}/${row.name}`;
     const job = byRunner.get(key);
     byRunner.delete(key);
-    const state = row.state === 'idle' && job ? 'running' : row.state;
+    const state = row.state === 'idle' ? stateOfIdle(row, job !== undefined) : row.state;
     of(row.scaleSetName)[state] += 1;
     return {
       uid: row.uid,
@@ -164,7 +183,7 @@ function usageOf([pools, rows, jobs]: Rows): LiveUsage {
   return {
     runners: runners.slice(0, runnersMost),
     pools: pools.map((row) => {
-      const { starting, idle, running: busy, failed, queued, unplaced } = of(row.scaleSetName);
+      const { starting, idle, place, running: busy, failed, queued, unplaced } = of(row.scaleSetName);
       // A job whose runner goes by another name has one of those that seem to wait.
       const hidden = Math.min(unplaced, idle);
       return {
@@ -177,6 +196,7 @@ function usageOf([pools, rows, jobs]: Rows): LiveUsage {
         pending: starting,
         running: busy + hidden,
         idle: idle - hidden,
+        places: place,
         failed,
         observedAt: row.observedAt?.toISOString() ?? null,
       };

@@ -13,6 +13,41 @@ export async function keepLook(clusterId: string, now: Date): Promise<void> {
     select ${clusterId}, ${now}, ${now} where not exists (select from longer) on conflict do nothing`;
 }
 
+/** A tenant, and the cluster that it stands on now. */
+export type Standing = { id: string; clusterId: string };
+
+/** When nobody looked at the cluster that each of these tenants stood on at the time, within [from, to). */
+export async function gapsOf(tenants: readonly Standing[], from: Date, to: Date): Promise<Map<string, Gap[]>> {
+  const moves = await unsafeDb().tenantMove.findMany({
+    where: { tenantId: { in: tenants.map(({ id }) => id) }, handedOverAt: { gt: from } },
+    orderBy: { handedOverAt: 'asc' },
+    select: { tenantId: true, fromClusterId: true, handedOverAt: true },
+  });
+  const stays = new Map(
+    tenants.map((tenant) => {
+      const left = moves.filter(({ tenantId }) => tenantId === tenant.id);
+      const ends = [...left.map(({ handedOverAt }) => handedOverAt ?? to), to];
+      const places = [...left.map(({ fromClusterId }) => fromClusterId), tenant.clusterId];
+      return [
+        tenant.id,
+        places.map((clusterId, at) => ({ clusterId, from: ends[at - 1] ?? from, to: ends[at] ?? to })),
+      ];
+    }),
+  );
+  const clusterIds = new Set([...stays.values()].flat().map(({ clusterId }) => clusterId));
+  const gaps = await gapsBetween([...clusterIds], from, to);
+  return new Map([...stays].map(([id, own]) => [id, own.flatMap((stay) => gaps.flatMap((gap) => within(gap, stay)))]));
+}
+
+/** The part of a gap that fell into a stay on its cluster. */
+function within(gap: Gap, stay: { clusterId: string; from: Date; to: Date }): Gap[] {
+  if (gap.clusterId !== stay.clusterId) return [];
+  const from = Math.max(Date.parse(gap.from), stay.from.getTime());
+  const to = Math.min(Date.parse(gap.to), stay.to.getTime());
+  if (to - from <= unseenMs) return [];
+  return [{ ...gap, from: new Date(from).toISOString(), to: new Date(to).toISOString() }];
+}
+
 export type Gap = { from: string; to: string; clusterId: string };
 
 /** When nobody looked at a cluster within [from, to). What is before the first look ever is no gap: there was nothing to see. */
@@ -34,4 +69,11 @@ export async function gapsBetween(clusterIds: readonly string[], from: Date, to:
       clusterId,
     }));
   });
+}
+
+/** Since when, in seconds, each cluster was last looked at; one that never was is not among them. */
+export async function meteringLags(): Promise<{ clusterId: string; seconds: number }[]> {
+  return unsafeDb().$queryRaw<{ clusterId: string; seconds: number }[]>`
+    select cluster_id as "clusterId", greatest(0, extract(epoch from clock_timestamp() - max(seen_until)))::float as seconds
+    from usage_watch join cluster on cluster.id = cluster_id group by cluster_id order by cluster_id`;
 }

@@ -149,6 +149,17 @@ describe('a pod of a GitLab job', () => {
   });
 });
 
+test('a place that is held for a GitLab job is seen, and metered, as a runner that waits, by its pod’s name', () => {
+  const labels = { 'flywheel.dev/place': 'acme-nix' };
+  expect(runnerSeen({ pod: object('Pod', up, { labels }) })).toMatchObject({
+    name: 'acme-nix-x7-runner-q2',
+    state: 'idle',
+    servesOne: false,
+    job: null,
+    isOver: false,
+  });
+});
+
 describe('a runner of Forgejo’s', () => {
   test('goes by the name of its registration, and on after its job', () => {
     expect(runnerSeen({ pod: object('Pod', up, forgejo) })).toMatchObject({
@@ -170,6 +181,10 @@ describe('a runner of Forgejo’s', () => {
 
 test('a pod in another namespace that bears a tenant’s name is none of that tenant’s', () => {
   const pod = object('Pod', up, arc);
+  pod.metadata.namespace = 'dind-mallory';
+  expect(runnerSeen({ pod })).toBeNull();
+  pod.metadata.namespace = 'dind-acme';
+  expect(runnerSeen({ pod })).toMatchObject({ tenant: 'acme' });
   pod.metadata.namespace = 'runners-mallory';
   expect(runnerSeen({ pod })).toBeNull();
 });

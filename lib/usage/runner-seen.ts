@@ -1,5 +1,5 @@
 import { enrollmentLabel, poolLabel, runnerPrefix, tenantLabel, type Observed } from '#lib/cluster/index.ts';
-import { namespacesOf } from '#lib/model/index.ts';
+import { runnersNamespacesOf } from '#lib/model/index.ts';
 
 /*
  * A runner as the cluster shows it. Pure: objects of the API server in, a value out.
@@ -94,7 +94,7 @@ export function runnerSeen({ runner, pod }: Objects): RunnerSeen | null {
   const [tenant, enrollment, pool] = [labels[tenantLabel], labels[enrollmentLabel], labels[poolLabel]];
   if (!main || !tenant || !enrollment || !pool) return null;
   // Whoever may make pods in one tenant's namespace may write another's name on them.
-  if (main.metadata.namespace !== namespacesOf(tenant).runners) return null;
+  if (!runnersNamespacesOf(tenant).includes(main.metadata.namespace ?? '')) return null;
   const common = {
     uid: uidOf(main),
     tenant,

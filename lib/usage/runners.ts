@@ -47,7 +47,8 @@ async function keepRunners(tx: UnsafeTx, clusterId: string, seen: readonly SeenA
       from jsonb_to_recordset(${told}::jsonb) as told (uid text, tenant text, enrollment text, pool text, name text,
         state "RunnerState", reason text, node text, "servesOne" boolean, "createdAt" timestamptz, "seenAt" timestamptz,
         "endedAt" timestamptz, version numeric)
-      join tenant on tenant.slug = told.tenant and tenant.cluster_id = ${clusterId}
+      -- One that moves has runners on both clusters for a while.
+      join tenant on tenant.slug = told.tenant and ${clusterId} in (tenant.cluster_id, tenant.other_cluster_id)
       join enrollment on enrollment.tenant_id = tenant.id and enrollment.name = told.enrollment
         and enrollment.state in ('active', 'withdrawing')
       join enrollment_pool on enrollment_pool.enrollment_id = enrollment.id and enrollment_pool.pool_name = told.pool

@@ -165,6 +165,24 @@ describe('sampling', () => {
     expect([source?.tenantId, source?.enrollmentId]).toEqual([null, null]);
   });
 
+  test('a pod with a daemon beside its runner is the tenant’s too, with what both take and not what only began it', async () => {
+    const size = (cpu: string, memory: string) => ({
+      resources: { requests: { cpu, memory }, limits: { cpu, memory } },
+    });
+    const made = pod(running);
+    const spec = {
+      containers: [{ name: 'runner', ...size('1', '2Gi') }],
+      initContainers: [
+        { name: 'externals', ...size('1', '2Gi') },
+        { name: 'dockerd', restartPolicy: 'Always', ...size('3', '6Gi') },
+      ],
+    };
+    await sampleRunners([{ ...made, spec, metadata: { ...made.metadata, namespace: 'dind-acme' } }], at(15));
+    const source = await unsafeDb().usageSource.findUniqueOrThrow({ where: { id: uid } });
+    expect(source.tenantId).toBe(acme.tenantId);
+    expect([Number(source.cpuCores), Number(source.memoryGib)]).toEqual([4, 8]);
+  });
+
   test('the job that a GitLab pod is made for has its time, whichever of its witnesses wrote it first', async () => {
     const ids = ['4711', `${acme.enrollmentId}:4712`, `runner:${acme.enrollmentId}/4713`];
     for (const [index, externalId] of ids.entries()) {

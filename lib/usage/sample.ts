@@ -9,7 +9,7 @@ import {
   type Observed,
 } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
-import { cpuMillicores, memoryBytes } from '#lib/model/index.ts';
+import { cpuMillicores, memoryBytes, runnersNamespacesOf } from '#lib/model/index.ts';
 import { keepReadings, keepSources, type GivenSource } from './keep.ts';
 import { keepLook } from './looks.ts';
 import type { GivenReading } from './meter.ts';
@@ -55,19 +55,22 @@ async function ownersOf(pods: readonly Observed[]): Promise<(pod: Observed) => O
     rows.map((row) => [`${row.tenant.slug}/${row.name}`, { tenantId: row.tenantId, enrollmentId: row.id }]),
   );
   return ({ metadata: { labels = {}, namespace } }) =>
-    namespace === `runners-${labels[tenantLabel]}`
+    runnersNamespacesOf(labels[tenantLabel] ?? '').includes(namespace ?? '')
       ? byName.get(`${labels[tenantLabel]}/${labels[enrollmentLabel]}`)
       : undefined;
 }
 
-type Containers = {
-  containers?: { resources?: { requests?: Record<string, string>; limits?: Record<string, string> } }[];
+type Containers = Record<'containers' | 'initContainers', ContainerAsks[] | undefined>;
+type ContainerAsks = {
+  restartPolicy?: string;
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
 };
 
-/** What a pod asked for, as decimals; a quantity that cannot be read counts as none. */
+/** What a pod asked for while it ran, sidecars among it, as decimals; a quantity that cannot be read counts as none. */
 function askedFor(pod: Observed): Pick<GivenSource, 'cpuCores' | 'memoryGib' | 'gpuCount'> {
-  const { containers = [] } = (pod['spec'] ?? {}) as Containers;
-  const all = containers.flatMap(({ resources }) => Object.entries({ ...resources?.limits, ...resources?.requests }));
+  const { containers = [], initContainers = [] } = (pod['spec'] ?? {}) as Partial<Containers>;
+  const running = [...containers, ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always')];
+  const all = running.flatMap(({ resources }) => Object.entries({ ...resources?.limits, ...resources?.requests }));
   const sum = (wanted: (name: string) => boolean, amount: (quantity: string) => bigint) =>
     all.reduce((total, [name, quantity]) => (wanted(name) ? total + read(amount, quantity) : total), 0n);
   const millicores = sum((name) => name === 'cpu', cpuMillicores);
@@ -131,10 +134,11 @@ type SetStatus = {
   failedEphemeralRunners?: number;
 };
 
-async function keepCounts(set: Observed, now: Date): Promise<void> {
+/** Of the cluster that the tenant stands on: in a move there is a set of that name on another one too. */
+async function keepCounts(set: Observed, now: Date, clusterId: string): Promise<void> {
   const status = (set.status ?? {}) as SetStatus;
   await unsafeDb().enrollmentPool.updateMany({
-    where: { scaleSetName: set.metadata.name },
+    where: { scaleSetName: set.metadata.name, enrollment: { tenant: { clusterId } } },
     data: {
       currentRunners: status.currentRunners ?? 0,
       pendingRunners: status.pendingEphemeralRunners ?? 0,
@@ -159,7 +163,12 @@ function countedPool(pod: Observed): CountedPool | null {
 }
 
 /** Where no controller counts, the pods of a pool are what there is: those of GitLab's jobs, and Forgejo's runners. */
-async function keepPodCounts(view: ClusterView, counted: readonly CountedPool[], now: Date): Promise<void> {
+async function keepPodCounts(
+  view: ClusterView,
+  counted: readonly CountedPool[],
+  now: Date,
+  clusterId: string,
+): Promise<void> {
   const phases = new Map<string, string[]>();
   for (const pod of view.all('Pod')) {
     const pool = countedPool(pod);
@@ -172,7 +181,7 @@ async function keepPodCounts(view: ClusterView, counted: readonly CountedPool[],
     const count = (phase: string) => found.filter((each) => each === phase).length;
     const [pendingRunners, runningRunners, failedRunners] = [count('Pending'), count('Running'), count('Failed')];
     await unsafeDb().enrollmentPool.updateMany({
-      where: { poolName: pool, enrollment: { name: enrollment, tenant: { slug: tenant }, state: 'active' } },
+      where: { poolName: pool, enrollment: { name: enrollment, tenant: { slug: tenant, clusterId }, state: 'active' } },
       data: {
         currentRunners: pendingRunners + runningRunners,
         pendingRunners,
@@ -199,8 +208,8 @@ export function keepPoolCounts(
   let timer: NodeJS.Timeout | undefined;
   let written: Promise<void> = Promise.resolve();
   const write = async (counted: CountedPool[], told: Observed[]) => {
-    await keepPodCounts(view, counted, clock.now());
-    for (const set of told) await keepCounts(set, clock.now());
+    await keepPodCounts(view, counted, clock.now(), clusterId);
+    for (const set of told) await keepCounts(set, clock.now(), clusterId);
   };
   const gather = () => {
     timer ??= setTimeout(() => {

@@ -6,6 +6,6 @@
  * `leaseMs`; a worker that was merely slow cannot finish, or pass `lease.check()`, once another has taken its key.
  * It touches the task table alone. It knows no domain: what a kind means is in lib/main.ts.
  */
-export { leaseMs, wake, wakeSql } from './queue.ts';
+export { isAnyHeld, leaseMs, queueNow, wake, wakeSql, type QueueOf } from './queue.ts';
 export { loop } from './loop.ts';
 export type { Lease, Outcome, Task, Tasks } from './loop.ts';

@@ -1,7 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { databaseUrl, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
-import { channel, type Claim, claim, finish, idOf, isHeld, leaseMs, renew } from './queue.ts';
+import {
+  count,
+  observe,
+  span,
+  spanIds,
+  stopwatch,
+  within,
+  withoutSecrets,
+  type Fail,
+  type SetAttributes,
+} from '#lib/telemetry/index.ts';
+import { channel, type Claim, claim, finish, type Finish, idOf, isHeld, leaseMs, renew } from './queue.ts';
 
 /** Held while a key runs. `signal` aborts when the lease is lost or the worker stops. */
 export type Lease = {
@@ -27,6 +39,8 @@ export type LoopOptions = {
   tasks: Tasks;
   concurrency: number;
   signal: AbortSignal;
+  /** Called each time the loop comes round, which it does twice a second at least while nothing holds it up. */
+  onTurn?: () => void;
   log?: (entry: { level: 'info' | 'warn' | 'error'; message: string } & Record<string, unknown>) => void;
 };
 
@@ -55,6 +69,7 @@ export async function loop(options: LoopOptions): Promise<void> {
   const free = () => options.concurrency - running.size;
   try {
     while (!options.signal.aborted) {
+      options.onTurn?.();
       // The lease counts from when it was asked for: an answer that took long is no more time.
       const heldUntilMs = performance.now() + leaseMs;
       const claims = free() > 0 ? await claimOrWarn(kinds, free(), options) : [];
@@ -80,11 +95,20 @@ async function claimOrWarn(kinds: string[], limit: number, options: LoopOptions)
 }
 
 async function start(entry: Running, running: Map<string, Running>, options: LoopOptions, bell: Bell): Promise<void> {
+  const id = idOf(entry.claim);
+  running.set(id, entry);
+  // All that is told of this pass bears one id.
+  await within({ requestId: randomUUID(), task: id }, () => pass(entry, running, options, bell));
+}
+
+async function pass(entry: Running, running: Map<string, Running>, options: LoopOptions, bell: Bell): Promise<void> {
   const taken = entry.claim;
   const id = idOf(taken);
-  running.set(id, entry);
   try {
-    const result = await run(taken, entry, options);
+    const { kind, traceparent, attempts } = taken;
+    const attributes = { 'flywheel.task': id, 'flywheel.attempts': attempts };
+    const about = { kind: 'consumer', traceparent, attributes } as const;
+    const result = await span(`pass ${kind}`, about, (set, fail) => run(taken, entry, options, { set, fail }));
     if (result && !(await finish(taken, result)))
       options.log?.({ level: 'warn', message: 'another worker took the key', task: id });
   } catch (error) {
@@ -100,14 +124,24 @@ async function start(entry: Running, running: Map<string, Running>, options: Loo
   }
 }
 
+type Tell = { set: SetAttributes; fail: Fail };
+
 /** Null when the lease was lost: whoever holds it now will finish it. */
-async function run(taken: Claim, entry: Running, options: LoopOptions) {
+async function run(taken: Claim, entry: Running, options: LoopOptions, { set, fail }: Tell): Promise<Finish | null> {
   const task = options.tasks[taken.kind];
   if (!task) throw new Error(`no task of kind ${taken.kind}`);
+  const took = stopwatch();
+  const ended = (outcome: string) => {
+    observe('passSeconds', { task: taken.kind, outcome }, took());
+    set({ 'flywheel.outcome': outcome, ...spanIds() });
+  };
   try {
     const outcome = await task(leaseOf(taken, entry));
-    return { nextMs: outcome.kind === 'gone' ? null : outcome.againMs };
+    ended(outcome.kind);
+    return { nextMs: outcome.kind === 'gone' ? null : outcome.againMs, isDone: outcome.kind === 'done' };
   } catch (error) {
+    ended(error instanceof LeaseLost ? 'lost' : 'failed');
+    fail(messageOf(error));
     if (error instanceof LeaseLost) {
       options.log?.({ level: 'warn', message: error.message, task: idOf(taken) });
       return options.signal.aborted ? { nextMs: 0 } : null;
@@ -157,7 +191,10 @@ async function beat(running: Map<string, Running>): Promise<void> {
   const ours = await renew(asked.map((entry) => entry.claim));
   for (const entry of asked) {
     if (ours.has(idOf(entry.claim))) entry.heldUntilMs = askedAtMs + leaseMs;
-    else entry.abort.abort(new LeaseLost('another worker has the lease'));
+    else if (!entry.abort.signal.aborted) {
+      count('leasesLost', {});
+      entry.abort.abort(new LeaseLost('another worker has the lease'));
+    }
   }
 }
 
@@ -218,6 +255,7 @@ function listen(bell: Bell, options: LoopOptions): { stop: () => Promise<void> }
   };
 }
 
+/** Operators read it, in the log and in the table of tasks. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return withoutSecrets(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
 }

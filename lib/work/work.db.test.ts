@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Span } from '@opentelemetry/api';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
+import { contextNow, note, within } from '#lib/telemetry/index.ts';
 import { eventually } from '#sandbox/test-support/eventually.ts';
 import { startTestRows, type TestRows } from '#sandbox/test-support/rows.ts';
-import { claim, finish, isHeld, leaseMs, renew } from './queue.ts';
+import { claim, finish, isHeld, leaseMs, renew, type Claim } from './queue.ts';
 import { loop, wake, type Lease, type Outcome, type Task } from './index.ts';
 
 let rows: TestRows;
@@ -122,10 +124,72 @@ describe('waking', () => {
     if (!first) throw new Error('nothing was claimed');
     await soon('a');
     expect(await finish(first, { nextMs: null })).toBe(true);
-    const second = { ...first, token: first.token + 1n };
-    expect(await claim(['look'], 1)).toMatchObject([{ key: 'a', token: second.token }]);
+    const [second] = await claim(['look'], 1);
+    if (!second) throw new Error('it did not stay');
+    expect(second.token).toBeGreaterThan(first.token);
     expect(await finish(second, { nextMs: null })).toBe(true);
     expect(await taskOf('a')).toBeNull();
+  });
+});
+
+describe('traces', () => {
+  let spans = 0;
+  /** As if somebody collected traces: each span a trace of its own, all of whose ids are its number. */
+  const traced = async <T>(run: () => Promise<T>) => {
+    spans += 1;
+    const [traceId, spanId] = [spans.toString(16).padStart(32, '0'), spans.toString(16).padStart(16, '0')];
+    const own = { spanContext: () => ({ traceId, spanId, traceFlags: 1 }) } as Span;
+    await within({}, () => Object.assign(contextNow() ?? {}, { span: own }) && run());
+    return `00-${traceId}-${spanId}-01`;
+  };
+  const inTrace = () => traced(() => soon('a'));
+  const claimed = async (): Promise<Claim> => {
+    await unsafeDb().$executeRaw`update task set due_at = now()`;
+    const [taken] = await claim(['look'], 1);
+    if (!taken) throw new Error('nothing was claimed');
+    return taken;
+  };
+
+  test('a pass goes on with the trace of the last wake that had one', async () => {
+    await inTrace();
+    const last = await inTrace();
+    await soon('a');
+    expect((await claimed()).traceparent).toBe(last);
+  });
+
+  test('a wake of no trace has none', async () => {
+    await soon('a');
+    expect(await taskOf('a')).toMatchObject({ traceparent: null, tracedAt: null });
+    expect((await claimed()).traceparent).toBeNull();
+  });
+
+  test('so do those after it while something is waited for or failed, and none after one that is done', async () => {
+    const trace = await inTrace();
+    for (const result of [{ nextMs: 0 }, { nextMs: 0, failed: 'x' }, { nextMs: 0, isDone: true }]) {
+      const taken = await claimed();
+      expect(taken.traceparent).toBe(trace);
+      await finish(taken, result);
+    }
+    expect((await claimed()).traceparent).toBeNull();
+  });
+
+  test('a wake during a pass is gone on with, though the pass is done', async () => {
+    await inTrace();
+    const taken = await claimed();
+    const later = await inTrace();
+    await finish(taken, { nextMs: 0, isDone: true });
+    expect((await claimed()).traceparent).toBe(later);
+  });
+
+  test('another worker goes on with it after one that died; nobody does for ever', async () => {
+    const trace = await inTrace();
+    await claimed();
+    await unsafeDb().$executeRaw`update task set lease_until = now() - interval '1 second'`;
+    const second = await claimed();
+    expect(second.traceparent).toBe(trace);
+    await finish(second, { nextMs: 0 });
+    await unsafeDb().$executeRaw`update task set traced_at = now() - interval '16 minutes'`;
+    expect((await claimed()).traceparent).toBeNull();
   });
 });
 
@@ -237,6 +301,30 @@ describe('failing', () => {
     expect((await taskOf('a'))?.lastError).toBeNull();
   });
 
+  test('a pass has an id of its own, by which all of it is told; what it failed by is kept without a secret', async () => {
+    await soon('a');
+    const told: unknown[] = [];
+    const look = async () => {
+      note({ tenantId: 'learnt on the way' });
+      told.push({ ...contextNow()?.fields });
+      throw new Error('postgres://user:a-password@host refused');
+    };
+    const abort = new AbortController();
+    const log = (entry: object) => told.push({ ...entry, ...contextNow()?.fields });
+    const done = loop({ tasks: { look }, concurrency: 1, signal: abort.signal, log });
+    await eventually('the failure', async () => (await taskOf('a'))?.lastError);
+    abort.abort();
+    await done;
+    const fields = {
+      task: 'look/a',
+      tenantId: 'learnt on the way',
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    };
+    expect(told).toMatchObject([fields, { ...fields, message: 'a task failed' }]);
+    expect((await taskOf('a'))?.lastError).toBe('Error: postgres://[cut]@host refused');
+    expect(JSON.stringify(told[1])).not.toContain('a-password');
+  });
+
   test('F3, F13: the other side’s time is waited for, were it longer than ours', async () => {
     await soon('a');
     const limited = new AppError('rate_limited', { log: 'x', screen: { happened: 'x' }, retryAfterMs: 40 * 60_000 });
@@ -307,8 +395,8 @@ describe('leases', () => {
     // Paused for longer than its lease, as by SIGSTOP.
     await unsafeDb().$executeRaw`update task set lease_until = now() - interval '1 second'`;
     const [fresh] = await claim(['look'], 1);
-    expect(fresh).toMatchObject({ key: 'a', token: stale.token + 1n });
-    if (!fresh) return;
+    if (!fresh) throw new Error('nothing was claimed');
+    expect(fresh.token).toBeGreaterThan(stale.token);
 
     expect(await finish(stale, { nextMs: 0 })).toBe(false);
     expect(await finish(stale, { nextMs: null })).toBe(false);
@@ -321,6 +409,22 @@ describe('leases', () => {
     // And once it is given back, not even its last holder holds it.
     expect(await isHeld(unsafeDb(), fresh)).toBe(false);
     expect(await renew([fresh])).toEqual(new Set());
+  });
+
+  test('F21, I7: whoever held a key before it was forgotten holds nothing of it when it is there again', async () => {
+    await soon('a');
+    const [stale] = await claim(['look'], 1);
+    await unsafeDb().$executeRaw`update task set lease_until = now() - interval '1 second'`;
+    const [next] = await claim(['look'], 1);
+    if (!stale || !next) throw new Error('nothing was claimed');
+    expect(await finish(next, { nextMs: null })).toBe(true);
+    await soon('a');
+    const [again] = await claim(['look'], 1);
+    expect(again?.token).toBeGreaterThan(next.token);
+    expect(await isHeld(unsafeDb(), stale)).toBe(false);
+    expect(await renew([stale, next])).toEqual(new Set());
+    for (const nextMs of [null, 0]) expect(await finish(stale, { nextMs })).toBe(false);
+    expect(again && (await isHeld(unsafeDb(), again))).toBe(true);
   });
 
   test('F21: a run whose lease was lost is told so by signal, check and fence', async () => {

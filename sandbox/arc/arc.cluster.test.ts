@@ -597,6 +597,11 @@ describe('changes', () => {
       return JSON.stringify(found?.status?.containerStatuses ?? '').includes('already has an active session') && found;
     });
     expect(pod?.status?.containerStatuses?.[0]?.ready).toBe(false);
+    // What it says again and again is written once: a wait of days is no load.
+    const { name: waiting, resourceVersion } = pod.metadata;
+    await sleep(500);
+    const later = await kube.get<RunningPod>('Pod', controllerNamespace, waiting);
+    expect(later?.metadata.resourceVersion).toBe(resourceVersion);
     expect((await getSet(other))?.status?.phase).toBe('Pending');
     expect((await getSet(other))?.metadata.annotations?.['runner-scale-set-id']).toBe(
       (await getSet(name))?.metadata.annotations?.['runner-scale-set-id'],

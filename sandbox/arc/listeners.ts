@@ -24,7 +24,8 @@ import {
 import { addFinalizers, dropFinalizer, type Scope, splitKey } from './scope.ts';
 
 const conflictRetryMs = 2000;
-const errorRetryMs = 2000;
+/** Ever more seldom, as a kubelet starts again what ended with an error: a forge that is away for good is not asked all the time. */
+const errorRetryMs = { first: 2000, most: 300_000 };
 
 /** The listeners of all runner sets: their objects in the cluster, and the processes that their pods would run. */
 export class Listeners {
@@ -159,7 +160,10 @@ class Process {
   #patchId = Date.now() % 1_000_000_000;
   #wanted: number | undefined;
   #isRestored = false;
+  /** Sessions that could not be had or held, since the last one that could. */
+  #failures = 0;
   #ready: boolean | undefined;
+  #said = '';
   /** Since when it is ready, or is not. */
   #since = '';
 
@@ -179,7 +183,9 @@ class Process {
         if (signal.aborted) return;
         const isConflict = error instanceof ForgeError && error.status === 409;
         await this.#say(false, isConflict ? 'SessionConflict' : 'Error', String(error)).catch(() => undefined);
-        const waitMs = (isConflict ? conflictRetryMs : errorRetryMs) * this.#scope.waitScale;
+        const errorMs = Math.min(errorRetryMs.most, errorRetryMs.first * 2 ** this.#failures);
+        if (!isConflict) this.#failures += 1;
+        const waitMs = (isConflict ? conflictRetryMs : errorMs) * this.#scope.waitScale;
         await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -189,6 +195,7 @@ class Process {
     const { runnerScaleSetId } = this.#listener.spec;
     let session = await this.#forge.openSession(runnerScaleSetId, this.#listener.metadata.name);
     try {
+      this.#failures = 0;
       await this.#say(true, 'Running', '');
       await this.#want(session.statistics, true);
       let last = 0;
@@ -273,9 +280,10 @@ class Process {
     this.#isRestored = true;
   }
 
-  /** A kubelet's word on the listener's container: ready while the session is held, else why not. */
+  /** A kubelet's word on the listener's container: ready while the session is held, else why not. Said once. */
   async #say(ready: boolean, reason: string, message: string): Promise<void> {
-    if (ready && this.#ready === true) return;
+    const saying = `${ready} ${reason} ${message}`;
+    if (saying === this.#said) return;
     const startedAt = `${new Date().toISOString().slice(0, 19)}Z`;
     if (this.#ready !== ready) this.#since = startedAt;
     this.#ready = ready;
@@ -294,5 +302,6 @@ class Process {
       { status: { phase: 'Running', startTime: startedAt, conditions, containerStatuses: [container] } },
       'status',
     );
+    this.#said = saying;
   }
 }

@@ -1,3 +1,6 @@
+/** As controllers wait by default: DefaultTypedControllerRateLimiter of k8s.io/client-go, but for its longest, which is 1000 s. */
+const failedMs = { first: 5, most: 30_000 };
+
 /**
  * Keys to look at, each at most once at a time. A key that is added while it is looked at is looked at again. A look that
  * fails comes back later and later; one that says when comes back then.
@@ -73,7 +76,7 @@ export class Queue {
       const failures = (this.#failures.get(key) ?? 0) + 1;
       this.#failures.set(key, failures);
       if (!this.#stopped) this.#report(key, error);
-      if (!this.#waiting.has(key)) this.addLater(key, Math.min(30_000, 250 * 2 ** (failures - 1)));
+      if (!this.#waiting.has(key)) this.addLater(key, Math.min(failedMs.most, failedMs.first * 2 ** (failures - 1)));
     } finally {
       this.#underway.delete(key);
       this.#pump();

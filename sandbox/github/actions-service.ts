@@ -122,6 +122,7 @@ function runnerSide(web: Routes, world: World, jobs: Jobs, times: ServiceTimes):
     const runner = needRunner(world, ask);
     const job = runner.jobId === null ? undefined : world.state.jobs[runner.jobId];
     if (!job) return exception(409, 'NoJobException', 'This runner has no job.');
+    if (job.held) return exception(503, 'JobHeldException', 'This job goes on.');
     const wanted = z
       .object({ conclusion: z.enum(['success', 'failure', 'cancelled', 'skipped']).optional() })
       .safeParse(ask.body ?? {});

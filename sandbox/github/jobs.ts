@@ -12,6 +12,7 @@ export interface JobRequest {
   name?: string | undefined;
   workflow?: string | undefined;
   durationSeconds?: number | undefined;
+  held?: boolean | undefined;
   conclusion?: Conclusion | undefined;
   senderId?: number | undefined;
 }
@@ -43,6 +44,7 @@ export class Jobs {
       conclusion: null,
       wantedConclusion: given.conclusion ?? 'success',
       durationSeconds: given.durationSeconds ?? null,
+      held: given.held ?? false,
       scaleSetId: null,
       runnerId: null,
       runnerName: null,

@@ -181,6 +181,8 @@ export interface Job {
   conclusion: Conclusion | null;
   wantedConclusion: Conclusion;
   durationSeconds: number | null;
+  /** Goes on until this is false, however long it says that it takes: for tests. */
+  held?: boolean;
   scaleSetId: number | null;
   runnerId: number | null;
   runnerName: string | null;

@@ -62,9 +62,11 @@ export async function startRunners(options: RunnersOptions): Promise<Runners> {
     labels: 'app.kubernetes.io/managed-by=flywheel,app.kubernetes.io/name in (gitlab-runner,forgejo-runner)',
   });
   const jobs = new Watched<RunningPod>(admin, 'Pod', { labels: jobPodLabel });
+  const places = new Watched<RunningPod>(admin, 'Pod', { labels: 'flywheel.dev/place' });
   runners.onChange((_, now, before) => pods.changed(now, before, (pod, signal) => pods.program(pod, signal)));
   jobs.onChange((_, now, before) => pods.changed(now, before, (pod) => pods.start(pod)));
-  await Promise.all([runners.run(ending.signal), jobs.run(ending.signal)]);
+  places.onChange((_, now, before) => pods.changed(now, before, (pod) => pods.start(pod)));
+  await Promise.all([runners, jobs, places].map((watched) => watched.run(ending.signal)));
   return {
     stop: async () => {
       ending.abort();

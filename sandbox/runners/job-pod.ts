@@ -115,22 +115,32 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A strategic merge patch of a pod's spec as far as it is used: containers and volumes merge by name, other lists are replaced. */
+/** By what the items of a pod's lists are one (`patchMergeKey` of k8s.io/api/core/v1). */
+const mergeKeys: Record<string, string> = {
+  containers: 'name',
+  initContainers: 'name',
+  volumes: 'name',
+  env: 'name',
+  volumeMounts: 'mountPath',
+};
+
+/** A strategic merge patch of a pod's spec as far as it is used: lists that have a key merge by it, others are replaced. */
 export function patched(at: Json, patch: Json): Json {
   const merged = Object.entries(patch).map(([key, value]) => {
     const before = at[key];
     if (isObject(value) && isObject(before)) return [key, patched(before, value)];
-    if (/^(containers|initContainers|volumes)$/.test(key) && Array.isArray(value) && Array.isArray(before))
-      return [key, byName(before as Json[], value as Json[])];
+    const mergeKey = mergeKeys[key];
+    if (mergeKey !== undefined && Array.isArray(value) && Array.isArray(before))
+      return [key, byKey(mergeKey, before as Json[], value as Json[])];
     return [key, value];
   });
   return { ...at, ...Object.fromEntries(merged) };
 }
 
-function byName(before: Json[], patches: Json[]): Json[] {
+function byKey(key: string, before: Json[], patches: Json[]): Json[] {
   const known = before.map((each) => {
-    const patch = patches.find(({ name }) => name === each['name']);
+    const patch = patches.find((one) => one[key] === each[key]);
     return patch ? patched(each, patch) : each;
   });
-  return [...known, ...patches.filter(({ name }) => !before.some((each) => each['name'] === name))];
+  return [...known, ...patches.filter((patch) => !before.some((each) => each[key] === patch[key]))];
 }

@@ -42,6 +42,9 @@ export type Fault =
   | { kind: 'reset after' }
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: unknown };
 
+/** One request as it was sent on, and what it was answered with. */
+export type Heard = { method: string; url: URL; contentType: string; body: string; status: number };
+
 export interface FaultyProxy extends AsyncDisposable {
   client: ClusterClient;
   url: string;
@@ -53,6 +56,8 @@ export interface FaultyProxy extends AsyncDisposable {
   requests: string[];
   /** Decides on each request; undefined lets it through. */
   fault: ((asked: { method: string; path: string; watch: boolean }) => Fault | undefined) | undefined;
+  /** Told of each request when its answer begins. */
+  heard: ((heard: Heard) => void) | undefined;
   /** Ends every watch that is open, in the middle of a line. */
   cutWatches(): number;
   stop(): Promise<void>;
@@ -67,10 +72,19 @@ export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyPr
 
   const forward = (asked: IncomingMessage, answer: ServerResponse, fault: Fault | undefined, watch: boolean) => {
     const { method, url, headers } = asked;
+    const body: Buffer[] = [];
+    if (proxy.heard) asked.on('data', (chunk: Buffer) => body.push(chunk));
     const upstream = request(
       server + url,
       { method, headers: { ...headers, host: new URL(server).host }, agent },
       (given) => {
+        proxy.heard?.({
+          method: method ?? '',
+          url: new URL(url ?? '', server),
+          contentType: headers['content-type'] ?? 'application/json',
+          body: Buffer.concat(body).toString(),
+          status: given.statusCode ?? 0,
+        });
         if (fault?.kind === 'reset after') {
           given.resume().on('end', () => asked.socket.destroy());
           return;
@@ -116,6 +130,7 @@ export async function startFaultyProxy(kubeconfigPath: string): Promise<FaultyPr
     kubeconfig: plainConfig(url, token).exportConfig(),
     requests,
     fault: undefined,
+    heard: undefined,
     cutWatches: () => {
       const open = [...watches];
       for (const socket of open) socket.destroy();

@@ -41,13 +41,18 @@ export async function approve(portal: TestPortal, { id, slug }: Enrolled, kind: 
 }
 
 /** What is there of a tenant on all three sides and in the database, with what differs from run to run taken out. */
-export async function worldOf(portal: TestPortal, { id, slug }: Enrolled, forgeUrl: string): Promise<World> {
+export async function worldOf(
+  portal: TestPortal,
+  { id, slug }: Enrolled,
+  forgeUrl: string,
+  client = new ClusterClient(clusterConnection('main')),
+): Promise<World> {
   const { github, attic } = portal;
   const org = Object.values(github.state.orgs).find((each) => each.login === slug);
   const row = await unsafeDb().enrollment.findUniqueOrThrow({ where: { id }, include: { pools: true } });
   const credentials = await unsafeDb().credential.findMany({ where: { enrollmentId: id }, select: { kind: true } });
   const world: World = {
-    ...(await clusterOf(slug)),
+    ...(await clusterOf(slug, client)),
     groups: Object.values(github.state.runnerGroups)
       .filter((group) => group.orgId === org?.id)
       .map((group) => group.name),
@@ -79,8 +84,7 @@ export type World = {
   keptViews: number;
 };
 
-async function clusterOf(slug: string): Promise<Pick<World, 'namespaces' | 'objects'>> {
-  const client = new ClusterClient(clusterConnection('main'));
+export async function clusterOf(slug: string, client: ClusterClient): Promise<Pick<World, 'namespaces' | 'objects'>> {
   const { runners, bazel } = namespacesOf(slug);
   const ours = 'app.kubernetes.io/managed-by=flywheel';
   const found: [string, unknown][] = [];

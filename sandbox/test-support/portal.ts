@@ -3,25 +3,26 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { buffer } from 'node:stream/consumers';
 import { systemClock } from '#lib/clock.ts';
 import { reconcileViews, viewTask } from '#lib/caching/index.ts';
-import { ClusterClient, clusterConnection, ClusterView } from '#lib/cluster/index.ts';
+import { ClusterClient, ClusterView } from '#lib/cluster/index.ts';
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
-import { acceptDelivery, acceptDirectedDelivery, jobsTask, takeJobs } from '#lib/delivery/index.ts';
+import { jobsTask, receiveDelivery, takeJobs } from '#lib/delivery/index.ts';
 import { errorCodes, toAppError } from '#lib/errors.ts';
 import {
   applySchedules,
   followForges,
+  moveTask,
   reconcileEnrollment,
   scheduleTask,
   wakeOfChange,
 } from '#lib/enrollment/index.ts';
-import { namespacesOf, type ForgeKind } from '#lib/model/index.ts';
+import { clusterAt, clusterTask, lookAtCluster } from '#lib/fleet/index.ts';
+import { runnersNamespacesOf, type ForgeKind } from '#lib/model/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
-import { reconcileTenant } from '#lib/tenancy/index.ts';
+import { reconcileMove, reconcileTenant } from '#lib/tenancy/index.ts';
 import { measureRunners } from '#lib/usage/index.ts';
-import { loop, type Lease } from '#lib/work/index.ts';
+import { loop, type Lease, type Task, type Tasks } from '#lib/work/index.ts';
 import { Kube } from '#sandbox/arc/kube.ts';
 import { startAttic, type Attic } from '#sandbox/attic/index.ts';
 import { instanceIn } from '#sandbox/bazel-remote/cluster.ts';
@@ -47,12 +48,13 @@ export interface TestPortal extends AsyncDisposable {
   member(login: string, tenant: string): Promise<Ctx>;
   /** An organization of its own that ada-tinyland owns, with the App installed on it. */
   organization(login: string): Promise<void>;
-  /** A worker in this process, until it is stopped. */
-  startWorker(): TestWorker;
+  /** A worker in this process, until it is stopped; it takes no key that the test works at itself. */
+  startWorker(leaves?: (key: string) => boolean): TestWorker;
   stop(): Promise<void>;
 }
 
 export interface TestWorker {
+  /** Of the cluster `main`. */
   view: ClusterView;
   stop(): Promise<void>;
 }
@@ -99,7 +101,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     attic: { url: attic.url, hs256SecretBase64 },
     bazelUrl: bazel.url,
   });
-  const served = new Set((options.runnersOf ?? []).map((slug) => namespacesOf(slug).runners));
+  const served = new Set((options.runnersOf ?? []).flatMap(runnersNamespacesOf));
   const runners =
     served.size === 0
       ? undefined
@@ -150,8 +152,8 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
       });
       if (!answer.ok) throw new Error(`the App was not installed on ${login}: ${await answer.text()}`);
     },
-    startWorker: () => {
-      const worker = startWorker();
+    startWorker: (leaves = () => false) => {
+      const worker = startWorker(leaves);
       workers.add(worker);
       return worker;
     },
@@ -169,12 +171,11 @@ function configOf(path: string): KubeConfig {
 /** The one door that forges come to by themselves; Next, which stands before it in production, reads nothing of it. */
 async function webhookDoor(): Promise<{ url: string; close: () => void }> {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
-    const rawBody = await buffer(request);
     const { pathname } = new URL(request.url ?? '/', 'http://portal');
     const [, connectionId = '', ownerId] = /^\/api\/hooks\/([^/]+)(?:\/([^/]+))?$/.exec(pathname) ?? [];
-    const given = { connectionId, headers: new Headers(request.headers as Record<string, string>), rawBody };
-    const accepted = ownerId === undefined ? acceptDelivery(given) : acceptDirectedDelivery({ ...given, ownerId });
-    const status = await accepted.then(
+    const given = { headers: new Headers(request.headers as Record<string, string>), body: request };
+    const to = ownerId === undefined ? { connectionId } : { connectionId, ownerId };
+    const status = await receiveDelivery(given, to).then(
       (each) => each.status,
       (error: unknown) => errorCodes[toAppError(error).code],
     );
@@ -185,32 +186,46 @@ async function webhookDoor(): Promise<{ url: string; close: () => void }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }
 
-function startWorker(): TestWorker {
+function startWorker(leaves: (key: string) => boolean): TestWorker {
   const abort = new AbortController();
-  const view = new ClusterView(new ClusterClient(clusterConnection('main')));
   const failures: unknown[] = [];
-  view.onChange(wakeOfChange((error) => failures.push(error)));
-  measureRunners(view, {
-    clock: systemClock,
-    signal: abort.signal,
-    onError: (error) => failures.push(error),
-  });
-  view.start(abort.signal);
-  const deps = { clock: systemClock, view: () => view, seen: new Map<string, number>() };
-  const tasks = {
+  const views = new Map<string, ClusterView>();
+  const viewOf = (id: string): ClusterView => {
+    const known = views.get(id);
+    if (known) return known;
+    const view = new ClusterView(new ClusterClient(clusterAt(id)));
+    views.set(id, view);
+    view.onChange(wakeOfChange((error) => failures.push(error)));
+    measureRunners(view, {
+      clock: systemClock,
+      signal: abort.signal,
+      onError: (error) => failures.push(error),
+    });
+    view.start(abort.signal);
+    return view;
+  };
+  const deps = { clock: systemClock, view: viewOf, seen: new Map<string, number>() };
+  const all: Tasks = {
     enrollment: (lease: Lease) => reconcileEnrollment(deps, lease),
     tenant: (lease: Lease) => reconcileTenant(deps, lease),
+    [clusterTask]: (lease: Lease) => lookAtCluster(deps, lease),
+    [moveTask]: (lease: Lease) => reconcileMove(deps, lease),
     [jobsTask]: takeJobs,
     [viewTask]: (lease: Lease) => reconcileViews(lease),
     [scheduleTask]: (lease: Lease) => applySchedules(deps, lease),
   };
+  const taken = ([kind, task]: [string, Task]): [string, Task] => [
+    kind,
+    async (lease) => (leaves(lease.key) ? { kind: 'gone' } : task(lease)),
+  ];
+  const tasks = Object.fromEntries(Object.entries(all).map(taken));
   const log = process.env['TEST_WORKER_LOG'] ? (entry: object) => console.error(entry) : undefined;
   const done = loop({ tasks, concurrency: 4, signal: abort.signal, ...(log ? { log } : {}) });
   return {
-    view,
+    view: viewOf('main'),
     async stop() {
       abort.abort();
-      await Promise.all([done, view.stopped()]);
+      await Promise.all([done, ...[...views.values()].map((view) => view.stopped())]);
     },
   };
 }

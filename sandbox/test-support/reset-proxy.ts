@@ -9,6 +9,8 @@ export interface ResetProxy {
   url: string;
   /** Writes seen since the last `arm`. */
   writes: number;
+  /** Writes ever seen whose path has this in it: of one of several who write at once. */
+  writesAt(part: string): number;
   /** With `onHit`, who wrote dies there: nothing gets through from then on, until it is armed anew. */
   arm(at: { write: number; moment: Moment } | null, onHit?: () => void): void;
   /** While true, every connection ends before anything is said. */
@@ -26,7 +28,9 @@ export async function startResetProxy(
   let armed: { write: number; moment: Moment } | null = null;
   let dies: (() => void) | undefined;
   let isDead = false;
-  const proxy = { url: '', writes: 0, away: false, arm, stop };
+  const paths: string[] = [];
+  const writesAt = (part: string) => paths.filter((path) => path.includes(part)).length;
+  const proxy = { url: '', writes: 0, writesAt, away: false, arm, stop };
   const reset = (asked: IncomingMessage) => {
     isDead = dies !== undefined;
     dies?.();
@@ -35,7 +39,10 @@ export async function startResetProxy(
   const server = createServer((asked, answer) => {
     if (isDead || proxy.away) return void asked.socket.destroy();
     const isWrite = !reads.has(asked.method ?? 'GET') && counts(asked.method ?? 'GET', asked.url ?? '/');
-    if (isWrite) proxy.writes += 1;
+    if (isWrite) {
+      proxy.writes += 1;
+      paths.push(asked.url ?? '/');
+    }
     const moment = isWrite && armed?.write === proxy.writes ? armed.moment : undefined;
     if (moment === 'before') reset(asked);
     else forward(target, asked, answer, moment === 'after' ? reset : undefined);

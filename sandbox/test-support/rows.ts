@@ -23,6 +23,7 @@ export interface TenantRows {
   findingId: string;
   repairId: string;
   budgetId: string;
+  moveId: string;
 }
 
 export interface TestRows extends AsyncDisposable {
@@ -46,6 +47,9 @@ export async function startTestRows(): Promise<TestRows> {
 async function addGlobals(): Promise<void> {
   const db = unsafeDb();
   await db.cluster.create({ data: { id: 'main', name: 'Main cluster' } });
+  // Where nothing is placed; what came from there is in each tenant's rows.
+  const way = { kubeconfig: 'east.yaml', context: 'east' };
+  await db.cluster.create({ data: { id: 'east', name: 'East', state: 'closed', ...way } });
   await db.cacheServer.create({
     data: { id: 'attic', plane: 'attic', clusterId: 'main', url: 'https://attic.example' },
   });
@@ -224,7 +228,16 @@ export async function addTenant(slug: string): Promise<TenantRows> {
     jobId,
     ...care,
     budgetId: budget.id,
+    moveId: await addMove(tenantId),
   };
+}
+
+/** One that was called off: it stands where it stood. */
+async function addMove(tenantId: string): Promise<string> {
+  const nothing = { tenants: [], arriving: [], leaving: [], running: 0, most: 0, notes: [] };
+  const plan = { ...nothing, arrivingChecked: true, leavingChecked: true };
+  const of = { fromClusterId: 'main', toClusterId: 'east', limitMinutes: 60, createdBy: 'test' };
+  return (await unsafeDb().tenantMove.create({ data: { tenantId, state: 'called_off', plan, ...of } })).id;
 }
 
 /** What the doctor found and offers, a job with a label that nobody has, and a proof that held. */

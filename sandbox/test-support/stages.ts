@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ensureChromium } from '#sandbox/chromium.ts';
 import { buildControlPlane, progressLine, type Progress } from '#sandbox/control-plane.ts';
 import { buildGitea } from '#sandbox/gitea.ts';
+import { buildKubeScore } from '#sandbox/kube-score.ts';
 import { buildKubernetesProvider, buildTofu } from '#sandbox/opentofu.ts';
 import { freePort } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
@@ -24,7 +25,7 @@ interface Stage {
   run(): Promise<Result>;
 }
 
-type Need = 'control plane' | 'gitea' | 'opentofu' | 'chromium';
+type Need = 'control plane' | 'gitea' | 'opentofu' | 'kube-score' | 'chromium';
 
 const RESULTS = join(ROOT, '.sandbox', 'test');
 const BIN = join(ROOT, 'node_modules', '.bin');
@@ -36,7 +37,12 @@ const STAGES: Stage[] = [
   { name: 'migrations', run: () => check('node', ['prisma/migrate.ts', 'check']) },
   { name: 'unit', run: () => vitest('unit') },
   { name: 'build', run: buildPortal },
-  { name: 'integration', needs: ['control plane', 'gitea'], begins: ['opentofu'], run: () => vitest('integration') },
+  {
+    name: 'integration',
+    needs: ['control plane', 'gitea'],
+    begins: ['opentofu', 'kube-score'],
+    run: () => vitest('integration'),
+  },
   { name: 'e2e', needs: ['control plane', 'gitea', 'chromium'], run: playwright },
 ];
 
@@ -148,7 +154,11 @@ function withOurNode(env: Record<string, string>): NodeJS.ProcessEnv {
 const PREPARE: Record<Need, () => Promise<unknown>> = {
   'control plane': () => buildControlPlane({ onProgress: sayNowAndThen }),
   gitea: () => buildGitea(),
-  // After those that more waits for: four compilations at once would each take four times as long.
+  // After those that more waits for: so many compilations at once would each take as many times as long.
+  'kube-score': async () => {
+    await Promise.allSettled([buildControlPlane(), buildGitea()]);
+    await buildKubeScore();
+  },
   opentofu: async () => {
     await Promise.allSettled([buildControlPlane(), buildGitea()]);
     await buildTofu();

@@ -17,31 +17,44 @@ import type { TestCluster } from './index.ts';
 /** Where ARC would be, with its account and none of its ClusterRole: what it may in a tenant's namespace, the tenant's Role says. */
 export const arc = { namespace: 'arc-of-tenants', serviceAccount: 'controller' };
 
-function inputAt(kind: ForgeKind, slug: string): EnrollmentInput {
-  const input = enrolled(kind, slug, { name: `${slug}-at-${kind}`, caBundle: 'authority' });
+/** `enrolled`, or with pools of each class (`enrolledApart`). */
+export type Enrolled = typeof enrolled;
+
+function inputAt(kind: ForgeKind, slug: string, make: Enrolled): EnrollmentInput {
+  const input = make(kind, slug, { name: `${slug}-at-${kind}`, caBundle: 'authority' });
   const { registration } = input;
   const known =
     registration.kind === 'github' ? { ...registration, controller: { version: '0.14.2', ...arc } } : registration;
-  return { ...input, registration: known, tenant: { ...input.tenant, managers: input.pools.length } };
+  const { tenant } = input;
+  const builds = tenant.builds && { builds: { ...tenant.builds, managers: input.pools.length } };
+  return { ...input, registration: known, tenant: { ...tenant, managers: input.pools.length, ...builds } };
 }
 
 /** Each object once: the tenant's own are the same at each forge. */
-export function objectsAtAll(slug: string): KubernetesObject[] {
-  const all = forgeKinds.flatMap((kind) => enrollmentObjects(inputAt(kind, slug)));
+export function objectsAtAll(slug: string, make: Enrolled = enrolled): KubernetesObject[] {
+  const all = forgeKinds.flatMap((kind) => enrollmentObjects(inputAt(kind, slug, make)));
   const known = new Map(
     all.map((object) => [`${object.kind} ${object.metadata.namespace} ${object.metadata.name}`, object]),
   );
   return [...known.values()];
 }
 
-/** Applies them with the portal's rights; runner sets are left out, since no ARC is there to serve them. */
-export async function enrolAtAll(cluster: TestCluster, slug: string): Promise<KubernetesObject[]> {
+/**
+ * Applies them with the portal's rights; runner sets are left out, since no ARC is there to serve them, and by wish what makes
+ * pods at once.
+ */
+export async function enrolAtAll(
+  cluster: TestCluster,
+  slug: string,
+  make: Enrolled = enrolled,
+  leftOut: readonly string[] = [],
+): Promise<KubernetesObject[]> {
   const admin = clusterClient(cluster.kubeconfigPath);
   const metadata = { name: arc.serviceAccount, namespace: arc.namespace };
   await applyObject(admin, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: arc.namespace } });
   await applyObject(admin, { apiVersion: 'v1', kind: 'ServiceAccount', metadata });
   const view = new ClusterView(clusterClient(cluster.portalKubeconfigPath));
-  const objects = objectsAtAll(slug).filter(({ kind }) => kind !== 'AutoscalingRunnerSet');
+  const objects = objectsAtAll(slug, make).filter(({ kind }) => ![...leftOut, 'AutoscalingRunnerSet'].includes(kind));
   await ensureObjects(view, objects, () => Promise.resolve());
   return objects;
 }

@@ -2,6 +2,7 @@ import type { Metadata } from 'next';
 import { forgeConnectionsOf } from '#lib/enrollment/index.ts';
 import { listSessions, personPage } from '#lib/tenant/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
+import { LinkButton } from '#components/ui/button.tsx';
 import { PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { Tag } from '#components/ui/status.tsx';
@@ -50,6 +51,9 @@ export default personPage(async (by) => {
             </ButtonForm>
           </div>
         ))}
+      </Section>
+      <Section title="Programs" note="A program shows a token in your place, and reaches what you reach.">
+        <LinkButton href="/account/tokens">See your tokens</LinkButton>
       </Section>
       <Section
         title="Where you are signed in"

@@ -7,6 +7,7 @@ import { forgeOf } from '#lib/forge/index.ts';
 import {
   authOptions,
   authSecret,
+  authSecretBehind,
   cookieName,
   currentPerson,
   endSession,
@@ -68,8 +69,11 @@ async function optionsFor(
 
 /** Where the forge sends the person back to. Only the code and the state are read from the address. */
 export async function finishSignIn(request: NextRequest, parts: string[]): Promise<Response> {
-  const before = (await cookies()).get(cookieName('session'))?.value;
-  const options = await optionsFor(parts[1]);
+  const jar = await cookies();
+  const before = jar.get(cookieName('session'))?.value;
+  const asked = await optionsFor(parts[1]);
+  const name = asked.cookies?.state?.name ?? '';
+  const options = { ...asked, secret: await authSecretBehind({ name, value: jar.get(name)?.value }) };
   const response = await handler(request, { params: Promise.resolve({ nextauth: parts }) }, options);
   const after = new NextResponse(null, { headers: response.headers }).cookies.get(cookieName('session'))?.value;
   await setErrand(null);

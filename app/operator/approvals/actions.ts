@@ -27,12 +27,14 @@ const Grant = z
     quota: QuotaForm.optional(),
     pools: z.record(PoolName, Sizes).optional(),
     changed: z.literal('on').optional(),
+    clusterId: ApproveInput.shape.clusterId,
     beyondCapacity: z.literal('on').optional(),
   })
   // What is sent unchanged is what was asked for.
-  .transform(({ requestId, note, quota, pools, changed, beyondCapacity }) => ({
+  .transform(({ requestId, note, quota, pools, changed, clusterId, beyondCapacity }) => ({
     requestId,
     note,
+    ...(clusterId === undefined ? {} : { clusterId }),
     beyondCapacity: beyondCapacity === 'on',
     ...(changed && quota ? { quota } : {}),
     ...(changed && pools ? { pools: Object.entries(pools).map(([pool, sizes]) => ({ pool, ...sizes })) } : {}),

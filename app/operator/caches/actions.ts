@@ -28,5 +28,5 @@ export const change = operatorAction(
 
 export const changeWay = operatorAction('operator:change', BazelWayInput, async (by, input) => {
   await changeBazelWay(by, input);
-  revalidatePath('/operator/caches');
+  revalidatePath('/operator', 'layout');
 });

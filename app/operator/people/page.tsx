@@ -21,7 +21,7 @@ export default operatorPage('operator:see', async (by, { searchParams }) => {
     <>
       <PageHeader
         title="People"
-        answer={`${found}${query === '' ? '' : ` called “${query}”`}, ${signedIn} signed in. Whoever is disabled is signed out at once and cannot come back.`}
+        answer={`${found}${query === '' ? '' : ` called “${query}”`}, ${signedIn} signed in. Whoever is disabled is signed out at once and cannot come back; the tokens of their programs are revoked.`}
       />
       <search>
         <form className="mb-4 flex max-w-md gap-2">

@@ -2,6 +2,7 @@ import type { Metadata } from 'next';
 import Link from 'next/link';
 import { systemClock } from '#lib/clock.ts';
 import { operatorPools, type OperatorPoolRow } from '#lib/enrollment/index.ts';
+import { securityClassWords } from '#lib/model/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
 import { LinkButton } from '#components/ui/button.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
@@ -69,6 +70,9 @@ function Pools({ pools }: { pools: OperatorPoolRow[] }) {
                 {pool.name}
               </Link>
               <span className="block text-sm text-ink-3">{pool.description}</span>
+              {pool.securityClass === 'restricted' ? null : (
+                <Badge tone="warn">{securityClassWords[pool.securityClass].title}</Badge>
+              )}
             </Td>
             <Td>
               <Badge tone={pool.unready === null ? 'good' : 'idle'}>

@@ -3,7 +3,7 @@
 import { revalidatePath } from 'next/cache';
 import { z } from 'zod';
 import { TenantSlug } from '#lib/model/index.ts';
-import { CapacityInput, resume, setCapacity, suspend, SuspendInput } from '#lib/tenancy/index.ts';
+import { resume, suspend, SuspendInput } from '#lib/tenancy/index.ts';
 import { operatorAction } from '#lib/tenant/index.ts';
 
 export const stop = operatorAction('operator:change', SuspendInput, async (by, input) => {
@@ -13,10 +13,5 @@ export const stop = operatorAction('operator:change', SuspendInput, async (by, i
 
 export const goOn = operatorAction('operator:change', z.strictObject({ slug: TenantSlug }), async (by, input) => {
   await resume(by, input);
-  revalidatePath('/operator', 'layout');
-});
-
-export const enterCapacity = operatorAction('operator:change', CapacityInput, async (by, input) => {
-  await setCapacity(by, input);
   revalidatePath('/operator', 'layout');
 });

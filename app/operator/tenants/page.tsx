@@ -1,12 +1,11 @@
 import type { Metadata } from 'next';
-import Link from 'next/link';
-import { tenantKindLabel, type TenantKind } from '#lib/model/index.ts';
+import { tenantKindLabel } from '#lib/model/index.ts';
 import { operatorOverview, operatorPage, type OperatorOverview } from '#lib/tenant/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { WordsForm } from '#components/form/words-form.tsx';
+import { TenantName, TenantStateBadge } from '#components/tenant/tenant-name.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
-import { Badge } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { goOn, stop } from './actions.ts';
 
@@ -50,21 +49,18 @@ function Row({ tenant }: { tenant: OperatorOverview['tenants'][number] }) {
   return (
     <Tr>
       <Td>
-        <Link href={`/t/${slug}`} className="font-medium text-accent hover:underline">
-          {displayName}
-        </Link>
-        <span className="block font-mono text-sm text-ink-3">{slug}</span>
+        <TenantName slug={slug} displayName={displayName} />
       </Td>
-      <Td>{tenantKindLabel[kind as TenantKind]}</Td>
+      <Td>{tenantKindLabel[kind]}</Td>
       <Td>
-        <Badge tone={state === 'active' ? 'good' : state === 'suspended' ? 'bad' : 'idle'}>{state}</Badge>
+        <TenantStateBadge state={state} />
       </Td>
       <Td numeric>{enrollments}</Td>
       <Td>
         {state === 'active' ? (
           <details>
             <summary className="cursor-pointer text-accent">Suspend…</summary>
-            <div className="mt-2 min-w-60">
+            <div className="mt-2 min-w-60 wrap-anywhere">
               <WordsForm
                 action={stop}
                 fields={{ slug }}

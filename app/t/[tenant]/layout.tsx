@@ -117,7 +117,9 @@ function OperatorBanner({ name }: { name: string }) {
       className="flex items-center gap-2 border-b border-b-operator bg-operator-soft px-8 py-2 text-operator"
     >
       <Shield size={16} aria-hidden className="shrink-0" />
-      <p>You act as operator in {name}. You are no member of it, and its people see in the audit what you do.</p>
+      <p className="min-w-0">
+        You act as operator in {name}. You are no member of it, and its people see in the audit what you do.
+      </p>
     </aside>
   );
 }

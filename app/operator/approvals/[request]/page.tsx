@@ -65,7 +65,7 @@ function Standing({ view }: { view: ApprovalView }) {
               `Cluster ${cluster.id}`,
               cluster.capacity
                 ? `${cluster.capacity.cpu} CPU, ${cluster.capacity.memory} memory`
-                : 'what it holds is not known: enter it on the operator’s first page',
+                : 'what it holds is not known: enter it on the cluster’s page',
             ],
             ['Given there', `${cluster.given.cpu} CPU, ${cluster.given.memory} memory`],
             ['Promised to pools', `${cluster.promised.cpu} CPU, ${cluster.promised.memory} memory`],
@@ -118,6 +118,8 @@ function Decision({ view }: { view: ApprovalView }) {
           quota={request.wanted.quota ?? null}
           pools={plan?.pools ?? null}
           fits={cluster.fits}
+          places={view.places}
+          place={cluster.id}
         />
       </Card>
       <details className="rounded-lg border bg-surface p-4">

@@ -2,7 +2,6 @@ import type { Metadata } from 'next';
 import Link from 'next/link';
 import { systemClock } from '#lib/clock.ts';
 import { operatorPool, type OperatorPool } from '#lib/enrollment/index.ts';
-import { securityClasses } from '#lib/model/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
 import { ButtonForm } from '#components/form/button-form.tsx';
 import { PoolForm } from '#components/pool/pool-form.tsx';
@@ -12,6 +11,7 @@ import { EmptyState } from '#components/ui/states.tsx';
 import { Callout } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { keepPool, planOut } from '../actions.ts';
+import { classChoices } from '../classes.ts';
 
 export const metadata: Metadata = { title: 'Pool' };
 
@@ -30,7 +30,7 @@ export default operatorPage<{ pool: string }>('operator:see', async (_, { params
         id="edit"
         note="A change alters no runner. Enrollments keep what was approved until a plan that you read brings it to them; who enrols from now on gets it at once."
       >
-        <PoolForm key={pool.name} action={keepPool} pool={formOf(pool)} classes={securityClasses} />
+        <PoolForm key={pool.name} action={keepPool} pool={formOf(pool)} classes={classChoices} />
       </Section>
     </>
   );
@@ -137,7 +137,7 @@ function Rollouts({ pool }: { pool: OperatorPool }) {
 
 function formOf(pool: OperatorPool) {
   const { placement = {}, devices, imageBuiltAt, runnersMost } = pool;
-  const { runtimeClass = '', nodeSelector = {}, tolerations = [] } = placement;
+  const { runtimeClass = '', kernel = '', nodeSelector = {}, tolerations = [] } = placement;
   const lines = (pairs: Record<string, string | number>) =>
     Object.entries(pairs)
       .map(([name, value]) => `${name}=${value}`)
@@ -154,11 +154,13 @@ function formOf(pool: OperatorPool) {
     devices: lines(devices),
     needsDevice: pool.needsDevice,
     runtimeClass,
+    kernel,
     nodeSelector: lines(nodeSelector),
     tolerations: tolerations
       .map(({ key, value, effect }) => `${key}${value === undefined ? '' : `=${value}`}${effect ? `:${effect}` : ''}`)
       .join('\n'),
     securityClass: pool.securityClass,
+    daemonImage: pool.daemonImage ?? '',
     requiresApproval: pool.requiresApproval,
     runnersMost: runnersMost === null ? '' : String(runnersMost),
   };

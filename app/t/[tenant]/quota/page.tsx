@@ -17,10 +17,10 @@ import { family, moveChoices, type FamilyRow } from '#lib/tenancy/index.ts';
 import { may, page, type Ctx } from '#lib/tenant/index.ts';
 import { MoveForm } from '#components/tenant/move-form.tsx';
 import { QuotaForm } from '#components/tenant/quota-form.tsx';
+import { TenantStateBadge } from '#components/tenant/tenant-name.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { Card, PageHeader, Section } from '#components/ui/layout.tsx';
 import { Meter } from '#components/ui/meter.tsx';
-import { Badge } from '#components/ui/status.tsx';
 import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { money } from '../../../money.ts';
 import { tenantTitle } from '../title.ts';
@@ -104,18 +104,16 @@ function Below({ ctx, rows }: { ctx: Ctx; rows: FamilyRow[] }) {
         <tbody>
           {rows.map((row) => (
             <Tr key={row.slug}>
-              <Td>
-                <span className={['', 'pl-4', 'pl-8', 'pl-12'][row.depth] ?? 'pl-12'}>
+              <Td className="min-w-40 wrap-anywhere">
+                <div className={['', 'pl-4', 'pl-8', 'pl-12'][row.depth] ?? 'pl-12'}>
                   <Link href={`/t/${row.slug}`} className="font-medium text-accent hover:underline">
                     {row.displayName}
                   </Link>{' '}
                   <span className="text-sm text-ink-3">{tenantKindLabel[row.kind]}</span>
-                </span>
+                </div>
               </Td>
               <Td>
-                <Badge tone={row.state === 'active' ? 'good' : row.state === 'suspended' ? 'bad' : 'idle'}>
-                  {row.state}
-                </Badge>
+                <TenantStateBadge state={row.state} />
               </Td>
               <Td numeric>
                 {row.left.cpu} of {row.quota.cpu}

@@ -19,7 +19,7 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
 
 export default page<Params>('settings:see', async (ctx) => {
   const { slug, displayName, kind, isDefault, clusterId, quota, state } = ctx.tenant;
-  const { runners, bazel } = namespacesOf(slug);
+  const { runners, bazel, dind } = namespacesOf(slug);
   return (
     <>
       <PageHeader title="Settings" answer={`${tenantKindLabel[kind]}, ${state}, on cluster ${clusterId}.`} />
@@ -35,7 +35,13 @@ export default page<Params>('settings:see', async (ctx) => {
             rows={[
               ['Slug', <Mono key="slug">{slug}</Mono>],
               ['Labels', <Mono key="labels">{isDefault ? '<pool>' : `${slug}-<pool>`}</Mono>],
-              ['Namespaces', <Mono key="namespaces">{`${runners}, ${bazel}`}</Mono>],
+              [
+                'Namespaces',
+                <span key="namespaces">
+                  <Mono>{`${runners}, ${bazel}`}</Mono>; <Mono>{dind}</Mono> where an operator allows pools with a
+                  daemon
+                </span>,
+              ],
               [
                 'Quota',
                 <Link key="quota" href={`/t/${slug}/quota`} className="text-accent underline">
@@ -48,6 +54,9 @@ export default page<Params>('settings:see', async (ctx) => {
       </Section>
       <Section title="Webhooks" note="What this tenant is told can be sent to a program of yours as well.">
         <LinkButton href={`/t/${slug}/settings/webhooks`}>See the webhooks</LinkButton>
+      </Section>
+      <Section title="API tokens" note="Programs of this tenant show one at the API and on the command line.">
+        <LinkButton href={`/t/${slug}/settings/tokens`}>See the tokens</LinkButton>
       </Section>
       {may(ctx.role, 'tenant:leave') ? (
         <Section title="Leave">

@@ -29,6 +29,7 @@ export default page<Params>('enrollment:see', async (ctx, { params }) => {
         enrollmentId={draft.id}
         viewName={atticViewName(ctx.tenant.slug)}
         attic={attic === undefined ? 'off' : attic.public ? 'public' : 'private'}
+        hasAttic={draft.hasAttic}
         bazelSizeGib={bazel?.sizeGib ?? null}
         pools={draft.draft.pools.map(({ pool }) => ({ name: pool, isUntrusted: untrusted.includes(pool) }))}
         back={`/t/${where.slug}/enroll/${where.enrollment}/pools`}

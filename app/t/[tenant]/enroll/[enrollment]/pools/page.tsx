@@ -1,6 +1,14 @@
 import type { Metadata } from 'next';
 import { enrollmentDraft, type EnrollmentDraft } from '#lib/enrollment/index.ts';
-import { amountsOf, cpuMillicores, labelKey, memoryBytes, type Amounts } from '#lib/model/index.ts';
+import {
+  amountsOf,
+  cpuMillicores,
+  hasDaemon,
+  labelKey,
+  memoryBytes,
+  securityClassWords,
+  type Amounts,
+} from '#lib/model/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
 import { PoolsForm, type FormPool } from '#components/enrollment/pools-form.tsx';
 import { PageHeader } from '#components/ui/layout.tsx';
@@ -29,6 +37,8 @@ function formPool(pool: EnrollmentDraft['pools'][number], draft: EnrollmentDraft
     description,
     label,
     ready,
+    unready: pool.unready,
+    daemon: hasDaemon(pool.securityClass) ? securityClassWords[pool.securityClass] : null,
     mostRunners,
     size: ready ? `${cpu} CPU, ${memory}` : '',
     cpu: cpu === null ? 0 : Number(cpuMillicores(cpu)) / 1000,

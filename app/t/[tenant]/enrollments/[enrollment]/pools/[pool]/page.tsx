@@ -26,6 +26,7 @@ export default page<Params>('pool:see', async (ctx, { params }) => {
   const detail = await poolDetail(ctx, { enrollmentId, pool, now: systemClock.now() });
   const mayPlan = may(ctx.role, 'enrollment:plan') && detail.state !== 'withdrawn' && detail.state !== 'withdrawing';
   const fields = { enrollmentId: detail.enrollmentId, pool: detail.pool };
+  const kept = detail.forgeKind === 'gitlab' ? 'held' : 'kept warm';
   return (
     <>
       <PageHeader
@@ -39,12 +40,12 @@ export default page<Params>('pool:see', async (ctx, { params }) => {
           rows={[
             ['A runner', detail.size],
             ['At most', `${detail.maxRunners} at once`],
-            ['Now', `${detail.warmNow} kept warm`],
+            ['Now', `${detail.warmNow} ${kept}`],
             [
               'Next change',
               detail.next ? (
                 <>
-                  {detail.next.wall}, <RelativeTime at={detail.next.at} />: {detail.next.runners} kept warm
+                  {detail.next.wall}, <RelativeTime at={detail.next.at} />: {detail.next.runners} {kept}
                 </>
               ) : (
                 'None within a week'
@@ -53,14 +54,7 @@ export default page<Params>('pool:see', async (ctx, { params }) => {
           ]}
         />
       </Section>
-      <Section
-        title="Warm runners"
-        note={
-          detail.forgeKind === 'forgejo'
-            ? 'At Forgejo runners wait for jobs themselves. A schedule says how many of them stand at which hour; the others keep their registration and have no pod.'
-            : 'Runners that wait before there is a job start it at once, and are paid while they wait. The quota holds at every hour: it was promised for the maximum.'
-        }
-      >
+      <Section title="Warm runners" note={warmNotes[detail.forgeKind]}>
         {detail.refusal ? (
           <Callout tone="note" title="No schedule can be had here">
             A schedule {detail.refusal}.
@@ -74,7 +68,8 @@ export default page<Params>('pool:see', async (ctx, { params }) => {
             zones={zones}
             first={detail.preview}
             canEdit={mayPlan}
-            minLabel={detail.forgeKind === 'forgejo' ? 'Stand outside of the windows' : 'Always kept warm'}
+            minLabel={minLabels[detail.forgeKind]}
+            unit={detail.forgeKind === 'gitlab' ? 'places' : 'runners'}
           />
         )}
       </Section>
@@ -92,8 +87,27 @@ export default page<Params>('pool:see', async (ctx, { params }) => {
   );
 });
 
-function answerOf({ warmNow, next, schedule, maxRunners }: PoolDetail): string {
-  const now = `${warmNow} of at most ${maxRunners} ${maxRunners === 1 ? 'runner is' : 'runners are'} kept warm now`;
+const warmNotes: Record<PoolDetail['forgeKind'], string> = {
+  github:
+    'Runners that wait before there is a job start it at once, and are paid while they wait. The quota holds at every hour: it was promised for the maximum.',
+  gitlab:
+    'At GitLab a runner starts with its job, so what is kept warm is a place for it: a pod that does nothing, as large as a job, holds a node that runs and ends where a job needs it. A place is paid as a runner is, and counts in the maximum: so many jobs fewer run at once while it is held.',
+  forgejo:
+    'At Forgejo runners wait for jobs themselves. A schedule says how many of them stand at which hour; the others keep their registration and have no pod.',
+};
+
+const minLabels: Record<PoolDetail['forgeKind'], string> = {
+  github: 'Always kept warm',
+  gitlab: 'Held outside of the windows',
+  forgejo: 'Stand outside of the windows',
+};
+
+function answerOf({ forgeKind, warmNow, next, schedule, maxRunners }: PoolDetail): string {
+  const jobs = maxRunners - warmNow;
+  const now =
+    forgeKind === 'gitlab'
+      ? `${warmNow} ${warmNow === 1 ? 'place is' : 'places are'} held beside at most ${jobs} ${jobs === 1 ? 'job' : 'jobs'} at once now`
+      : `${warmNow} of at most ${maxRunners} ${maxRunners === 1 ? 'runner is' : 'runners are'} kept warm now`;
   if (next) return `${now}, ${next.runners} from ${next.wall} on.`;
   return schedule ? `${now}; the schedule changes nothing within a week.` : `${now}, at every hour.`;
 }
