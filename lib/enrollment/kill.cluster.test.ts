@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { unsafeDb } from '#lib/db/index.ts';
 import { startFaultyProxy, type FaultyProxy } from '#sandbox/test-support/cluster.ts';
 import { approve, drafted, worldOf, type Enrolled } from '#sandbox/test-support/crash-world.ts';
+import { logTail } from '#sandbox/process.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
 import { startWorkerProcess, type WorkerProcess } from '#sandbox/test-support/worker-process.ts';
@@ -69,6 +70,16 @@ async function isDone({ id }: Enrolled): Promise<boolean> {
   return row.state === 'withdrawn' || (row.state === 'active' && row.observedGeneration === row.generation);
 }
 
+/** What there is in its place, for the failure to tell. */
+async function stood({ id }: Enrolled): Promise<unknown> {
+  const task = await unsafeDb().$queryRaw`select *, now() from task where key = ${id}`;
+  const { state, generation, observedGeneration, conditions } = await unsafeDb().enrollment.findUniqueOrThrow({
+    where: { id },
+  });
+  const told = workers.map(({ process: { isRunning, logFile } }) => ({ runs: isRunning(), log: logTail(logFile) }));
+  return { task, state, generation, observedGeneration, conditions, told };
+}
+
 /** Kills the worker that has it in the middle, sees what the dead one left, and waits for the other. */
 async function cutOff(tenant: Enrolled, flow: 'enroll' | 'withdraw', write: number): Promise<void> {
   const killed = killAt(tenant, write);
@@ -78,7 +89,12 @@ async function cutOff(tenant: Enrolled, flow: 'enroll' | 'withdraw', write: numb
   const left = await taskOf(tenant);
   expect(left?.isLeased, 'the dead worker’s lease is still there').toBe(true);
   expect(await isDone(tenant), 'the kill came in the middle').toBe(false);
-  await eventually('the other worker to end it', () => isDone(tenant), 120_000);
+  await eventually(
+    'the other worker to end it',
+    () => isDone(tenant),
+    120_000,
+    () => stood(tenant),
+  );
   // A key that is withdrawn is forgotten; else somebody else has had it since.
   const leaseToken = (await taskOf(tenant))?.leaseToken ?? Infinity;
   expect(leaseToken > (left?.leaseToken ?? 0n), 'another lease came after').toBe(true);
