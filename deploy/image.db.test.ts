@@ -23,7 +23,7 @@ import { freePort, logTail, startChild, type Child } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 import { eventually } from '#sandbox/test-support/eventually.ts';
 import { ensureBuilt } from '#sandbox/web-build.ts';
-import { workerCommand } from '#sandbox/worker-command.ts';
+import { processCommand } from '#sandbox/process-command.ts';
 import { assemble } from './image.ts';
 
 /*
@@ -186,11 +186,16 @@ test('the base image has the Node that everything else runs on', () => {
   expect(text.match(/node:[\d.]+(?=-)/g)).toEqual([`node:${dependencies.node}`]);
 });
 
-test('the worker is started as `npm run worker` starts it', () => {
-  const { args, env } = workerCommand();
-  const { command, env: given } = containerOf('worker');
+test.each(['web', 'worker'] as const)('the %s is started as `npm run` starts it', (of) => {
+  const { args, env } = processCommand(of);
+  const { command, env: given } = containerOf(of);
   expect(command).toEqual(['node', ...args]);
   expect(Object.fromEntries(given.map(({ name, value }) => [name, value]))).toMatchObject(env);
+});
+
+test('the image starts the web where it is told nothing', () => {
+  const text = readFileSync(join(import.meta.dirname, 'Containerfile'), 'utf8');
+  expect(JSON.parse(/^CMD (.*)$/m.exec(text)?.[1] ?? '')).toEqual(['node', ...processCommand('web').args]);
 });
 
 test('web and worker wait for the migrations, run when those are there, and leave when told to', async () => {

@@ -38,7 +38,7 @@ import { startRunners } from '#sandbox/runners/index.ts';
 import { generateClient, ROOT } from '#sandbox/setup.mjs';
 import { Supervisor, type Running } from '#sandbox/supervisor.ts';
 import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
-import { workerCommand } from '#sandbox/worker-command.ts';
+import { processCommand } from '#sandbox/process-command.ts';
 import { migrate } from '../prisma/migrate.ts';
 import type { ForgeSeed, SeedInput } from '../prisma/seed.ts';
 
@@ -380,7 +380,7 @@ class Sandbox {
   }
 
   async #startWorker(env: NodeJS.ProcessEnv): Promise<void> {
-    const { args, env: small } = workerCommand();
+    const { args, env: small } = processCommand('worker');
     await this.#supervisor.add({
       name: 'The worker',
       start: async () => this.#node('worker', args, { ...env, ...small }),
@@ -393,7 +393,7 @@ class Sandbox {
       start: async () => {
         // Of two accounts, as in production: the web process may try what it plans, and make nothing.
         const own = { KUBECONFIG: process.env['SANDBOX_KUBECONFIG'] ?? this.#kubeconfigs.web };
-        const args = ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'];
+        const args = [...processCommand('web').args, '--port', String(port), '--host', '127.0.0.1'];
         const web = this.#node('web', args, { ...env, ...own });
         await waitUntil('The portal', 60_000, () => answers(`http://127.0.0.1:${port}/`), web.children['web']);
         return web;

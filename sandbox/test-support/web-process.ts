@@ -1,5 +1,6 @@
 // The web as in production: a process that runs lib/web.ts with this process's configuration, from a build that is there.
 import { join } from 'node:path';
+import { processCommand } from '#sandbox/process-command.ts';
 import { startChild, waitUntil, type Child } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
 
@@ -14,7 +15,7 @@ export async function startWebProcess(
   const url = `http://127.0.0.1:${port}`;
   const child = startChild({
     command: process.execPath,
-    args: ['lib/web.ts', '--port', String(port), '--host', '127.0.0.1'],
+    args: [...processCommand('web').args, '--port', String(port), '--host', '127.0.0.1'],
     cwd: ROOT,
     // What it is given would not do for production, and is not meant to.
     env: { ...process.env, NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', FLYWHEEL_SANDBOX: '1', ...more },

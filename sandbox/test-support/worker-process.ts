@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { logTail, startChild, type Child } from '#sandbox/process.ts';
 import { ROOT } from '#sandbox/setup.mjs';
-import { workerCommand } from '#sandbox/worker-command.ts';
+import { processCommand } from '#sandbox/process-command.ts';
 import { eventually } from './eventually.ts';
 
 export type WorkerProcess = Child & { logFile: string };
@@ -13,7 +13,7 @@ let started = 0;
 export async function startWorkerProcess(folder: string, more: Record<string, string> = {}): Promise<WorkerProcess> {
   started += 1;
   const logFile = join(folder, `worker-${started}.log`);
-  const { args, env } = workerCommand();
+  const { args, env } = processCommand('worker');
   const child = startChild({
     command: process.execPath,
     args,
