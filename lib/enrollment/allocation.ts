@@ -105,10 +105,10 @@ export async function presentAllocation(tenantId: string, pools: ReadonlyMap<str
 
 /** Whether the tenant, or one above it, is suspended: its pools are then kept at nothing. */
 export async function isStopped(tenantId: string): Promise<boolean> {
-  const above = { select: { state: true } } as const;
-  const tenant = await unsafeDb().tenant.findUniqueOrThrow({
-    where: { id: tenantId },
-    select: { state: true, parent: { select: { state: true, parent: above } } },
-  });
-  return [tenant.state, tenant.parent?.state, tenant.parent?.parent?.state].includes('suspended');
+  const suspended = await unsafeDb().$queryRaw<unknown[]>`
+    with recursive line as (
+      select id, parent_id, state from tenant where id = ${tenantId}::uuid
+      union select above.id, above.parent_id, above.state from tenant above join line on above.id = line.parent_id)
+    select 1 from line where state = 'suspended' limit 1`;
+  return suspended.length > 0;
 }

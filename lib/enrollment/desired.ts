@@ -199,15 +199,21 @@ export async function sharedByTenant(
   spec: EnrollmentSpec | null,
   planned?: Pick<PoolsKnown, 'pools' | 'grants'>,
 ): Promise<SharedByTenant> {
-  // Those that were withdrawn were decided about as well.
-  const ofTenant = await unsafeDb().enrollment.findMany({
-    where: { tenantId: row.tenantId, id: { not: row.id } },
-    select: { state: true, spec: true, pools: true, ...decidedFields, connection: { select: { kind: true } } },
-  });
+  const catalog = await poolsByName();
+  // All at once: somebody's policy is waiting to be restored.
+  const [ofTenant, { own }, isSuspended, restraint, bazelReaders] = await Promise.all([
+    // Those that were withdrawn were decided about as well.
+    unsafeDb().enrollment.findMany({
+      where: { tenantId: row.tenantId, id: { not: row.id } },
+      select: { state: true, spec: true, pools: true, ...decidedFields, connection: { select: { kind: true } } },
+    }),
+    presentAllocation(row.tenantId, catalog),
+    isStopped(row.tenantId),
+    restraintOf(row.tenantId),
+    bazelReadersOf(row.tenant.clusterId),
+  ]);
   const live = ofTenant.filter(({ state }) => liveStates.some((each) => each === state));
   const others = live.filter(({ state }) => state === 'active');
-  const catalog = await poolsByName();
-  const { own } = await presentAllocation(row.tenantId, catalog);
   const mine = { pools: planned?.pools ?? approvedPools(row, catalog), grants: planned?.grants ?? heldGrants(row) };
   const asked = [
     ...(spec ? [{ kind: row.connection.kind, spec, pools: mine.pools }] : []),
@@ -247,8 +253,8 @@ export async function sharedByTenant(
     },
     isLast: others.length === 0,
     decidedAt: lastDecision([row, ...ofTenant]),
-    isStopped: await isStopped(row.tenantId),
-    restraint: await restraintOf(row.tenantId),
+    isStopped: isSuspended,
+    restraint,
     placement: placementOf(
       [...catalog.values(), ...fenced.map(({ pool }) => pool)].filter(({ securityClass }) => !hasDaemon(securityClass)),
     ),
@@ -257,7 +263,7 @@ export async function sharedByTenant(
     bazelGib,
     attic: views.length === 0 ? null : { isPublic: views.every((each) => each.public) },
     hasUntrusted: asked.some(({ spec: { planes } }) => planes.attic && (planes.untrusted ?? []).length > 0),
-    bazelReaders: await bazelReadersOf(row.tenant.clusterId),
+    bazelReaders,
     managers: managers(({ securityClass }) => !hasDaemon(securityClass)),
   };
 }

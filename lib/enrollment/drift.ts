@@ -1,6 +1,6 @@
-import { unsafeDb } from '#lib/db/index.ts';
 import type { Change, Observed } from '#lib/cluster/index.ts';
-import { wake } from '#lib/work/index.ts';
+import { Prisma, unsafeDb } from '#lib/db/index.ts';
+import { wakeSql } from '#lib/work/index.ts';
 
 const gatherMs = 40;
 
@@ -41,17 +41,11 @@ function isEndedRunner({ metadata, status }: Observed): boolean {
 
 /** A change of what the tenant's enrollments share wakes all of them. */
 async function wakeEnrollments(slug: string, names: ReadonlySet<string | undefined>): Promise<void> {
-  const rows = await unsafeDb().enrollment.findMany({
-    where: {
-      tenant: { slug },
-      state: { in: ['active', 'withdrawing'] },
-      ...(names.has(undefined) ? {} : { name: { in: [...names].filter((name) => name !== undefined) } }),
-    },
-    select: { id: true },
-  });
-  await wake(
-    unsafeDb(),
-    'enrollment',
-    rows.map(({ id }) => id),
-  );
+  const named = names.has(undefined) ? null : [...names];
+  const touched = Prisma.sql`
+    select e.id::text as key from enrollment e join tenant t on t.id = e.tenant_id
+    where t.slug = ${slug} and e.state in ('active', 'withdrawing')
+      and (${named}::text[] is null or e.name = any(${named}::text[]))
+    order by key`;
+  await unsafeDb().$executeRaw`with ${wakeSql('enrollment', touched)} select 1 from told`;
 }

@@ -39,7 +39,7 @@ const closingMs = 500;
 
 /** One pass for one enrollment: observe, make match, say how far it is. The key is all it is told. */
 export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Promise<Outcome> {
-  const row = await fairRow(lease);
+  const [row, catalog] = await Promise.all([fairRow(lease), poolsByName()]);
   const spec = row && specOf(row);
   if (!row || !spec || row.state === 'draft' || row.state === 'withdrawn') return { kind: 'gone' };
   const { moving, otherClusterId } = row.tenant;
@@ -50,7 +50,7 @@ export async function reconcileEnrollment(deps: ReconcileDeps, lease: Lease): Pr
   const scope: PassScope = {
     row,
     spec,
-    pools: approvedPools(row, await poolsByName()),
+    pools: approvedPools(row, catalog),
     view: deps.view(row.tenant.clusterId),
     forge: () => openForgeFor(row),
     lease,
