@@ -21,8 +21,8 @@ import type { ReceiverMessage } from './receiver.ts';
 import { addTenants } from './tenants.ts';
 
 const connections = 32;
-const jobsEach = 1000;
-const warmUpJobs = 300;
+const jobsEach = 3000;
+const warmUpJobs = 1000;
 const organizations = 20;
 
 type Receiver = { url: string; stop: () => Promise<void> };

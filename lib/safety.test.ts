@@ -684,6 +684,14 @@ describe('configuration and database', () => {
     expect(foundIn(environment, 'lib/x.ts', "import { env } from 'node:process';")).toBe(1);
   });
 
+  test('the name of a prepared statement is of one text', () => {
+    const names = written.flatMap(({ text }) =>
+      [...text.matchAll(/\/\* prepared: (\w+) \*\//g)].map(([, name]) => name),
+    );
+    expect(names.length).toBeGreaterThan(4);
+    expect(names).toEqual([...new Set(names)]);
+  });
+
   test('who sees all tenants is on the list, and the list names nobody else', () => {
     expect(found(unsafeUse)).toEqual([]);
     expect(foundIn(unsafeUse, 'app/x.ts', "import { unsafeDb as db } from '#lib/db/index.ts';")).toBe(1);

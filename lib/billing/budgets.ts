@@ -360,6 +360,7 @@ function newsWords(
 /** What the limits of a tenant's budgets, and of those above it, hold back: the furthest step of them. */
 export async function restraintOf(tenantId: string, now = new Date()): Promise<number> {
   const [row] = await unsafeDb().$queryRaw<{ step: number | null }[]>`
+    /* prepared: restraint_of */
     with recursive above as (
       select id, parent_id from tenant where id = ${tenantId}::uuid
       union select t.id, t.parent_id from tenant t join above a on t.id = a.parent_id

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withoutSecrets } from '#lib/telemetry/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { tenantModels } from './models.ts';
-import { open, seal, tenantDb, tenantTransaction, unsafeDb, type TenantDb } from './index.ts';
+import { open, seal, tenantDb, tenantTransaction, unsafeDb, unsafeTransaction, type TenantDb } from './index.ts';
 
 let rows: TestRows;
 let a: TenantRows;
@@ -405,4 +405,14 @@ describe('A23: sealed secrets', () => {
     const error: unknown = await open(flipped, 'here').catch((thrown: unknown) => thrown);
     expect(JSON.stringify(error) + String(error)).not.toContain(canary);
   });
+});
+
+test('a statement that says so is planned once a connection, and no other', async () => {
+  const planned = await unsafeTransaction(async (tx) => {
+    for (const n of [1, 2]) await tx.$queryRaw`/* prepared: told_apart */ select ${n}::int as n`;
+    await tx.$queryRaw`select ${3}::int as unnamed`;
+    return tx.$queryRaw`
+      select name, generic_plans + custom_plans as uses from pg_prepared_statements where statement ~ 'as (n|unnamed)$'`;
+  });
+  expect(planned).toEqual([{ name: 'told_apart', uses: 2n }]);
 });

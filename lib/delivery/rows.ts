@@ -36,6 +36,7 @@ export async function keepDeliveries(
   // `exists` would be content with the first, and the rest be kept with the task's row held.
   const woken = Prisma.sql`select ${connectionId}::text as key where (select bool_or(is_job) from kept)`;
   const rows = await unsafeDb().$queryRaw<{ delivery_id: string }[]>`
+    /* prepared: keep_deliveries */
     with kept as (
       insert into delivery (connection_id, delivery_id, event, installation_id, payload, handled_at)
       select ${connectionId}, "deliveryId", event, "installationId", payload, case when payload ? 'job' then null else now() end

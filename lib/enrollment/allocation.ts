@@ -106,6 +106,7 @@ export async function presentAllocation(tenantId: string, pools: ReadonlyMap<str
 /** Whether the tenant, or one above it, is suspended: its pools are then kept at nothing. */
 export async function isStopped(tenantId: string): Promise<boolean> {
   const suspended = await unsafeDb().$queryRaw<unknown[]>`
+    /* prepared: is_stopped */
     with recursive line as (
       select id, parent_id, state from tenant where id = ${tenantId}::uuid
       union select above.id, above.parent_id, above.state from tenant above join line on above.id = line.parent_id)

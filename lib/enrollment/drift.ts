@@ -47,5 +47,7 @@ async function wakeEnrollments(slug: string, names: ReadonlySet<string | undefin
     where t.slug = ${slug} and e.state in ('active', 'withdrawing')
       and (${named}::text[] is null or e.name = any(${named}::text[]))
     order by key`;
-  await unsafeDb().$executeRaw`with ${wakeSql('enrollment', touched)} select 1 from told`;
+  await unsafeDb().$executeRaw`
+    /* prepared: wake_touched */
+    with ${wakeSql('enrollment', touched)} select 1 from told`;
 }

@@ -53,6 +53,7 @@ export function wakeSql(kind: string, keys: Prisma.Sql, dueAt?: Date): Prisma.Sq
  */
 export async function claim(kinds: string[], limit: number): Promise<Claim[]> {
   return unsafeDb().$queryRaw<Claim[]>`
+    /* prepared: claim_tasks */
     update task set lease_until = clock_timestamp() + ${leaseMs} * interval '1 millisecond',
                     lease_token = greatest(lease_token + 1, nextval('task_lease_token')),
                     seen_wakes = wakes, attempts = attempts + 1, updated_at = now()
@@ -67,6 +68,7 @@ export async function claim(kinds: string[], limit: number): Promise<Claim[]> {
 /** Puts off the end of these leases; answers the keys that are still ours. */
 export async function renew(claims: Claim[]): Promise<Set<string>> {
   const rows = await unsafeDb().$queryRaw<{ kind: string; key: string }[]>`
+    /* prepared: renew_leases */
     update task set lease_until = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
     from unnest(${claims.map((claim) => claim.kind)}::text[], ${claims.map((claim) => claim.key)}::text[],
                 ${claims.map((claim) => claim.token)}::bigint[]) as held (kind, key, token)
@@ -96,6 +98,7 @@ export async function finish(claim: Claim, result: Finish): Promise<boolean> {
   const nextMs = result.nextMs ?? 0;
   const failed = result.failed ?? null;
   const kept = await unsafeDb().$executeRaw`
+    /* prepared: finish_task */
     update task set lease_until = null, last_error = ${failed}, updated_at = now(),
       attempts = case when ${failed}::text is null then 0 else attempts end,
       traceparent = case when ${result.isDone === true} and wakes = seen_wakes then null else traceparent end,
