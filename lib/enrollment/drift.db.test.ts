@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Change } from '#lib/cluster/index.ts';
 import { unsafeDb } from '#lib/db/index.ts';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
@@ -7,10 +7,11 @@ import { wakeOfChange } from './drift.ts';
 
 let rows: TestRows;
 let own: TenantRows;
+let other: TenantRows;
 beforeAll(async () => {
   rows = await startTestRows();
   own = await addTenant('own');
-  await addTenant('other');
+  other = await addTenant('other');
 }, 60_000);
 afterAll(() => rows?.stop());
 beforeEach(() => unsafeDb().task.deleteMany());
@@ -37,6 +38,18 @@ describe('what a watch saw', () => {
     const [[key, count] = ['', 0]] = await wakes();
     expect(key).toBe(own.enrollmentId);
     expect(Number(count)).toBe(2);
+  });
+
+  test('of one tenant is not gathered with another’s', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const tell = wakeOfChange(failed);
+    tell(changeOf('NetworkPolicy', { tenant: other.slug }));
+    vi.advanceTimersByTime(1);
+    tell(changeOf('NetworkPolicy'));
+    vi.advanceTimersByTime(1);
+    // What is still waited for by the other clock never comes.
+    vi.useRealTimers();
+    await expect.poll(wakes, { interval: 5, timeout: 2_000 }).toHaveLength(2);
   });
 
   test('of a pod, a runner, a first list or nobody’s wakes nobody', async () => {

@@ -5,29 +5,32 @@ import { wakeSql } from '#lib/work/index.ts';
 const gatherMs = 40;
 
 /**
- * Turns what a watch saw into wakes: a key an enrollment, the first after a while at once and what follows gathered for a
- * moment, so that a namespace's removal is two looks and not fourteen. Pods and runners are not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets
- * with its job, so that the next one wants a new registration; nor does a first list, since a start looks at everything.
+ * Turns what a watch saw into wakes: a key an enrollment, a tenant's first after a while at once and what follows gathered for a
+ * moment, so that a namespace's removal is two looks and not fourteen; no tenant waits for another's moment. Pods and runners are
+ * not ours to mend and wake nobody, but where a runner of Forgejo's ended, which the forge forgets with its job, so that the next
+ * one wants a new registration; nor does a first list, since a start looks at everything.
  */
 export function wakeOfChange(onError: (error: unknown) => void): (change: Change) => void {
+  /** What changed of a tenant since its last wake; there for as long as its moment lasts. */
   const changed = new Map<string, Set<string | undefined>>();
-  let timer: NodeJS.Timeout | undefined;
-  let flushedAtMs = Number.NEGATIVE_INFINITY;
-  const flush = async () => {
-    timer = undefined;
-    flushedAtMs = performance.now();
-    const gathered = [...changed];
-    changed.clear();
-    for (const [slug, names] of gathered) await wakeEnrollments(slug, names);
+  let waking = Promise.resolve();
+  const flush = (slug: string) => {
+    const names = changed.get(slug);
+    if (!names?.size) return void changed.delete(slug);
+    changed.set(slug, new Set());
+    setTimeout(flush, gatherMs, slug);
+    // One after another: a thousand tenants at once must not take all connections.
+    waking = waking.then(() => wakeEnrollments(slug, names)).catch(onError);
   };
   return (change) => {
-    if (change.tenant === undefined || change.first) return;
+    const { tenant, enrollment } = change;
+    if (tenant === undefined || change.first) return;
     if (change.kind === 'Pod' && !isEndedRunner(change.object)) return;
     if (change.kind === 'EphemeralRunner') return;
-    const names = changed.get(change.tenant) ?? new Set();
-    changed.set(change.tenant, names.add(change.enrollment));
-    const dueMs = Math.max(0, flushedAtMs + gatherMs - performance.now());
-    timer ??= setTimeout(() => void flush().catch(onError), dueMs);
+    const names = changed.get(tenant);
+    if (names) return void names.add(enrollment);
+    changed.set(tenant, new Set([enrollment]));
+    setTimeout(flush, 0, tenant);
   };
 }
 
