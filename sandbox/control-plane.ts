@@ -208,6 +208,8 @@ function controllerManagerFlags({ dir }: Parts, kubeconfig: string): string[] {
     // Tests make and remove hundreds of namespaces; at the usual 20 requests a second its controllers come to lag minutes behind.
     '--kube-api-qps=200',
     '--kube-api-burst=400',
+    // A write that was cut off may be counted and not there; by itself the cluster counts anew every five minutes.
+    '--resource-quota-sync-period=30s',
     '--secure-port=0',
   ];
 }

@@ -102,7 +102,9 @@ function waitedMs(row: EnrollmentRow, { reason }: PhaseResult, now: Date): numbe
   return before?.reason === reason ? now.getTime() - Date.parse(before.since) : 0;
 }
 
-function waitOf({ reason, waitingFor }: PhaseResult, forMs: number): number {
+function waitOf({ reason, message, waitingFor }: PhaseResult, forMs: number): number {
+  // A write that was cut off may be counted and not there, until the cluster counts anew: that needs nobody.
+  if (reason === 'Refused' && message.includes('exceeded quota')) return waitMs;
   const { atFirst, firstMs, later } = waitForRunnerMs;
   if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : later;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
