@@ -53,6 +53,11 @@ export class ClusterRefused extends AppError {
     this.refusal = refusal;
     this.what = what;
   }
+
+  /** By a ResourceQuota, whichever: told as any 403 but for its words (k8s.io/apiserver/pkg/admission/plugin/resourcequota). */
+  get isOverQuota(): boolean {
+    return this.refusal.status === 403 && this.refusal.message.includes('exceeded quota: ');
+  }
 }
 
 export function clusterAway(id: string, cause: unknown): AppError {

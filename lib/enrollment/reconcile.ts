@@ -102,9 +102,7 @@ function waitedMs(row: EnrollmentRow, { reason }: PhaseResult, now: Date): numbe
   return before?.reason === reason ? now.getTime() - Date.parse(before.since) : 0;
 }
 
-function waitOf({ reason, message, waitingFor }: PhaseResult, forMs: number): number {
-  // A write that was cut off may be counted and not there, until the cluster counts anew: that needs nobody.
-  if (reason === 'Refused' && message.includes('exceeded quota')) return waitMs;
+function waitOf({ reason, waitingFor }: PhaseResult, forMs: number): number {
   const { atFirst, firstMs, later } = waitForRunnerMs;
   if (reason === 'RunnerOffline') return forMs < firstMs ? atFirst : later;
   return waitingFor === 'admin' || waitingFor === 'operator' ? waitForPersonMs : waitMs;
@@ -161,15 +159,26 @@ const reasonOf: Partial<Record<ErrorCode, Reason>> = {
   invalid: 'Invalid',
 };
 
+/** A create that was cut off is counted though nothing was made, until the cluster counts anew: what is over by that needs nobody. */
+function isOverQuota(error: AppError): boolean {
+  return error instanceof ClusterRefused && error.isOverQuota;
+}
+
+function reasonFor(error: AppError): Reason {
+  if (isOverQuota(error)) return 'QuotaExceeded';
+  const hasFailed = error.code === 'unavailable' && error instanceof ClusterRefused;
+  return hasFailed ? 'ServerFailed' : (reasonOf[error.code] ?? 'Failed');
+}
+
 /** An error as a condition: what heals by itself waits for the other side, what does not waits for a person. */
 function resultOf(phase: Phase, error: AppError): PhaseResult {
   const message = [error.screen.happened, error.screen.todo].filter(Boolean).join(' ');
-  const hasFailed = error.code === 'unavailable' && error instanceof ClusterRefused;
+  const heals = isRetryable(error) || isOverQuota(error);
   return {
     status: 'False',
-    reason: hasFailed ? 'ServerFailed' : (reasonOf[error.code] ?? 'Failed'),
+    reason: reasonFor(error),
     message,
-    waitingFor: isRetryable(error) ? (sideOf[phase.type] ?? 'cluster') : 'operator',
+    waitingFor: heals ? (sideOf[phase.type] ?? 'cluster') : 'operator',
   };
 }
 

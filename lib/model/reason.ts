@@ -49,6 +49,7 @@ export const reasons = [
   'ServerFailed',
   'RateLimited',
   'ChangedMeanwhile',
+  'QuotaExceeded',
   'Refused',
   'Invalid',
   'Failed',
