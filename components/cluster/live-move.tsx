@@ -9,16 +9,12 @@ import { Stage, Stages } from '#components/ui/stages.tsx';
 type State = MoveProgress['state'];
 const everyMs = 1_500;
 
-function isUnderWay(state: State): boolean {
-  return ['preparing', 'closing', 'leaving', 'calling_off'].includes(state);
-}
-
 type Props = { url: string; first: MoveProgress; of: Pick<MoveView, 'from' | 'to' | 'decidedAt'> };
 
 /** How far a move is, and what it waits for. */
 export function LiveMove({ url, first, of }: Props) {
   return (
-    <Polled url={url} first={first} everyMs={({ state }) => (isUnderWay(state) ? everyMs : false)}>
+    <Polled url={url} first={first} everyMs={({ isUnderWay }) => (isUnderWay ? everyMs : false)}>
       {(progress) => (
         <>
           <RenderAnew isOutdated={progress.state !== first.state} />

@@ -1,17 +1,9 @@
-import Link from 'next/link';
 import type { TenantState } from '#lib/db/index.ts';
 import { Badge, type Tone } from '#components/ui/status.tsx';
+import { RowName } from '#components/ui/table.tsx';
 
-/** In a table. A name without a space breaks, so that the columns beside it keep their room. */
 export function TenantName({ slug, displayName }: { slug: string; displayName: string }) {
-  return (
-    <div className="max-w-72 min-w-32 wrap-anywhere">
-      <Link href={`/t/${slug}`} className="font-medium text-accent hover:underline">
-        {displayName}
-      </Link>
-      <span className="block font-mono text-sm text-ink-3">{slug}</span>
-    </div>
-  );
+  return <RowName href={`/t/${slug}`} name={displayName} id={slug} />;
 }
 
 const tones: Record<TenantState, Tone> = {

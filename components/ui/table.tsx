@@ -1,4 +1,5 @@
 import clsx from 'clsx';
+import Link from 'next/link';
 import type { ComponentProps, ReactNode } from 'react';
 
 /** Scrolls sideways within itself, so that a wide table never moves the page; relative, so that what only a screen reader sees stays within it too. */
@@ -46,4 +47,16 @@ export function Td({ numeric = false, className, ...rest }: CellProps & Componen
 
 export function Tr({ className, ...rest }: ComponentProps<'tr'>) {
   return <tr className={clsx('group', className)} {...rest} />;
+}
+
+/** What a row is about, with its id where people use it. A name without a space breaks, so that the columns beside it keep their room. */
+export function RowName({ href, name, id }: { href: string; name: string; id?: string }) {
+  return (
+    <div className="max-w-72 min-w-32 wrap-anywhere">
+      <Link href={href} className="font-medium text-accent hover:underline">
+        {name}
+      </Link>
+      {id === undefined ? null : <span className="block font-mono text-sm text-ink-3">{id}</span>}
+    </div>
+  );
 }

@@ -17,5 +17,5 @@ export type {
   UnsentSeen,
 } from './facts.ts';
 export { readShared } from './gauges.ts';
-export { judge, lasting, limits, worst, type Area, type Check, type Judged, type State } from './judge.ts';
+export { judge, lasting, limits, works, worst, type Area, type Check, type Judged, type State } from './judge.ts';
 export { readStatus } from './read.ts';

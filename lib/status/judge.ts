@@ -104,9 +104,12 @@ export function lasting(seconds: number): string {
 
 // ------------------------------------------------------------------------------------------------ the portal itself
 
+/** Whether a process that told of itself goes on doing so. */
+export function works({ isStopped, silentSeconds }: StatusFacts['processes'][number]): boolean {
+  return !isStopped && silentSeconds <= limits.silentSeconds;
+}
+
 function processes({ processes: all }: StatusFacts): Check[] {
-  const works = (each: StatusFacts['processes'][number]) =>
-    !each.isStopped && each.silentSeconds <= limits.silentSeconds;
   const workers = all.filter((each) => each.kind === 'worker' && works(each));
   const died = all.filter((each) => !each.isStopped && !works(each) && each.silentSeconds <= limits.diedSeconds);
   const heavy = workers.filter(({ memoryBytes }) => memoryBytes > limits.workerMemoryBytes);

@@ -127,7 +127,8 @@ async function readClusters(reports: readonly Report[], lags: ReadonlyMap<string
     select cluster.id, cluster.name, controller_version as version, reachable_at as "seenAt",
       count(enrollment.id)::int as enrollments, count(enrollment.id) filter (where connection.kind = 'github')::int as "atGithub"
     from cluster
-    left join tenant on tenant.cluster_id = cluster.id
+    -- One that moves has runners on both clusters for a while.
+    left join tenant on cluster.id in (tenant.cluster_id, tenant.other_cluster_id)
     left join enrollment on enrollment.tenant_id = tenant.id and enrollment.state in ('active', 'withdrawing')
     left join forge_connection as connection on connection.id = enrollment.connection_id
     group by cluster.id order by cluster.id`;

@@ -54,6 +54,17 @@ test('a process tells of itself, of what it saw of forges and clusters, and that
   expect((await readStatus()).processes).toMatchObject([{ isStopped: true, missingMigrations: [] }]);
 });
 
+test('what a tenant that moves has counts on both clusters: its jobs may run on either', async () => {
+  const where = { slug: acme.slug };
+  await unsafeDb().tenant.update({ where, data: { moving: 'leaving', clusterId: 'east', otherClusterId: 'main' } });
+  const { clusters } = await readStatus();
+  await unsafeDb().tenant.update({ where, data: { moving: null, clusterId: 'main', otherClusterId: null } });
+  expect(clusters.map(({ id, enrollments }) => [id, enrollments])).toEqual([
+    ['east', 1],
+    ['main', 1],
+  ]);
+});
+
 test('of what several saw, the newest word counts, and those that are silent for a day are let go of', async () => {
   const db = unsafeDb();
   const facts = (answeredAt: number | null, failedAt: number | null, remaining: number) => ({

@@ -115,6 +115,8 @@ export type StandingTenant = {
   runners: number;
   /** Below which other tenant it is, with which it moves. */
   below: string | null;
+  /** Whether it may be moved from here: by itself, and not on its way already. */
+  mayMove: boolean;
   /** Its move that is under way, whichever way it goes. */
   move: { id: string; state: MoveState; from: string; to: string } | null;
 };
@@ -198,6 +200,7 @@ async function standingOn(clusterId: string): Promise<StandingTenant[]> {
     enrollments: enrollments.length,
     runners: enrollments.flatMap(({ pools }) => pools).reduce((sum, { currentRunners }) => sum + currentRunners, 0),
     below: parent?.displayName ?? null,
+    mayMove: parent === null && !move && state !== 'leaving',
     move: move
       ? { id: move.leadId ?? move.id, state: move.state, from: move.fromClusterId, to: move.toClusterId }
       : null,
@@ -241,10 +244,15 @@ export type MoveView = MoveRow & {
   plan: MovePlan;
 };
 
+/** One that may be shown to this person at all; those that go along with another have no page of their own. */
+function moveOf({ person }: PersonCtx, id: string): { id: string; leadId: null } {
+  if (!person.isOperator || !z.uuid().safeParse(id).success) throw notFound('This move');
+  return { id, leadId: null };
+}
+
 export async function moveView(by: PersonCtx, id: string): Promise<MoveView> {
-  const found = by.person.isOperator && z.uuid().safeParse(id).success;
-  const row = found ? await unsafeDb().tenantMove.findUnique({ where: { id }, include: { tenant: true } }) : null;
-  if (!row || row.leadId !== null) throw notFound('This move');
+  const row = await unsafeDb().tenantMove.findFirst({ where: moveOf(by, id), include: { tenant: true } });
+  if (!row) throw notFound('This move');
   return {
     id,
     tenant: row.tenant.slug,
@@ -264,10 +272,22 @@ export async function moveView(by: PersonCtx, id: string): Promise<MoveView> {
   };
 }
 
-/** What changes of a move while it is under way. */
-export type MoveProgress = Pick<MoveView, 'state' | 'said' | 'handedOverAt' | 'endedAt'>;
+/** What changes of a move while it is under way, which open pages ask for all the time: without the plan, which names every object. */
+export type MoveProgress = Pick<MoveView, 'state' | 'said' | 'handedOverAt' | 'endedAt'> & { isUnderWay: boolean };
 
 export async function moveProgress(by: PersonCtx, id: string): Promise<MoveProgress> {
-  const { state, said, handedOverAt, endedAt } = await moveView(by, id);
-  return { state, said, handedOverAt, endedAt };
+  const row = await unsafeDb().tenantMove.findFirst({
+    where: moveOf(by, id),
+    select: { state: true, said: true, handedOverAt: true, endedAt: true },
+  });
+  if (!row) throw notFound('This move');
+  return progressOf({
+    ...row,
+    handedOverAt: row.handedOverAt?.toISOString() ?? null,
+    endedAt: row.endedAt?.toISOString() ?? null,
+  });
+}
+
+export function progressOf({ state, said, handedOverAt, endedAt }: Omit<MoveProgress, 'isUnderWay'>): MoveProgress {
+  return { state, said, handedOverAt, endedAt, isUnderWay: underWay.includes(state) };
 }

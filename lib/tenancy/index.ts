@@ -48,6 +48,7 @@ export {
   clusterRows,
   clusterView,
   moveProgress,
+  progressOf,
   moveView,
   presentMove,
   underWay,

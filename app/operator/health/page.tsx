@@ -12,11 +12,13 @@ import {
   type Check,
   type Judged,
   type StatusFacts,
+  works,
 } from '#lib/status/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
 import { Refresh } from '#components/app/refresh.tsx';
 import { ClusterName } from '#components/cluster/cluster-name.tsx';
 import { bytes } from '#components/ui/figures.ts';
+import { Mono } from '#components/ui/code.tsx';
 import { Facts, PageHeader, Section, Stat, Stats } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
@@ -30,9 +32,7 @@ export default operatorPage('operator:see', async () => {
   const facts = await readStatus();
   const judged = judge(facts);
   const oldest = Math.max(0, ...facts.queue.map(({ ageSeconds }) => ageSeconds));
-  const workers = facts.processes.filter(
-    ({ kind, isStopped, silentSeconds }) => kind === 'worker' && !isStopped && silentSeconds <= limits.silentSeconds,
-  );
+  const workers = facts.processes.filter((each) => each.kind === 'worker' && works(each));
   const lags = facts.clusters.flatMap(({ meteringSeconds }) => meteringSeconds ?? []);
   return (
     <>
@@ -114,28 +114,28 @@ function Processes({ facts: { processes }, judged }: Shown) {
             </tr>
           </thead>
           <tbody>
-            {processes.map(({ id, kind, host, isStopped, silentSeconds, startedAt, seenAt, memoryBytes }) => (
-              <Tr key={id}>
+            {processes.map((each) => (
+              <Tr key={each.id}>
                 <Td className="min-w-40">
-                  {kind === 'worker' ? 'Worker' : 'Web'}
-                  <span className="block font-mono text-sm break-all text-ink-3">{host}</span>
+                  {each.kind === 'worker' ? 'Worker' : 'Web'}
+                  <span className="block font-mono text-sm break-all text-ink-3">{each.host}</span>
                 </Td>
                 <Td>
-                  {isStopped ? (
+                  {each.isStopped ? (
                     <Badge tone="idle">Ended</Badge>
-                  ) : silentSeconds <= limits.silentSeconds ? (
+                  ) : works(each) ? (
                     <Badge tone="good">Works</Badge>
                   ) : (
                     <Badge tone="warn">Silent</Badge>
                   )}
                 </Td>
                 <Td>
-                  <RelativeTime at={startedAt} />
+                  <RelativeTime at={each.startedAt} />
                 </Td>
                 <Td>
-                  <RelativeTime at={seenAt} />
+                  <RelativeTime at={each.seenAt} />
                 </Td>
-                <Td numeric>{bytes(memoryBytes)}</Td>
+                <Td numeric>{bytes(each.memoryBytes)}</Td>
               </Tr>
             ))}
           </tbody>
@@ -334,12 +334,7 @@ function Database({ facts: { database }, judged }: Shown) {
           ['Answers within', `${Math.round(answerMs)} ms`],
           ['Connections', `${connections} of ${connectionsMost}`],
           ['Size', bytes(sizeBytes)],
-          [
-            'Last migration',
-            <span key="migration" className="font-mono text-sm break-all">
-              {lastMigration ?? 'none'}
-            </span>,
-          ],
+          ['Last migration', <Mono key="migration">{lastMigration ?? 'none'}</Mono>],
         ]}
       />
     </Part>

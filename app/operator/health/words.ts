@@ -14,9 +14,7 @@ const areaWords: Record<Judged['checks'][number]['area'], string> = {
   database: 'the database',
 };
 
-function listed(words: readonly string[]): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
-}
+const listed = (words: readonly string[]) => new Intl.ListFormat('en-GB', { type: 'conjunction' }).format(words);
 
 /** Of clusters and forges there are several: how many are meant is said. */
 const severalWords: Partial<typeof areaWords> = { clusters: 'clusters', forges: 'forges' };

@@ -9,10 +9,11 @@ import { ClusterStateForm, PlanMoveForm } from '#components/cluster/cluster-form
 import { ClusterHealthBadge, ClusterStateBadge, MoveStateBadge, PodsHeld } from '#components/cluster/cluster-state.tsx';
 import { CapacityForm } from '#components/tenant/capacity-form.tsx';
 import { TenantName, TenantStateBadge } from '#components/tenant/tenant-name.tsx';
+import { Mono } from '#components/ui/code.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
-import { Table, Td, Th, Tr } from '#components/ui/table.tsx';
+import { RowName, Table, Td, Th, Tr } from '#components/ui/table.tsx';
 import { changeWay } from '../../caches/actions.ts';
 import { enterCapacity, planAway, setState } from '../actions.ts';
 
@@ -72,12 +73,7 @@ function About({ cluster }: { cluster: ClusterView }) {
       <Card>
         <Facts
           rows={[
-            [
-              'Id',
-              <span key="id" className="font-mono text-sm">
-                {id}
-              </span>,
-            ],
+            ['Id', <Mono key="id">{id}</Mono>],
             ['Reached by', way],
             ['Health', <ClusterHealthBadge key="health" health={health} />],
             ['Last answered', reachableAt ? <RelativeTime key="at" at={reachableAt} /> : 'never'],
@@ -103,7 +99,7 @@ function sizeWords({ cpu, memory }: ClusterView['given'], { capacityCpu, capacit
 
 function Standing({ cluster }: { cluster: ClusterView }) {
   const { standing, targets } = cluster;
-  const movable = standing.filter(({ below, move, state }) => !below && !move && state !== 'leaving');
+  const toMove = standing.filter(({ mayMove }) => mayMove);
   return (
     <Section title="Tenants here">
       {standing.length === 0 ? (
@@ -127,11 +123,11 @@ function Standing({ cluster }: { cluster: ClusterView }) {
           </tbody>
         </Table>
       )}
-      {movable.length > 0 && targets.length > 0 ? (
+      {toMove.length > 0 && targets.length > 0 ? (
         <details className="mt-4 rounded-lg border bg-surface p-4">
           <summary className="cursor-pointer font-medium">Move a tenant to another cluster</summary>
           <div className="mt-4">
-            <PlanMoveForm action={planAway} tenants={movable} targets={targets} />
+            <PlanMoveForm action={planAway} tenants={toMove} targets={targets} />
           </div>
         </details>
       ) : null}
@@ -184,12 +180,7 @@ function Moves({ moves, here }: { moves: readonly MoveRow[]; here: string }) {
           {moves.map(({ id, displayName, from, to, state, createdAt, createdBy }) => (
             <Tr key={id}>
               <Td>
-                <Link
-                  href={`/operator/clusters/moves/${id}`}
-                  className="block max-w-72 min-w-32 font-medium wrap-anywhere text-accent hover:underline"
-                >
-                  {displayName}
-                </Link>
+                <RowName href={`/operator/clusters/moves/${id}`} name={displayName} />
               </Td>
               <Td className="min-w-32 wrap-anywhere">{to === here ? `From ${from}` : `To ${to}`}</Td>
               <Td>

@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import Link from 'next/link';
-import { limitWords, moveView, type MoveView } from '#lib/tenancy/index.ts';
+import { limitWords, moveView, progressOf, type MoveView } from '#lib/tenancy/index.ts';
 import { operatorPage } from '#lib/tenant/index.ts';
 import { MoveStateBadge } from '#components/cluster/cluster-state.tsx';
 import { LiveMove } from '#components/cluster/live-move.tsx';
@@ -62,11 +62,10 @@ function Decision({ move: { id } }: { move: MoveView }) {
 }
 
 function UnderWay({ move }: { move: MoveView }) {
-  const { id, from, to, state, said, handedOverAt, endedAt, decidedAt } = move;
-  const first = { state, said, handedOverAt, endedAt };
+  const { id, from, to, state, decidedAt } = move;
   return (
     <Section title="Progress">
-      <LiveMove url={`/api/views/operator/moves/${id}`} first={first} of={{ from, to, decidedAt }} />
+      <LiveMove url={`/api/views/operator/moves/${id}`} first={progressOf(move)} of={{ from, to, decidedAt }} />
       {state === 'preparing' ? (
         <div className="mt-4">
           <ButtonForm action={callOff} fields={{ moveId: id }} look="secondary">

@@ -17,7 +17,7 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
 
 const scopes = apiScopes
   .filter((name) => name !== 'operator')
-  .map((name) => ({ name, words: apiScopeWords[name].replace('what you see', 'what its maker sees') }));
+  .map((name) => ({ name, words: name === 'read' ? 'see what its maker sees' : apiScopeWords[name] }));
 
 export default page<Params>('credential:see', async (ctx) => {
   const tokens = await listTenantTokens(ctx, new Date());
