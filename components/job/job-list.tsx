@@ -35,16 +35,18 @@ type Props = {
   path: string;
   query: JobQuery;
   page: JobPage;
+  /** Of pools, to choose from. */
+  labels?: string[];
   /** Operators see whose each job is. */
   all?: boolean;
 };
 
 /** Search, jobs and the way to older ones. What is searched for is in the address, so that a finding can be handed on. */
-export function JobList({ path, query, page, all = false }: Props) {
+export function JobList({ path, query, page, labels = [], all = false }: Props) {
   const { rows, next } = page;
   return (
     <>
-      <Filters path={path} query={query} labels={page.labels} all={all} />
+      <Filters path={path} query={query} labels={labels} all={all} />
       {rows.length === 0 ? <None path={path} query={query} all={all} /> : <Jobs rows={rows} all={all} />}
       <div className="mt-4 flex flex-wrap gap-2">
         {query.before === '' ? null : <LinkButton href={addressOf(path, query)}>Newest jobs</LinkButton>}

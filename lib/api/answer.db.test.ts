@@ -412,7 +412,13 @@ describe('a request', () => {
     }
     expect(pages).toBe(3);
     expect(seen.toSorted()).toEqual(['b0', 'b1', 'b2', 'b3', 'b4', 'b5', 'b6']);
-    expect((await ask(token, 'GET', '/tenants/own/budgets?cursor=bm9uZQ')).status).toBe(422);
+    const ofNul = Buffer.from(JSON.stringify(['2026-01-01T00:00:00Z', '\0', 'x'])).toString('base64url');
+    for (const [list, cursor] of [
+      ['budgets', 'bm9uZQ'],
+      ['jobs', 'bm9uZQ'],
+      ['jobs', ofNul],
+    ])
+      expect((await ask(token, 'GET', `/tenants/own/${list}?cursor=${cursor}`)).status).toBe(422);
   });
 });
 

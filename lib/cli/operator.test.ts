@@ -76,6 +76,21 @@ test.each([
   expect(sent).toEqual([]);
 });
 
+test('one name for two files in two folders is refused, and neither is sent', async () => {
+  const { sent, terminal } = portal();
+  const top = mkdtempSync(join(tmpdir(), 'flywheel-operator-'));
+  for (const each of ['github', 'gitlab']) {
+    mkdirSync(join(top, each));
+    writeFileSync(join(top, each, 'key'), `of ${each}`);
+    writeFileSync(join(top, each, 'forge.yaml'), forge('{ file: key }'));
+  }
+  const files = ['github', 'gitlab'].flatMap((each) => ['-f', join(top, each, 'forge.yaml')]);
+  expect(await run(terminal, ['operator', 'import', ...files])).toBe(1);
+  expect(terminal.said.err).toContain('Two documents refer to different files by one name.');
+  expect(sent).toEqual([]);
+  rmSync(top, { recursive: true });
+});
+
 test('of a file that is no YAML the line is told, and not what stands there', async () => {
   const { sent, terminal } = portal();
   const file = join(folder, 'torn.txt');

@@ -127,13 +127,25 @@ async function requestOf(terminal: Terminal, files: string[] | undefined): Promi
       if (kind === 'Tenant' || kind === 'Enrollment') passed.push(kind);
       else {
         documents.push(value);
-        Object.assign(secrets, valuesOf(terminal, source, value));
+        addTo(secrets, valuesOf(terminal, source, value));
       }
     }
   if (passed.length > 0)
     terminal.err(`Passed over, since tenants and enrollments are entered by apply: ${passed.length}.\n`);
   if (documents.length === 0) throw new UsageError('There is no document to import.');
   return { documents, secrets };
+}
+
+/** The portal knows a value by its reference alone, and the same relative path is another file in another folder. */
+function addTo(secrets: Record<string, string>, values: Record<string, string>): void {
+  for (const [key, value] of Object.entries(values)) {
+    if (Object.hasOwn(secrets, key) && secrets[key] !== value)
+      throw invalidFields(
+        { [key.replace(':', ' ')]: 'is one file for one document and another for another: give them two names' },
+        'Two documents refer to different files by one name.',
+      );
+    secrets[key] = value;
+  }
 }
 
 /** Null where it is no document of ours. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { hasAttic } from '#lib/caching/index.ts';
 import { tenantDb, unsafeDb, unsafeTransaction, type MembershipSource, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
-import { candidates, mayHave, placeFor } from '#lib/fleet/index.ts';
+import { candidates, mayHave, takesTenants, placeFor } from '#lib/fleet/index.ts';
 import { githubApps, type ScopeChoice, type ScopeRole } from '#lib/forge/index.ts';
 import {
   amountsOf,
@@ -310,9 +310,9 @@ export type NewTenant = {
   source: MembershipSource;
 };
 
-/** A tenant with the person as its first admin. */
 export type MadeTenant = { id: string; slug: string; clusterId: string };
 
+/** A tenant with the person as its first admin. */
 export async function newTenant(tx: UnsafeTx, by: PersonCtx, wish: NewTenant): Promise<MadeTenant> {
   const { slug, displayName, kind, sharing = 'dedicated', state, quota, parent, source } = wish;
   const tenant = await tx.tenant.create({
@@ -351,7 +351,7 @@ async function placeDraft(row: EnrollmentRow, pools: readonly PoolChoice[]): Pro
     const here = (await candidates(tx)).find(({ id }) => id === clusterId);
     // Teams run where their organization does, and may have begun.
     if ((await tx.tenant.count({ where: { parentId: row.tenantId } })) > 0) return clusterId;
-    if (here?.state === 'open' && mayHave(here, wanted)) return clusterId;
+    if (here && takesTenants(here) && mayHave(here, wanted)) return clusterId;
     const place = await placeFor(tx, { pools: [...new Set(wanted)], amounts: amountsOf(quotaOf(row.tenant)) });
     await tx.tenant.updateMany({ where: { id: row.tenantId, state: 'draft' }, data: { clusterId: place } });
     return place;
@@ -458,6 +458,15 @@ export async function enrollmentDraft(ctx: Ctx, id: string): Promise<EnrollmentD
   };
 }
 
+/** Where pools that are chosen now will run: in a move that is being prepared, on the new cluster as well. */
+function clustersFor({ tenant: { clusterId, otherClusterId, moving } }: EnrollmentRow): string[] {
+  return moving === 'preparing' && otherClusterId !== null ? [clusterId, otherClusterId] : [clusterId];
+}
+
+function whyThere({ tenant }: EnrollmentRow, clusterId: string): string {
+  return clusterId === tenant.clusterId ? 'on which this tenant is' : 'to which this tenant is being moved';
+}
+
 /**
  * Throws with the message at the pool's own field: `pools.<name>.maxRunners` or `pools.<name>`; `pools` for all together.
  * `planes` are those that the pools would stand beside.
@@ -470,12 +479,12 @@ export async function checkPools(
 ): Promise<void> {
   const fields: Record<string, string> = {};
   const known = await poolsByName();
-  const there = await unsafeDb().cluster.findUniqueOrThrow({ where: { id: row.tenant.clusterId } });
+  const there = await unsafeDb().cluster.findMany({ where: { id: { in: clustersFor(row) } }, orderBy: { id: 'asc' } });
   const labels = new Map(pools.map((choice) => [labelOf(row.tenant, choice.pool), choice.pool]));
   for (const [label, name] of labels) {
     const pool = known.get(name);
-    const isThere = mayHave(there, [name]);
-    const absent = isThere ? null : `is not had by the cluster ${there.id}, on which this tenant is`;
+    const lacking = there.find((cluster) => !mayHave(cluster, [name]));
+    const absent = lacking ? `is not had by the cluster ${lacking.id}, ${whyThere(row, lacking.id)}` : null;
     const refusal = pool ? (unreadyReason(pool) ?? absent) : 'is not in the catalog';
     if (refusal) fields[`pools.${name}`] = refusal;
     else if (label.length > scaleSetNameLengthMax)

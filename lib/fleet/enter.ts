@@ -3,7 +3,7 @@ import type { ClusterModel, UnsafeTx } from '#lib/db/index.ts';
 import { invalidFields } from '#lib/errors.ts';
 import { wake } from '#lib/work/index.ts';
 import { clusterTask } from './look.ts';
-import { standsOn } from './room.ts';
+import { whoStandsOn } from './room.ts';
 
 /* Clusters come from a document that an operator imports: where one is, no browser says. */
 
@@ -83,7 +83,7 @@ async function refuseWay(tx: UnsafeTx, { id, way }: ClusterEntry, before: Cluste
     });
   if (!before) return;
   // Another way may lead to another cluster, which has nothing of those that stand here.
-  const standing = await tx.tenant.count({ where: { ...standsOn(id), state: { not: 'left' } } });
+  const standing = await tx.tenant.count({ where: whoStandsOn(id) });
   if (standing > 0 && before.uid === null)
     throw invalidFields({
       'spec.kubeconfig': `cannot change: ${standing} tenants stand here, and no worker has seen yet which cluster it is`,

@@ -21,6 +21,7 @@ export {
   holders,
   setCapacity,
   standsOn,
+  whoStandsOn,
   type ClusterRoom,
 } from './room.ts';
 export { setClusterState, StateInput } from './state.ts';

@@ -4,6 +4,7 @@ import { Prisma, unsafeDb, type ClusterModel } from '#lib/db/index.ts';
 import { AppError } from '#lib/errors.ts';
 import type { Lease, Outcome } from '#lib/work/index.ts';
 import { clusterAt } from './way.ts';
+import { whoStandsOn } from './room.ts';
 
 /* A worker's look at a cluster, written down for the pages: a few requests now and then, whoever watches. */
 
@@ -80,7 +81,7 @@ async function identityOf(row: ClusterModel, uid: string): Promise<Seen> {
       trouble: `This is the cluster ${other.id} by another name. Nothing is placed here.`,
       duplicateOf: other.id,
     };
-  const hasTenants = row.uid !== null && (await unsafeDb().tenant.count({ where: { clusterId: row.id } })) > 0;
+  const hasTenants = row.uid !== null && (await unsafeDb().tenant.count({ where: whoStandsOn(row.id) })) > 0;
   if (hasTenants) return { trouble: 'Another cluster answers than the one that the tenants here were placed on.' };
   return { trouble: null, duplicateOf: null, uid };
 }

@@ -29,6 +29,11 @@ export function standsOn(clusterId: string) {
   return { OR: [{ clusterId }, { otherClusterId: clusterId }] } satisfies Prisma.TenantWhereInput;
 }
 
+/** All who may have something there: who has left is on no cluster. */
+export function whoStandsOn(clusterId: string) {
+  return { ...standsOn(clusterId), state: { not: 'left' } } satisfies Prisma.TenantWhereInput;
+}
+
 /** All that a grant is held to: it reads this with the cluster locked. */
 export async function clusterRoom(tx: UnsafeTx, clusterId: string): Promise<ClusterRoom> {
   const cluster = await tx.cluster.findUniqueOrThrow({ where: { id: clusterId } });

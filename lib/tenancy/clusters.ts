@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { unsafeDb, type ClusterModel, type MoveState, type Prisma, type TenantState } from '#lib/db/index.ts';
 import { notFound } from '#lib/errors.ts';
-import { candidates, podsHeld, standsOn } from '#lib/fleet/index.ts';
+import { candidates, podsHeld, whoStandsOn } from '#lib/fleet/index.ts';
 import { formatAmounts, noAmounts, type TenantKind } from '#lib/model/index.ts';
 import type { Ctx, PersonCtx } from '#lib/tenant/index.ts';
 import { clusterFit } from './capacity.ts';
@@ -184,7 +184,7 @@ export async function clusterView(by: PersonCtx, id: string, now: Date): Promise
 
 async function standingOn(clusterId: string): Promise<StandingTenant[]> {
   const rows = await unsafeDb().tenant.findMany({
-    where: { ...standsOn(clusterId), ...stays },
+    where: whoStandsOn(clusterId),
     orderBy: { displayName: 'asc' },
     include: {
       parent: { select: { displayName: true } },

@@ -65,8 +65,9 @@ export async function setParent(tx: UnsafeTx, by: PersonCtx, tenantId: string, s
   await tx.$queryRaw`SELECT pg_advisory_xact_lock(${moveLock})::text`;
   const before = await tx.tenant.findUniqueOrThrow({ where: { id: tenantId }, include: { parent: true } });
   const parent = await checkedParent(before.kind, slug);
-  if (parent) refuseApart(before, parent);
   for (const id of [parent?.id, tenantId]) if (id !== undefined) await lockLine(tx, id);
+  // Read anew: a move may have begun while the lines were waited for.
+  if (parent) refuseApart(await placedAt(tx, tenantId), await placedAt(tx, parent.id));
   const billingAccountId = parent?.billingAccountId ?? (await ownAccount(tx, before.displayName));
   await tx.tenant.update({ where: { id: tenantId }, data: { parentId: parent?.id ?? null, billingAccountId } });
   await payFor(tx, tenantId, billingAccountId);
@@ -81,6 +82,10 @@ export async function setParent(tx: UnsafeTx, by: PersonCtx, tenantId: string, s
 }
 
 type Placed = { displayName: string; clusterId: string; moving: unknown };
+
+function placedAt(tx: UnsafeTx, id: string): Promise<Placed> {
+  return tx.tenant.findUniqueOrThrow({ where: { id }, select: { displayName: true, clusterId: true, moving: true } });
+}
 
 /** Tenants below another run where it does. */
 function refuseApart(tenant: Placed, parent: Placed): void {

@@ -121,6 +121,13 @@ describe('a new tenant', () => {
       'pools.nix is not had by the cluster east, on which this tenant is',
     );
     expect(await placeOf(slug)).toBe('east');
+    // In a move that is being prepared they run on the new cluster as well.
+    await unsafeDb().cluster.update({ where: { id: 'east' }, data: { pools: [] } });
+    const moving = { moving: 'preparing' as const, otherClusterId: 'main' };
+    await unsafeDb().tenant.update({ where: { id: tenantId }, data: moving });
+    expect(await said(savePools(ctx, { enrollmentId, pools }))).toBe(
+      'pools.nix is not had by the cluster main, to which this tenant is being moved',
+    );
   });
 });
 

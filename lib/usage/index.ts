@@ -19,7 +19,16 @@ export {
 } from './live.ts';
 export { mendJobs, recordRunners, sweepRunners, watchRunners, type SeenAt } from './runners.ts';
 export { runnerSeen, type RunnerSeen, type RunnerState } from './runner-seen.ts';
-export { exportAllJobs, exportJobs, JobQuery, jobStandings, listAllJobs, listJobs } from './ledger.ts';
+export {
+  exportAllJobs,
+  exportJobs,
+  isJobCursor,
+  JobQuery,
+  jobStandings,
+  listAllJobs,
+  listJobs,
+  poolLabels,
+} from './ledger.ts';
 export type { JobPage, JobRow, JobStanding } from './ledger.ts';
 export { jobSeries, SeriesQuery, seriesWindows } from './series.ts';
 export type { JobSeries, SeriesStep, SeriesWindow } from './series.ts';

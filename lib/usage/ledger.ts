@@ -55,7 +55,7 @@ export type JobRow = {
   tenant?: { slug: string; displayName: string } | null;
 };
 
-export type JobPage = { rows: JobRow[]; next: string | null; labels: string[] };
+export type JobPage = { rows: JobRow[]; next: string | null };
 
 const pageSize = 100;
 const exportPageSize = 500;
@@ -94,15 +94,26 @@ function whereOf({ q, repository, workflow, pool, standing, from, to }: JobQuery
   };
 }
 
-const Cursor = z.tuple([z.iso.datetime(), z.string(), z.string()]);
+// Postgres keeps no NUL, and refuses to be asked for one.
+const Part = z.string().regex(/^[^\0]*$/);
+const Cursor = z.tuple([z.iso.datetime(), Part, Part]);
 
 function cursorOf({ queuedAt, externalId, connectionId }: JobRecord): string {
   return Buffer.from(JSON.stringify([queuedAt.toISOString(), externalId, connectionId])).toString('base64url');
 }
 
+function readCursor(cursor: string): z.ZodSafeParseResult<z.infer<typeof Cursor>> {
+  return Cursor.safeParse(jsonOf(Buffer.from(cursor, 'base64url').toString()));
+}
+
+/** For programs, which would walk in a circle where one that cannot be read is the beginning. */
+export function isJobCursor(cursor: string): boolean {
+  return readCursor(cursor).success;
+}
+
 /** What comes after a place in the order. One that cannot be read is the beginning. */
 function after(cursor: string): Prisma.JobWhereInput {
-  const parsed = Cursor.safeParse(jsonOf(Buffer.from(cursor, 'base64url').toString()));
+  const parsed = readCursor(cursor);
   if (!parsed.success) return {};
   const [queuedAt, externalId, connectionId] = parsed.data;
   const at = new Date(queuedAt);
@@ -175,11 +186,17 @@ async function pageOf(db: Reader, where: Prisma.JobWhereInput, before: string, s
 
 /** A tenant's own jobs. */
 export async function listJobs(ctx: { db: TenantDb }, query: JobQuery, size?: number): Promise<JobPage> {
-  const [{ shown, next }, pools] = await Promise.all([
-    pageOf(ctx.db, whereOf(query), query.before, size),
-    ctx.db.enrollmentPool.findMany({ select: { scaleSetName: true }, orderBy: { scaleSetName: 'asc' } }),
-  ]);
-  return { rows: shown.map(rowOf), next, labels: pools.map(({ scaleSetName }) => scaleSetName) };
+  const { shown, next } = await pageOf(ctx.db, whereOf(query), query.before, size);
+  return { rows: shown.map(rowOf), next };
+}
+
+/** What its jobs may ask for. */
+export async function poolLabels(ctx: { db: TenantDb }): Promise<string[]> {
+  const pools = await ctx.db.enrollmentPool.findMany({
+    select: { scaleSetName: true },
+    orderBy: { scaleSetName: 'asc' },
+  });
+  return pools.map(({ scaleSetName }) => scaleSetName);
 }
 
 /** Jobs of all tenants. The door in front of it is an operator's. */
@@ -192,7 +209,7 @@ export async function listAllJobs(query: JobQuery): Promise<JobPage> {
   });
   const byId = new Map(known.map(({ id, slug, displayName }) => [id, { slug, displayName }]));
   const rows = shown.map((record) => ({ ...rowOf(record), tenant: byId.get(record.tenantId) ?? null }));
-  return { rows, next, labels: [] };
+  return { rows, next };
 }
 
 async function scopeOf({ tenant }: JobQuery): Promise<Prisma.JobWhereInput> {

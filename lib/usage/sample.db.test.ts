@@ -116,6 +116,12 @@ describe('sampling', () => {
     });
   });
 
+  test('a pod that says it is a tenant’s is nobody’s on a cluster where that tenant does not stand', async () => {
+    await sampleRunners([pod(running)], at(15), 'east');
+    const source = await unsafeDb().usageSource.findUnique({ where: { id: uid } });
+    expect(source).toMatchObject({ clusterId: 'east', tenantId: null, enrollmentId: null });
+  });
+
   test('F28: a second collector, or the same instant again, adds nothing', async () => {
     const counts = await Promise.all(Array.from({ length: 4 }, () => sampleRunners([pod(running)], at(15))));
     expect(counts.reduce((sum, each) => sum + each)).toBe(1);

@@ -44,11 +44,14 @@ function runOf(pod: Observed, now: Date): Run | null {
 
 type Owner = { tenantId: string; enrollmentId: string };
 
-/** Whose a pod is: of the enrollment that its labels name, in the namespace of the tenant that they name. */
-async function ownersOf(pods: readonly Observed[]): Promise<(pod: Observed) => Owner | undefined> {
+/** Whose a pod is: of the enrollment that its labels name, in the namespace of the tenant that they name, where that tenant stands. */
+async function ownersOf(pods: readonly Observed[], clusterId: string): Promise<(pod: Observed) => Owner | undefined> {
   const slugs = [...new Set(pods.map((pod) => pod.metadata.labels?.[tenantLabel] ?? ''))];
   const rows = await unsafeDb().enrollment.findMany({
-    where: { tenant: { slug: { in: slugs } }, state: { in: ['active', 'withdrawing'] } },
+    where: {
+      tenant: { slug: { in: slugs }, OR: [{ clusterId }, { otherClusterId: clusterId }] },
+      state: { in: ['active', 'withdrawing'] },
+    },
     select: { id: true, name: true, tenantId: true, tenant: { select: { slug: true } } },
   });
   const byName = new Map(
@@ -95,7 +98,7 @@ function read(amount: (quantity: string) => bigint, quantity: string): bigint {
 export async function sampleRunners(pods: readonly Observed[], now: Date, clusterId = 'main'): Promise<number> {
   const runners = pods.filter((pod) => pod.metadata.labels?.[poolLabel] !== undefined);
   if (runners.length === 0) return 0;
-  const ownerOf = await ownersOf(runners);
+  const ownerOf = await ownersOf(runners, clusterId);
   const sources: GivenSource[] = [];
   const readings: GivenReading[] = [];
   for (const pod of runners) {

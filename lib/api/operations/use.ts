@@ -14,7 +14,7 @@ import {
 } from '#lib/billing/index.ts';
 import { catalog, poolsNow } from '#lib/enrollment/index.ts';
 import { TenantSlug } from '#lib/model/index.ts';
-import { jobSeries, jobStandings, listJobs, seriesWindows, type JobQuery } from '#lib/usage/index.ts';
+import { isJobCursor, jobSeries, jobStandings, listJobs, seriesWindows, type JobQuery } from '#lib/usage/index.ts';
 import { cut, PageQuery, pageOf, personOperation, tenantOperation, type Operation } from '../operation.ts';
 import {
   BudgetShape,
@@ -29,6 +29,7 @@ import {
 const name = z.string().max(200);
 
 const JobsQuery = PageQuery.extend({
+  cursor: PageQuery.shape.cursor.refine((text) => text === undefined || isJobCursor(text), 'is none of a page'),
   q: name.default('').describe('In the repository, the workflow, the job’s name or its runner’s.'),
   repository: name.default(''),
   workflow: name.default(''),

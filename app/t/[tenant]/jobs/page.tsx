@@ -1,6 +1,6 @@
 import type { Metadata } from 'next';
 import { page } from '#lib/tenant/index.ts';
-import { JobQuery, jobSeries, listJobs, type JobSeries } from '#lib/usage/index.ts';
+import { JobQuery, jobSeries, listJobs, poolLabels, type JobSeries } from '#lib/usage/index.ts';
 import { JobExport, JobList } from '#components/job/job-list.tsx';
 import { seconds } from '#components/ui/duration.ts';
 import { PageHeader } from '#components/ui/layout.tsx';
@@ -23,14 +23,15 @@ function answerOf({ total }: JobSeries): string {
 export default page<Params>('job:see', async (ctx, { searchParams }) => {
   const query = JobQuery.parse({ ...searchParams, tenant: '' });
   const path = `/t/${ctx.tenant.slug}/jobs`;
-  const [series, jobs] = await Promise.all([
+  const [series, jobs, labels] = await Promise.all([
     jobSeries(ctx.tenant.id, { window: 'day', pool: '' }, new Date()),
     listJobs(ctx, query),
+    poolLabels(ctx),
   ]);
   return (
     <>
       <PageHeader title="Jobs" answer={answerOf(series)} actions={<JobExport path={path} query={query} />} />
-      <JobList path={path} query={query} page={jobs} />
+      <JobList path={path} query={query} page={jobs} labels={labels} />
     </>
   );
 });
