@@ -7,17 +7,16 @@ import { closeDb, unsafeDb } from '#lib/db/index.ts';
 import { startPostgres, type Postgres } from '#sandbox/postgres.ts';
 import { freePort } from '#sandbox/process.ts';
 import { startWebProcess } from '#sandbox/test-support/web-process.ts';
-import { buildWeb, isBuilt } from '#sandbox/web-build.ts';
+import { ensureBuilt, isBuilt } from '#sandbox/web-build.ts';
 import { migrate } from '../prisma/migrate.ts';
 import { seed } from '../prisma/seed.ts';
 import { say } from './report.ts';
 
 export type Portal = { url: string; pid: number; stop: () => Promise<void> };
 
-export async function ensureBuilt(folder: string): Promise<void> {
-  if (isBuilt()) return;
-  say('building the portal (next build) …');
-  await buildWeb(join(folder, 'build.log'), process.env);
+export async function ensurePortal(folder: string): Promise<void> {
+  if (!isBuilt()) say('building the portal (next build) …');
+  await ensureBuilt(join(folder, 'build.log'));
 }
 
 /**
@@ -30,7 +29,7 @@ export async function prepare(
 ): Promise<{ folder: string; port: number; postgres: Postgres }> {
   const folder = mkdtempSync(join(tmpdir(), 'flywheel-bench-'));
   stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-  await ensureBuilt(folder);
+  await ensurePortal(folder);
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), keepData: isDurable });
   stops.push(() => postgres.stop());
   await migrate(postgres.ownerUrl);

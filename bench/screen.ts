@@ -10,7 +10,7 @@ import { inParallel } from '#lib/cluster/index.ts';
 import { labelOf } from '#lib/model/index.ts';
 import type { Obj } from '#sandbox/arc/kube.ts';
 import { freePort } from '#sandbox/process.ts';
-import { ensureBuilt, signIn, startPortal } from './portal.ts';
+import { ensurePortal, signIn, startPortal } from './portal.ts';
 import { print, quantile, rounded, say, until, type Options } from './report.ts';
 import { addTenants, type Enrolled } from './tenants.ts';
 import { startWorker } from './worker.ts';
@@ -36,7 +36,7 @@ export async function screen(options: Options): Promise<void> {
     NEXT_TELEMETRY_DISABLED: '1',
     PORTAL_URL: `http://127.0.0.1:${port}`,
   });
-  await ensureBuilt(world.folder);
+  await ensurePortal(world.folder);
   const enrolled = await addTenants('s', tenants);
   const places = await addRunners(world, enrolled);
   const cookie = await signIn(enrolled.map(({ slug }) => slug));

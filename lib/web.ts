@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import next from 'next';
-import { answerApi, apiRoot } from './api/index.ts';
+import { answerApi, apiRoot, requestIdOf, type ApiAnswer, type ApiRequest } from './api/index.ts';
 import { closeDb, databaseUrl } from './db/index.ts';
 import { receiveDelivery } from './delivery/index.ts';
 import { followForges } from './enrollment/index.ts';
@@ -49,33 +49,38 @@ function hookOf({ method, url = '' }: IncomingMessage): { connectionId: string; 
   return ownerId === undefined ? { connectionId } : { connectionId, ownerId };
 }
 
+function headersOf({ headers }: IncomingMessage): ApiRequest['headers'] {
+  return { get: (name) => headers[name]?.toString() ?? null };
+}
+
+/** As text, which Node sends in one piece with the head; of bytes it would make two. */
+function send(response: ServerResponse, { status, headers, body }: ApiAnswer): void {
+  const length = body === null ? {} : { 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...headers, ...length }).end(body);
+}
+
 async function takeHook(
   hook: NonNullable<ReturnType<typeof hookOf>>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const headers = { get: (name: string) => request.headers[name]?.toString() ?? null };
+  const headers = headersOf(request);
   const answer = await openDoor('webhook', { headers }, async () => {
     const { status, duplicate } = await receiveDelivery({ headers, body: request }, hook);
     return { status, body: { duplicate } };
   });
-  // As text, which Node sends in one piece with the head; of bytes it would make two.
-  const body = JSON.stringify(answer.body);
-  const fixed = {
-    'content-type': 'application/json',
-    'cache-control': 'no-store',
-    'content-length': Buffer.byteLength(body),
-  };
-  response.writeHead(answer.status, { ...fixed, ...answer.headers }).end(body);
+  const fixed = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+  send(response, {
+    status: answer.status,
+    headers: { ...fixed, ...answer.headers },
+    body: JSON.stringify(answer.body),
+  });
 }
 
 async function takeApi(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const headers = { get: (name: string) => request.headers[name]?.toString() ?? null };
   const { method = 'GET', url = '' } = request;
-  const { status, headers: told, body } = await answerApi({ method, url, headers, body: request });
-  const bytes = body === null ? null : Buffer.from(body);
-  const fixed = { 'x-content-type-options': 'nosniff', ...(bytes ? { 'content-length': bytes.length } : {}) };
-  response.writeHead(status, { ...told, ...fixed }).end(bytes);
+  const { status, headers, body } = await answerApi({ method, url, headers: headersOf(request), body: request });
+  send(response, { status, headers: { ...headers, 'x-content-type-options': 'nosniff' }, body });
 }
 
 const statePath = /^\/api\/state\/[^/?]+$/;
@@ -91,8 +96,12 @@ function withoutLockMethods(request: IncomingMessage): IncomingMessage {
   return Object.assign(request, { method, url: `${request.url}/lock` });
 }
 
+function isOfApi({ url = '' }: IncomingMessage): boolean {
+  return url.startsWith(`${apiRoot}/`);
+}
+
 function takeOther(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (request.url?.startsWith(`${apiRoot}/`)) return takeApi(request, response);
+  if (isOfApi(request)) return takeApi(request, response);
   return handle(withoutLockMethods(request), response);
 }
 
@@ -105,12 +114,6 @@ const handle = app.getRequestHandler();
 const database = new DatabaseLook({ url: databaseUrl(), leases: false });
 const probes = new Probes({ alive: () => true, notReady: () => database.problem() });
 const underWay = new Set<ServerResponse>();
-
-/** Of a form that no log is broken by, as lib/api takes it. */
-function ownId({ url = '', headers }: IncomingMessage): string | undefined {
-  const given = headers['x-request-id']?.toString() ?? '';
-  return url.startsWith(`${apiRoot}/`) && /^[\w-]{8,64}$/.test(given) ? given : undefined;
-}
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const hook = hookOf(request);
@@ -128,7 +131,7 @@ const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, respons
   response.once('close', () => underWay.delete(response));
   if (probes.draining) response.shouldKeepAlive = false;
   if (probes.answers(request, response)) return;
-  const requestId = ownId(request) ?? randomUUID();
+  const requestId = isOfApi(request) ? requestIdOf(headersOf(request)) : randomUUID();
   request.headers['x-request-id'] = requestId;
   void within({ requestId }, () => answer(request, response));
 });

@@ -52,7 +52,7 @@ async function told(request: ApiRequest, requestId: string, now: Date): Promise<
 }
 
 /** One's own is taken over where it is of a form that no log is broken by. */
-function requestIdOf(headers: ApiRequest['headers']): string {
+export function requestIdOf(headers: ApiRequest['headers']): string {
   const given = headers.get('x-request-id') ?? '';
   return /^[\w-]{8,64}$/.test(given) ? given : randomUUID();
 }
@@ -198,10 +198,11 @@ const jsonType = { 'content-type': 'application/json' };
 async function read(doing: Doing, request: ApiRequest): Promise<ApiAnswer> {
   const value = await ask(doing);
   const text = JSON.stringify(value);
-  const headers: Record<string, string> = { etag: tagOf(text), 'cache-control': 'private, no-cache' };
+  const tag = tagOf(text);
+  const headers: Record<string, string> = { etag: tag, 'cache-control': 'private, no-cache' };
   const next = nextOf(value, doing.asked);
   if (next) headers['link'] = `<${next}>; rel="next"`;
-  if (names(request.headers.get('if-none-match'), tagOf(text))) return { status: 304, headers, body: null };
+  if (names(request.headers.get('if-none-match'), tag)) return { status: 304, headers, body: null };
   return { status: 200, headers: { ...headers, ...jsonType }, body: request.method === 'HEAD' ? null : text };
 }
 

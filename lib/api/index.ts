@@ -7,6 +7,6 @@
  * anything was changed and what to do. It may touch every room below it by the functions that the pages use. It holds no rule
  * of its own.
  */
-export { answerApi, apiRoot, type ApiAnswer, type ApiRequest } from './answer.ts';
+export { answerApi, apiRoot, requestIdOf, type ApiAnswer, type ApiRequest } from './answer.ts';
 export { openApiDocument } from './openapi.ts';
 export { operations } from './table.ts';

@@ -1,6 +1,7 @@
 import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { request, type Dispatcher } from 'undici';
 import { AppError, type ErrorCode } from '#lib/errors.ts';
+import { overQuota } from '#lib/model/index.ts';
 import { count, observe, sawCluster, span, stopwatch } from '#lib/telemetry/index.ts';
 import type { KubernetesObject } from './manifests.ts';
 
@@ -54,10 +55,17 @@ export class ClusterRefused extends AppError {
     this.what = what;
   }
 
-  /** By a ResourceQuota, whichever: told as any 403 but for its words (k8s.io/apiserver/pkg/admission/plugin/resourcequota). */
+  /** By a ResourceQuota, whichever. */
   get isOverQuota(): boolean {
-    return this.refusal.status === 403 && this.refusal.message.includes('exceeded quota: ');
+    return this.refusal.status === 403 && overQuota.test(this.refusal.message);
   }
+}
+
+/** Gone meanwhile, or moved on: the next look sees which. */
+export function unlessMoved(error: unknown): undefined {
+  if (error instanceof ClusterRefused && (error.refusal.status === 404 || error.refusal.status === 409))
+    return undefined;
+  throw error;
 }
 
 export function clusterAway(id: string, cause: unknown): AppError {
@@ -132,8 +140,11 @@ export class ClusterClient {
     throw this.refused(response, text, what);
   }
 
-  /** A merge patch with the version that was read, so that it never hits a newer object. */
-  async mergePatch(object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>, patch: object): Promise<void> {
+  /** With the version that was read it never hits a newer object: undefined where the object moved on, or has gone. */
+  async mergePatch<T = KubernetesObject>(
+    object: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'>,
+    patch: object,
+  ): Promise<T | undefined> {
     const asked: ApiRequest = {
       method: 'PATCH',
       path: objectPath(object),
@@ -141,11 +152,7 @@ export class ClusterClient {
       contentType: 'application/merge-patch+json',
       body: patch,
     };
-    await this.call(asked, `${object.kind} ${object.metadata.name}`).catch((error: unknown) => {
-      // Gone meanwhile, or moved on: the next look sees which.
-      if (error instanceof ClusterRefused && (error.refusal.status === 404 || error.refusal.status === 409)) return;
-      throw error;
-    });
+    return this.call<T>(asked, `${object.kind} ${object.metadata.name}`).catch(unlessMoved);
   }
 
   /** The response itself, for streams. */

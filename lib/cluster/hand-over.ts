@@ -1,4 +1,4 @@
-import { ClusterRefused, fieldManager, objectPath, type ClusterClient } from './client.ts';
+import { objectPath, unlessMoved, type ClusterClient } from './client.ts';
 import type { Guard } from './apply.ts';
 import type { Observed } from './view.ts';
 
@@ -29,7 +29,12 @@ export async function handOverSet(client: ClusterClient, set: Observed, guard: G
   // Marked by somebody else before we came: what it would take with it is taken from it all the same.
   if (deletionTimestamp !== undefined && scaleSetIdOf(set) === undefined) return;
   await guard();
-  const released = isReleased ? set : await release(client, set).catch(unlessMoved);
+  const { uid: setUid, resourceVersion: version } = set.metadata;
+  const release = {
+    metadata: { uid: setUid, resourceVersion: version, annotations: { [scaleSetId]: null } },
+    spec: { githubConfigSecret: noSecret },
+  };
+  const released = isReleased ? set : await client.mergePatch<Observed>(set, release);
   if (!released || deletionTimestamp !== undefined) return;
   await guard();
   const { uid, resourceVersion } = released.metadata;
@@ -52,28 +57,4 @@ export async function handOverSet(client: ClusterClient, set: Observed, guard: G
 
 function specOf(set: Observed): { githubConfigSecret?: string } {
   return set['spec'] ?? {};
-}
-
-async function release(client: ClusterClient, set: Observed): Promise<Observed> {
-  const { uid, resourceVersion, name } = set.metadata;
-  return client.call<Observed>(
-    {
-      method: 'PATCH',
-      path: objectPath(set),
-      query: { fieldManager },
-      contentType: 'application/merge-patch+json',
-      body: {
-        metadata: { uid, resourceVersion, annotations: { [scaleSetId]: null } },
-        spec: { githubConfigSecret: noSecret },
-      },
-    },
-    `AutoscalingRunnerSet ${name}`,
-  );
-}
-
-/** Gone meanwhile, or moved on: the next look sees which. */
-function unlessMoved(error: unknown): undefined {
-  if (error instanceof ClusterRefused && (error.refusal.status === 404 || error.refusal.status === 409))
-    return undefined;
-  throw error;
 }

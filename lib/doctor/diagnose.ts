@@ -1,3 +1,4 @@
+import { overQuota } from '#lib/model/index.ts';
 import type { EndingFact, Evidence, Facts, Found, ListenerFact, Offer, PodFact, StrayFact } from './facts.ts';
 
 /*
@@ -241,20 +242,18 @@ function restarting(listener: ListenerFact): Found {
 
 // ------------------------------------------------------------------------------------------------ runners and pods
 
-const exceeded = /exceeded quota: ([\w.-]+)/;
-
 function quotaBlocked(facts: Facts): Found[] {
   const orphans = facts.pods.filter(({ isOrphan }) => isOrphan).map(({ name }) => name);
   const blocked = [
     ...facts.runners
-      .filter(({ message }) => exceeded.test(message))
+      .filter(({ message }) => overQuota.test(message))
       .map(({ name, pool, message, createdAt }) => ({ object: `Runner ${name}`, pool, at: createdAt, said: message })),
     ...facts.deployments
-      .filter(({ said }) => exceeded.test(said))
+      .filter(({ said }) => overQuota.test(said))
       .map(({ name, pool, said, at }) => ({ object: `Deployment ${name}`, pool, at, said })),
   ];
   return grouped(blocked, ({ pool, object }) => labelOf(facts, pool, object)).map(([subject, all]) => {
-    const quota = exceeded.exec(all[0]?.said ?? '')?.[1] ?? '';
+    const quota = overQuota.exec(all[0]?.said ?? '')?.[1] ?? '';
     const isOurs = quota === 'flywheel';
     const pool = all[0]?.pool ?? null;
     const left =
@@ -276,7 +275,7 @@ function quotaOffers({ runners }: Facts, orphans: string[], pool: string | null)
   const offers: Offer[] =
     orphans.length > 0 ? [{ kind: 'remove-orphans', who: 'admin', params: { pods: orphans } }] : [];
   if (pool === null) return offers;
-  const made = runners.filter((each) => each.pool === pool && !exceeded.test(each.message)).length;
+  const made = runners.filter((each) => each.pool === pool && !overQuota.test(each.message)).length;
   return [...offers, { kind: 'fit-maximum', who: 'admin', params: { pool, to: String(Math.max(1, made)) } }];
 }
 

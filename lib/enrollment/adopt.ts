@@ -86,7 +86,7 @@ export type FoundSet = {
 
 export type FoundSets = { isAway: boolean; sets: FoundSet[] };
 
-/** Runner sets in the tenant's namespace that are not the portal's. One request; a cluster that is away has none to show. */
+/** Runner sets in the tenant's namespace that are not the portal's. A cluster that is away has none to show. */
 export async function foundSets({ tenant }: Ctx): Promise<FoundSets> {
   const rows = await tenantDb(tenant.id).enrollment.findMany({ where: { state: 'active' }, include: withPosition });
   try {

@@ -201,18 +201,23 @@ export async function sharedByTenant(
 ): Promise<SharedByTenant> {
   const catalog = await poolsByName();
   // All at once: somebody's policy is waiting to be restored.
-  const [ofTenant, { own }, isSuspended, restraint, bazelReaders] = await Promise.all([
-    // Those that were withdrawn were decided about as well.
+  const [rows, decided, { own }, isSuspended, restraint, bazelReaders] = await Promise.all([
     unsafeDb().enrollment.findMany({
-      where: { tenantId: row.tenantId, id: { not: row.id } },
-      select: { state: true, spec: true, pools: true, ...decidedFields, connection: { select: { kind: true } } },
+      where: { tenantId: row.tenantId, id: { not: row.id }, state: { in: [...liveStates] } },
+      select: { state: true, spec: true, pools: true, connection: { select: { kind: true } } },
     }),
+    // Those that were withdrawn were decided about as well; they are kept for ever, so they are not read.
+    unsafeDb().$queryRaw<Decided[]>`
+      /* prepared: decided_of */
+      select decided_at as "decidedAt", approved_at as "approvedAt" from enrollment
+      where tenant_id = ${row.tenantId}::uuid and id <> ${row.id}::uuid
+      order by coalesce(decided_at, approved_at) desc nulls last limit 1`,
     presentAllocation(row.tenantId, catalog),
     isStopped(row.tenantId),
     restraintOf(row.tenantId),
     bazelReadersOf(row.tenant.clusterId),
   ]);
-  const live = ofTenant.filter(({ state }) => liveStates.some((each) => each === state));
+  const live = rows.map((other) => ({ ...other, approved: approvedPools(other, catalog) }));
   const others = live.filter(({ state }) => state === 'active');
   const mine = { pools: planned?.pools ?? approvedPools(row, catalog), grants: planned?.grants ?? heldGrants(row) };
   const asked = [
@@ -220,15 +225,15 @@ export async function sharedByTenant(
     ...others.map((other) => ({
       kind: other.connection.kind,
       spec: EnrollmentSpec.parse(other.spec),
-      pools: approvedPools(other, catalog),
+      pools: other.approved,
     })),
   ];
   const wanted = spec ? spec.pools.flatMap((choice) => takenBy(choice, mine)) : [];
   // Until its last runner has gone, what is withdrawn or dropped has its part of the quota; a plan tells of when it has.
   const going = planned ? [] : row.pools.filter(({ poolName }) => !spec?.pools.some(({ pool }) => pool === poolName));
-  const all = [...wanted, ...live.flatMap((other) => heldBy(other, approvedPools(other, catalog)))];
+  const all = [...wanted, ...live.flatMap((other) => heldBy(other, other.approved))];
   const apart = all.filter(isApart);
-  const fenced = [...wanted, ...others.flatMap((other) => heldBy(other, approvedPools(other, catalog)))].filter(
+  const fenced = [...wanted, ...others.flatMap((other) => heldBy(other, other.approved))].filter(
     (each) => !isApart(each),
   );
   const bazelGib = Math.max(0, ...asked.map((each) => each.spec.planes.bazel?.sizeGib ?? 0));
@@ -252,7 +257,7 @@ export async function sharedByTenant(
       managers: managers(({ securityClass }) => hasDaemon(securityClass)),
     },
     isLast: others.length === 0,
-    decidedAt: lastDecision([row, ...ofTenant]),
+    decidedAt: lastDecision([row, ...decided]),
     isStopped: isSuspended,
     restraint,
     placement: placementOf(
@@ -268,8 +273,7 @@ export async function sharedByTenant(
   };
 }
 
-const decidedFields = { decidedAt: true, approvedAt: true } as const;
-type Decided = Pick<EnrollmentRow, keyof typeof decidedFields>;
+type Decided = Pick<EnrollmentRow, 'decidedAt' | 'approvedAt'>;
 
 /** The last of these enrollments' decisions that the database knows: the beginning of time where there was none. */
 export function lastDecision(rows: readonly Decided[]): Date {

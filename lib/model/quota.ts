@@ -137,3 +137,6 @@ export const quotaPartLabel: Record<QuotaPart, string> = {
 export function quotaWords(quota: Record<QuotaPart, string | number>): string {
   return quotaParts.map((what) => `${quota[what]} ${quotaPartLabel[what]}`).join(', ');
 }
+
+/** By which quota a cluster has no room for something. A 403 like any other but for its words: k8s.io/apiserver/pkg/admission/plugin/resourcequota. */
+export const overQuota = /exceeded quota: ([\w.-]+)/;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { lockLine, moveTask } from '#lib/enrollment/index.ts';
 import { Prisma, unsafeDb, unsafeTransaction, type TenantMoveModel, type UnsafeTx } from '#lib/db/index.ts';
-import { AppError, notFound } from '#lib/errors.ts';
+import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { TenantSlug } from '#lib/model/index.ts';
 import { actorName, appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { wake } from '#lib/work/index.ts';
@@ -183,11 +183,7 @@ export async function abandonCluster(by: PersonCtx, { moveId, typed }: z.infer<t
   const move = await leadOf(by, moveId);
   const isBack = move.state === 'calling_off';
   const cluster = isBack ? move.toClusterId : move.fromClusterId;
-  if (typed !== cluster)
-    throw new AppError('invalid', {
-      log: 'another name was typed',
-      screen: { happened: 'Another name was typed.', fields: { typed: `is not ${cluster}` } },
-    });
+  if (typed !== cluster) throw invalidFields({ typed: `is not ${cluster}` }, 'Another name was typed.');
   await unsafeTransaction(async (tx) => {
     await lockLine(tx, move.tenantId);
     const said = `What was on ${cluster} was given up by ${actorName(by)}.`;

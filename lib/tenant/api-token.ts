@@ -278,6 +278,7 @@ export const allowanceMs = 60_000;
 export async function countRequest({ token }: TokenCtx, limit: number, now: Date): Promise<Allowance> {
   const ended = new Date(now.getTime() - allowanceMs);
   const [row] = await unsafeDb().$queryRaw<{ since: Date; requests: number }[]>`
+    /* prepared: count_request */
     insert into api_count as c (token_id, since, requests) values (${token.id}::uuid, ${now}, 1)
     on conflict (token_id) do update set
       since = case when c.since <= ${ended} then excluded.since else c.since end,

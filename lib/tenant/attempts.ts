@@ -9,6 +9,7 @@ export type AttemptLimit = { most: number; windowMs: number };
 export async function countAttempt(key: string, { most, windowMs }: AttemptLimit, now: Date): Promise<void> {
   const ended = new Date(now.getTime() - windowMs);
   const [row] = await unsafeDb().$queryRaw<{ since: Date; attempts: number }[]>`
+    /* prepared: count_attempt */
     insert into attempt_count as c (key, since, attempts) values (${key}, ${now}, 1)
     on conflict (key) do update set
       since = case when c.since <= ${ended} then excluded.since else c.since end,

@@ -59,6 +59,7 @@ export async function keepStandings({ person }: PersonCtx, now = new Date()): Pr
 async function dueIdentities(userId: string, now: Date): Promise<FollowedIdentity[]> {
   const before = new Date(now.getTime() - checkEveryMs);
   return unsafeDb().$queryRaw<FollowedIdentity[]>`
+    /* prepared: due_identities */
     select i.id, i.user_id as "userId", i.connection_id as "connectionId", i.subject, i.login
     from identity i
     where i.user_id = ${userId}::uuid
