@@ -1,12 +1,14 @@
-// A bare HTTP server as a process of its own: node bench/receiver.ts bare|signed|room. Ends with its parent.
+// A bare HTTP server as a process of its own: node bench/receiver.ts bare|signed|least|room. Ends with its parent.
 //   bare   reads the body and answers 202: what no server on this machine can beat
 //   signed the same, and checks the signature and reads the JSON, without which nothing may be kept: what none that keeps anything can beat
+//   least  the least that keeps a delivery (least.ts)
 //   room   the delivery room with no framework before it, to see how much of the time is the framework's
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { acceptDelivery } from '#lib/delivery/index.ts';
 import { toAppError } from '#lib/errors.ts';
 import { webhookOf } from '#lib/forge/index.ts';
+import { leastKeeper } from './least.ts';
 import { benchSecret } from './payload.ts';
 
 export type ReceiverMessage = { port: number };
@@ -19,12 +21,17 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 
 const kind = process.argv[2];
 const reader = webhookOf('github');
+const keepLeast = kind === 'least' ? await leastKeeper() : undefined;
 
 async function statusOf(request: IncomingMessage, rawBody: Buffer): Promise<number> {
   if (kind === 'bare') return 202;
   const connectionId = request.url?.split('/').at(-1) ?? '';
   const headers = { get: (name: string) => request.headers[name]?.toString() ?? null };
   try {
+    if (keepLeast) {
+      await keepLeast(request.headers, rawBody);
+      return 202;
+    }
     if (kind === 'signed') return reader.verifyWebhook(benchSecret, { headers, rawBody }) ? 202 : 500;
     return (await acceptDelivery({ connectionId, headers, rawBody })).status;
   } catch (error) {

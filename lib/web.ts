@@ -6,7 +6,7 @@
  *   node lib/web.ts --port 3000 --host 0.0.0.0 --config flywheel.yaml
  */
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -113,7 +113,14 @@ const handle = app.getRequestHandler();
 
 const database = new DatabaseLook({ url: databaseUrl(), leases: false });
 const probes = new Probes({ alive: () => true, notReady: () => database.problem() });
-const underWay = new Set<ServerResponse>();
+
+/** When the process ends, a connection does with its next answer, whoever writes it. */
+class LastWhenDraining extends ServerResponse {
+  override writeHead(status: number, ...rest: unknown[]): this {
+    if (probes.draining) this.shouldKeepAlive = false;
+    return super.writeHead(status, ...(rest as [OutgoingHttpHeaders]));
+  }
+}
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const hook = hookOf(request);
@@ -126,15 +133,15 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 /** Each request has an id from here on: proxy.ts and the doors find it in the headers. Programs of the REST API may bring their own. */
-const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
-  underWay.add(response);
-  response.once('close', () => underWay.delete(response));
-  if (probes.draining) response.shouldKeepAlive = false;
-  if (probes.answers(request, response)) return;
-  const requestId = isOfApi(request) ? requestIdOf(headersOf(request)) : randomUUID();
-  request.headers['x-request-id'] = requestId;
-  void within({ requestId }, () => answer(request, response));
-});
+const server = createServer(
+  { keepAliveTimeout: keepAliveMs, ServerResponse: LastWhenDraining },
+  (request, response) => {
+    if (probes.answers(request, response)) return;
+    const requestId = isOfApi(request) ? requestIdOf(headersOf(request)) : randomUUID();
+    request.headers['x-request-id'] = requestId;
+    void within({ requestId }, () => answer(request, response));
+  },
+);
 const warn = (message: string) => (error: unknown) => log().warn({ error: String(error) }, message);
 const metrics = await serveMetrics(env().FLYWHEEL_METRICS_PORT, warn('metrics cannot be served'));
 const endTracing = await startTracing(env(), 'flywheel-web', warn('traces cannot be sent'));
@@ -147,7 +154,6 @@ const beat = startBeat({
 /** Unready at once, and each connection ends with its answer; taken out of the balance by then, so that nothing is lost. */
 async function stop(): Promise<void> {
   probes.drain();
-  for (const response of underWay) response.shouldKeepAlive = false;
   await sleep(env().FLYWHEEL_DRAIN_SECONDS * 1000);
   const closed = new Promise((resolve) => server.close(resolve));
   // An answer that had begun by then may leave its connection open, and nobody says when it has ended.

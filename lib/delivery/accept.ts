@@ -12,6 +12,7 @@ import {
   keepDeliveries,
   knownInstallations,
   recordInstallation,
+  type ToldJob,
   wakeEnrollmentsOf,
 } from './rows.ts';
 
@@ -37,7 +38,7 @@ export async function connectionHook(connectionId: string): Promise<Hook> {
 async function take({ connection, secret }: Hooked, reader: WebhookReader, given: Given): Promise<Accepted> {
   if (given.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
   const webhook = reader.verifyWebhook(secret, given);
-  if (webhook.about === 'job') return keptTogether(connection, webhook);
+  if (webhook.about === 'job') return keptTogether(connection, toldOf(reader, webhook));
   return unsafeTransaction(async (tx) => {
     if (!(await insertDelivery(tx, connection.id, webhook))) return { status: 202, duplicate: true };
     await takeIn(tx, connection, reader, webhook);
@@ -70,12 +71,17 @@ async function readHooked(id: string): Promise<Hooked> {
 /** Jobs are told of by the thousand: those of a connection that arrive together are kept by one statement. */
 const jobsMost = 100;
 const gatherers = new Map<string, (given: GivenJob) => Promise<Accepted | AppError>>();
-type GivenJob = { connection: ForgeConnectionModel; webhook: Webhook };
+type GivenJob = { connection: ForgeConnectionModel; told: ToldJob };
 
-async function keptTogether(connection: ForgeConnectionModel, webhook: Webhook): Promise<Accepted> {
+/** All that is needed of it from here on: what waits for the others must not hold a payload of thousands of objects meanwhile. */
+function toldOf(reader: WebhookReader, { payload, ...head }: Webhook): ToldJob {
+  return { ...head, accountId: reader.readAccountId(payload), job: reader.readWorkflowJob(payload) };
+}
+
+async function keptTogether(connection: ForgeConnectionModel, told: ToldJob): Promise<Accepted> {
   const gather = gatherers.get(connection.id) ?? gathered(jobsMost, keepJobs);
   gatherers.set(connection.id, gather);
-  const answer = await gather({ connection, webhook });
+  const answer = await gather({ connection, told });
   if (answer instanceof AppError) throw answer;
   return answer;
 }
@@ -84,29 +90,23 @@ async function keptTogether(connection: ForgeConnectionModel, webhook: Webhook):
 async function keepJobs(given: GivenJob[]): Promise<(Accepted | AppError)[]> {
   const connection = given[0]?.connection;
   if (!connection) return [];
-  const reader = webhookOf(connection.kind);
-  const isOwn = await ownTest(connection, reader, given);
-  const own = given.filter(({ webhook }) => isOwn(webhook)).map(({ webhook }) => webhook);
-  const told = own.map((webhook) => ({ webhook, job: reader.readWorkflowJob(webhook.payload) }));
-  const fresh = own.length > 0 ? await keepDeliveries(connection.id, told) : new Set<string>();
-  return given.map(({ webhook }) =>
+  const isOwn = await ownTest(connection, given);
+  const own = given.map(({ told }) => told).filter(isOwn);
+  const fresh = own.length > 0 ? await keepDeliveries(connection.id, own) : new Set<string>();
+  return given.map(({ told }) =>
     // The first of several that carry the same id is the one that was kept.
-    isOwn(webhook)
-      ? { status: 202, duplicate: !fresh.delete(webhook.deliveryId) }
-      : notOwnError(connection.id, webhook),
+    isOwn(told) ? { status: 202, duplicate: !fresh.delete(told.deliveryId) } : notOwnError(connection.id, told),
   );
 }
 
 /** `assertOwn` for many. */
 async function ownTest(
   { id, kind }: ForgeConnectionModel,
-  reader: WebhookReader,
   given: readonly GivenJob[],
-): Promise<(webhook: Webhook) => boolean> {
+): Promise<(told: ToldJob) => boolean> {
   if (kind !== 'github') return () => true;
-  const known = await lately(id, new Set(given.flatMap(({ webhook }) => webhook.installationId ?? [])));
-  return ({ installationId, payload }) =>
-    installationId !== null && isOfAccount(known, installationId, reader.readAccountId(payload));
+  const known = await lately(id, new Set(given.flatMap(({ told }) => told.installationId ?? [])));
+  return ({ installationId, accountId }) => installationId !== null && isOfAccount(known, installationId, accountId);
 }
 
 const seenInstallations = new Map<string, { account: string | null; untilMs: number }>();
@@ -170,7 +170,7 @@ async function assertOwn(
   throw notOwnError(connectionId, webhook);
 }
 
-function notOwnError(connectionId: string, webhook: Webhook): AppError {
+function notOwnError(connectionId: string, webhook: Omit<Webhook, 'payload'>): AppError {
   return new AppError('forbidden', {
     log: `webhook: ${webhook.event} of installation ${webhook.installationId ?? 'none'} is not of connection ${connectionId}`,
     screen: {

@@ -12,7 +12,11 @@ type Reading = {
   /** Null once it is whole. */
   stop: BodyReading['stop'] | null;
 };
-const readings = new Set<Reading>();
+/**
+ * A list, and no Set: of a Set that much goes in and out of, V8 keeps each former table, with what was in it, until the old heap is
+ * collected (docs/decisions/2026-11-26-no-churn-in-sets.md).
+ */
+const readings: Reading[] = [];
 let inFlight = 0;
 
 export function bytesInFlight(): number {
@@ -32,12 +36,12 @@ function count(reading: Reading, bytes: number): void {
 export async function withRawBody<T>(request: Arriving, use: (rawBody: Uint8Array) => Promise<T>): Promise<T> {
   if (Number(request.headers.get('content-length') ?? 0) > rawBodyBytesMax) throw tooLarge();
   const reading: Reading = { chunks: [], bytes: 0, stop: null };
-  readings.add(reading);
+  readings.push(reading);
   try {
     return await use(await readWhole(request.body, reading));
   } finally {
     count(reading, 0);
-    readings.delete(reading);
+    readings.splice(readings.indexOf(reading), 1);
   }
 }
 
@@ -73,7 +77,7 @@ function keep(reading: Reading, chunk: Uint8Array): void {
 
 /** One that is whole is being taken in and needs no more. */
 function largestUnread(): Reading | undefined {
-  return [...readings].filter(({ stop }) => stop !== null).toSorted((a, b) => b.bytes - a.bytes)[0];
+  return readings.filter(({ stop }) => stop !== null).toSorted((a, b) => b.bytes - a.bytes)[0];
 }
 
 export function tooLarge(): AppError {

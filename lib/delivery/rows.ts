@@ -18,15 +18,15 @@ export async function insertDelivery(tx: UnsafeTx, connectionId: string, webhook
 /** The key of the task that takes what was told of a connection's jobs into the ledger is the connection's id. */
 export const jobsTask = 'jobs';
 
+/** A delivery about a job, in place of whose payload stands what was read of it. */
+export type ToldJob = Omit<Webhook, 'payload'> & { accountId: string | null; job: WorkflowJob | null };
+
 /**
  * Keeps deliveries about jobs, with what each says, for the worker to take into the ledger, and wakes it: one statement, which
  * is durable when it answers. Answers the ids of those that were not kept already, each once.
  */
-export async function keepDeliveries(
-  connectionId: string,
-  told: readonly { webhook: Webhook; job: WorkflowJob | null }[],
-): Promise<Set<string>> {
-  const given = told.map(({ webhook: { deliveryId, event, installationId, action }, job }) => ({
+export async function keepDeliveries(connectionId: string, told: readonly ToldJob[]): Promise<Set<string>> {
+  const given = told.map(({ deliveryId, event, installationId, action, job }) => ({
     deliveryId,
     event,
     installationId,
