@@ -5,7 +5,7 @@ import { AppError, invalidFields, notFound } from '#lib/errors.ts';
 import { appendAudit } from './audit.ts';
 import type { Ctx, PersonCtx } from './ctx.ts';
 import type { OperatorPermission, Permission } from './permission.ts';
-import { personFields, personOf, tokenHash } from './session.ts';
+import { personOf, type PersonRow, personSql, tokenHash } from './session.ts';
 
 /*
  * Tokens that a person's programs show in their place. One never reaches more than its person does at that moment: roles are
@@ -231,6 +231,16 @@ export type TokenCtx = PersonCtx & { token: ShownToken };
 /** Every token has 43 characters of base64url after its prefix. */
 const tokenForm = /^Bearer (fw[pt]_[\w-]{43})$/i;
 
+type FoundToken = {
+  id: string;
+  name: string;
+  reachesId: string | null;
+  scopes: string[];
+  expiresAt: Date;
+  usedAt: Date | null;
+  person: PersonRow;
+};
+
 /** Who asks by an Authorization header; null for whatever does not count any more, and for what never did. */
 export async function askerOfApiToken(
   authorization: string | null,
@@ -239,14 +249,15 @@ export async function askerOfApiToken(
 ): Promise<TokenCtx | null> {
   const [, token] = tokenForm.exec(authorization ?? '') ?? [];
   if (token === undefined) return null;
-  const row = await unsafeDb().apiToken.findUnique({
-    where: { tokenHash: tokenHash(token) },
-    include: { user: { select: personFields } },
-  });
-  if (!row || row.revokedAt || row.expiresAt <= now || row.user.disabledAt) return null;
+  const [row] = await unsafeDb().$queryRaw<FoundToken[]>`
+    /* prepared: asker_of_token */
+    select t.id, t.name, t.reaches_id as "reachesId", t.scopes, t.expires_at as "expiresAt", t.used_at as "usedAt", ${personSql} as person
+    from api_token t join app_user u on u.id = t.user_id
+    where t.token_hash = ${tokenHash(token)} and t.revoked_at is null and t.expires_at > ${now}`;
+  if (!row || row.person.isDisabled) return null;
   if (row.usedAt === null || now.getTime() - row.usedAt.getTime() > usedEveryMs)
     await unsafeDb().apiToken.updateMany({ where: { id: row.id }, data: { usedAt: now } });
-  const person = personOf(row.user);
+  const person = personOf(row.person);
   const { id, name, reachesId: tenantId, expiresAt } = row;
   const scopes = apiScopes.filter((scope) => row.scopes.includes(scope));
   // Without the scope an operator's program is a person's like any other.

@@ -13,7 +13,7 @@ import {
 import { countAttempt, forgetAttempts } from './attempts.ts';
 import { appendAudit, appendSystemAudit } from './audit.ts';
 import type { PersonCtx } from './ctx.ts';
-import { personFields, personOf, tokenHash } from './session.ts';
+import { personOf, type PersonRow, personSql, tokenHash } from './session.ts';
 import { confirmFirst, isFresh } from './step-up.ts';
 
 /*
@@ -213,9 +213,10 @@ async function isTooSoon({ id, polledAt, intervalSeconds: seconds }: Row, now: D
 
 /** The token comes into being here, so that it is kept nowhere until then. Of two who fetch it at once, one gets it. */
 async function deliver(row: Row & { userId: string }, requestId: string, now: Date): Promise<DeviceAnswer> {
-  const user = await unsafeDb().user.findUniqueOrThrow({ where: { id: row.userId }, select: personFields });
-  if (user.disabledAt) return refused('access_denied');
-  const by: PersonCtx = { person: personOf(user), requestId };
+  const [user] = await unsafeDb().$queryRaw<{ person: PersonRow }[]>`
+    select ${personSql} as person from app_user u where u.id = ${row.userId}::uuid`;
+  if (!user || user.person.isDisabled) return refused('access_denied');
+  const by: PersonCtx = { person: personOf(user.person), requestId };
   const scopes = apiScopes.filter((scope) => row.scopes.includes(scope));
   const token = await unsafeTransaction(async (tx) => {
     const made = await addPersonTokenIn(tx, by, { name: row.machine, scopes, days: row.days }, now);
