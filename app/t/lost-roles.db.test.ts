@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { closeDb, seal, unsafeDb } from '#lib/db/index.ts';
 import { acceptDelivery } from '#lib/delivery/index.ts';
 import { keepCredential } from '#lib/enrollment/credentials.ts';
-import { followForges, standingsBy } from '#lib/enrollment/index.ts';
+import { followForges, githubAppPlace, standingsBy } from '#lib/enrollment/index.ts';
 import { startWire, type Wire } from '#lib/forge/contract-wire.ts';
 import { tokenHash } from '#lib/tenant/session.ts';
 import { syncMemberships } from '#lib/tenant/standings.ts';
@@ -155,8 +155,8 @@ async function signIn(login: string): Promise<Signed> {
 }
 
 async function told(userId: string, token: string): Promise<void> {
-  const standings = await standingsBy({ connectionId: 'github', userId, userToken: token });
-  await syncMemberships({ userId, connectionId: 'github', standings, now: new Date() });
+  const whose = { userId, connectionId: 'github' };
+  await syncMemberships({ ...whose, ...(await standingsBy({ ...whose, userToken: token })), now: new Date() });
 }
 
 async function openSession(userId: string): Promise<string> {
@@ -349,6 +349,86 @@ describe('a forge that cannot be asked', () => {
     expect(await ended(press.approve())).toBe('reauthenticate');
     await signIn('ada-tinyland');
     expect(await see()).not.toBe(401);
+  });
+});
+
+describe('what only one organization’s App, or one repository, tells', () => {
+  /** A tenant whose organization has an App of its own, which the shared one knows nothing of. */
+  async function ownTenant(userId: string): Promise<string> {
+    const { tenant, enrollment, slug } = await newWorld();
+    const accountId = String(900_000 + worlds);
+    const app = {
+      appId: String(424_242 + worlds),
+      slug: `app-${slug}`,
+      accountId,
+      accountLogin: slug,
+      createdById: userId,
+    };
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const id = randomUUID();
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const row = { id, tenantId: tenant.id, connectionId: 'github' };
+    await unsafeDb().githubApp.create({
+      data: {
+        ...row,
+        ...app,
+        sealedPrivateKey: await seal(pem, githubAppPlace(row, 'private_key')),
+        sealedWebhookSecret: await seal('x', githubAppPlace(row, 'webhook_secret')),
+      },
+    });
+    const data = { ownerId: accountId, scopeId: accountId, githubAppId: id };
+    await unsafeDb().enrollment.update({ where: { id: enrollment.id }, data });
+    const role = { role: 'admin' as const, source: 'forge' as const, forgeRoles: { github: 'admin' } };
+    await unsafeDb().membership.create({ data: { tenantId: tenant.id, userId, ...role } });
+    // Postgres' clock goes on.
+    pass(5 * secondMs);
+    return slug;
+  }
+
+  const faulty = (path: string, fault: object) =>
+    control('/faults', { match: { method: 'GET', path }, times: 99, ...fault });
+  afterEach(() => control('/faults', {}, 'DELETE'));
+
+  test.each([401, 403, 404])(
+    'A14: an App that GitHub answers %i is mended by its admins, and keeps no other tenant',
+    async (status) => {
+      const { userId } = await signIn('ada-tinyland');
+      const own = await ownTenant(userId);
+      await faulty('/app$', { kind: 'status', status });
+      expect(await ended(press.approve())).toBe('not_found');
+      expect(await ended(press.approve(own))).toBe('not_found');
+      expect(await ended(replaceKey(own, null, form({})))).toBe('invalid');
+      pass(3 * hourMs);
+      expect([await see(), await see(own)]).toEqual([200, 200]);
+    },
+  );
+
+  test('A14: an App that is limited proves nothing of its own, and says nothing of other tenants', async () => {
+    const { userId } = await signIn('ada-tinyland');
+    const own = await ownTenant(userId);
+    await faulty('/app$', { kind: 'primary-limit' });
+    expect(await ended(press.approve())).toBe('not_found');
+    expect(await ended(press.approve(own))).toBe('unavailable');
+    pass(3 * hourMs);
+    expect([await see(), await see(own)]).toEqual([200, 503]);
+  });
+
+  test('A14: so does a repository that GitHub refuses', async () => {
+    const repo = (await control('/repos', { owner: world.login, name: 'lab' })) as { id: number };
+    await control(`/repos/${world.login}/lab/collaborators/mallory`, { level: 'admin' }, 'PUT');
+    const position = { level: 'repository' as const, path: `${world.login}/lab`, scopeId: String(repo.id) };
+    await unsafeDb().enrollment.update({ where: { id: world.enrollment.id }, data: { ...position, ownerId: null } });
+    const other = await newWorld();
+    await control(`/orgs/${other.login}/members/mallory`, { role: 'member' }, 'PUT');
+    const { userId } = await signIn('mallory');
+    const role = { role: 'admin' as const, source: 'forge' as const, forgeRoles: { github: 'admin' } };
+    await unsafeDb().membership.create({ data: { tenantId: world.tenant.id, userId, ...role } });
+    expect(await ended(press.approve())).toBe('not_found');
+    pass(secondMs);
+    await faulty('/repos/', { kind: 'status', status: 403 });
+    expect(await ended(press.approve())).toBe('unavailable');
+    // A member there, who may not approve: that is known, and said.
+    expect(await ended(press.approve(other.slug))).toBe('forbidden');
   });
 });
 

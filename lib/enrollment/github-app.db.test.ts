@@ -278,7 +278,7 @@ describe('an App of the organization’s own', () => {
     const own = { of: 'account' as const, ownerId: String(ids.users.mallory), login: 'mallory' };
     const told = [{ ...own, role: 'admin' as const }];
     const roleNow = async () =>
-      (await ownAppStandings('github', told)).find(({ ownerId }) => ownerId === org.id)?.role ?? null;
+      (await ownAppStandings('github', told)).standings.find(({ ownerId }) => ownerId === org.id)?.role ?? null;
     expect(await roleNow()).toBe('admin');
     const member = (method: string, role?: string) =>
       fetch(`${github.url}/_sandbox/orgs/${org.login}/members/mallory`, {

@@ -641,18 +641,23 @@ type Standing = MembershipScope;
 
 /**
  * What a person is in organizations that only an App of their own reaches, to be added to what the person's own token
- * tells. Asked for those tenants alone that they are in already, so that a role which is lost at GitHub is lost here.
+ * tells. Asked for those tenants alone that they are in already, so that a role which is lost at GitHub is lost here. Each App
+ * is its organization's, and what ails one tells nothing of the others: whose App could not be asked is `untold`.
  */
-export async function ownAppStandings(connectionId: string, told: readonly Standing[]): Promise<Standing[]> {
+export async function ownAppStandings(
+  connectionId: string,
+  told: readonly Standing[],
+): Promise<{ standings: Standing[]; untold: Set<string> }> {
+  const untold = new Set<string>();
   // The first is the account itself: `listMembershipScopes`.
   const [self] = told;
-  if (!self) return [...told];
+  if (!self) return { standings: [...told], untold };
   const known = new Set(told.flatMap(({ of, ownerId }) => (of === 'account' ? ownerId : [])));
   const identity = await unsafeDb().identity.findUnique({
     where: { connectionId_subject: { connectionId, subject: self.ownerId } },
     select: { userId: true },
   });
-  if (!identity) return [...told];
+  if (!identity) return { standings: [...told], untold };
   const apps = await unsafeDb().githubApp.findMany({
     where: { connectionId, tenant: { members: { some: { userId: identity.userId } } } },
     include: {
@@ -662,9 +667,13 @@ export async function ownAppStandings(connectionId: string, told: readonly Stand
   const asked = apps.filter(({ accountId }) => !known.has(accountId));
   const person = { subject: self.ownerId, login: self.login };
   const found = await Promise.all(
-    asked.map((own) => standingBy(own, person, knownRole(own.tenant.members[0], connectionId))),
+    asked.map(async (own) => {
+      const role = await roleBy(own, person, knownRole(own.tenant.members[0], connectionId));
+      if (role === 'untold') untold.add(own.accountId);
+      return role === 'none' || role === 'untold' ? [] : { of: 'account' as const, ownerId: own.accountId, ...role };
+    }),
   );
-  return [...told, ...found.flatMap((standing) => standing ?? [])];
+  return { standings: [...told, ...found.flat()], untold };
 }
 
 function knownRole(
@@ -675,17 +684,28 @@ function knownRole(
   return said === 'admin' ? 'admin' : 'member';
 }
 
+/** Such an App can tell nobody anything until its owners mend it. */
+const tellsNothing = ['unauthenticated', 'forbidden', 'not_found'];
+
 /**
- * An App that is suspended or removed can tell nobody's role: it stays as it is, so that an admin can still withdraw. To
- * enrol or approve they would have to prove it anew.
+ * An App that is suspended, removed, deleted, or whose key or permission was taken away can tell nobody's role: it stays as it
+ * is, so that an admin can still mend the App or withdraw. Only the organization's owners can bring that about; to enrol or approve
+ * they would have to prove their role anew. One that is limited, which whoever has its key can bring about, proves nothing: `untold`.
  */
-async function standingBy(
+async function roleBy(
   own: OwnApp,
   person: { subject: string; login: string },
   before: Standing['role'],
-): Promise<Standing | null> {
-  const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
-  const { role, path, installation } = await apps.ownScope({ accountId: own.accountId, person });
-  const now = installation === null || installation.suspended ? before : role;
-  return now === 'none' ? null : { of: 'account', ownerId: own.accountId, login: path, role: now };
+): Promise<Pick<Standing, 'login' | 'role'> | 'none' | 'untold'> {
+  const kept = { login: own.accountId, role: before };
+  try {
+    const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
+    const { role, path, installation } = await apps.ownScope({ accountId: own.accountId, person });
+    if (installation === null || installation.suspended) return kept;
+    return role === 'none' ? 'none' : { login: path, role };
+  } catch (error) {
+    // A GitHub that is away is away for all of them.
+    if (!(error instanceof AppError) || error.code === 'unavailable') throw error;
+    return tellsNothing.includes(error.code) ? kept : 'untold';
+  }
 }

@@ -20,13 +20,15 @@ import { type EnrollmentRow, withPosition } from './rows.ts';
 /* What people are on a forge: where the roles of tenants come from. lib/tenant keeps them, and asks nothing itself. */
 
 /** Everything that a person's own token tells of them there, and what only an organization's own App tells. */
-export async function standingsBy(whose: Whose): Promise<ForgeStanding[]> {
+export async function standingsBy(whose: Whose): Promise<Told> {
   const { connectionId, userToken, signal } = whose;
   const forge = await openForge(connectionId);
   const teamIds = await followedTeams(connectionId);
   const listed = await forge.listMembershipScopes({ userToken, teamIds, signal });
-  const accounts = await ownAppStandings(connectionId, listed);
-  return [...accounts, ...(await scopeStandings(forge, whose, accounts))];
+  const { standings: accounts, untold } = await ownAppStandings(connectionId, listed);
+  const scopes = await scopeStandings(forge, whose, accounts);
+  for (const key of scopes.untold) untold.add(key);
+  return { standings: [...accounts, ...scopes.found], untold, trouble: untold.size > 0 ? 'away' : null };
 }
 
 type Whose = Cancel & { connectionId: string; userId: string; userToken: string };
@@ -43,7 +45,7 @@ async function scopeStandings(
   forge: Forge,
   { connectionId, userId, userToken, signal }: Whose,
   accounts: readonly MembershipScope[],
-): Promise<ForgeStanding[]> {
+): Promise<{ found: ForgeStanding[]; untold: string[] }> {
   const owned = accounts.filter(({ of, role }) => of === 'account' && role === 'admin').map(({ ownerId }) => ownerId);
   const theirs = { members: { some: { userId, source: 'forge' as const } } };
   const rows = await unsafeDb().enrollment.findMany({
@@ -52,17 +54,21 @@ async function scopeStandings(
     take: scopesMost,
   });
   const found: ForgeStanding[] = [];
+  const untold: string[] = [];
   for (const { level, path, scopeId, ownerId } of rows) {
     if (ownerId !== null && owned.includes(ownerId)) continue;
-    const scope = await forge.findScope({ userToken, level, path, signal }).catch(asAbsent);
-    if (scope?.role === 'admin' && scope.scopeId === scopeId)
+    const scope = await forge.findScope({ userToken, level, path, signal }).catch(whyNot);
+    if (scope === 'untold') untold.push(scopeKey({ level, scopeId }));
+    else if (scope?.role === 'admin' && scope.scopeId === scopeId)
       found.push({ of: 'scope', ownerId: scopeKey({ level, scopeId }), login: path, role: 'admin' });
   }
-  return found;
+  return { found, untold };
 }
 
-function asAbsent(error: unknown): null {
+/** One that they are refused (a sign-on of the organization's own, a list of addresses) says nothing of what else they are there. */
+function whyNot(error: unknown): null | 'untold' {
   if (error instanceof AppError && error.code === 'not_found') return null;
+  if (error instanceof AppError && (error.code === 'forbidden' || error.code === 'invalid')) return 'untold';
   throw error;
 }
 
@@ -89,8 +95,7 @@ export function followForges(): void {
 export async function askForge(identity: FollowedIdentity, signal: AbortSignal): Promise<Told> {
   const forge = await openForge(identity.connectionId);
   try {
-    const standings = await standingsOf(identity, forge, signal);
-    return { standings, untold: new Set(), trouble: null };
+    return await standingsOf(identity, forge, signal);
   } catch (error) {
     if (!(error instanceof AppError) || !['unauthenticated', 'rate_limited'].includes(error.code)) throw error;
     const told = await askByScopes(identity, signal);
@@ -104,7 +109,7 @@ export async function askForge(identity: FollowedIdentity, signal: AbortSignal):
 /** Until when nothing is sent by a person's token, which its forge limits (F13); the process that sent it knows. */
 const limitedUntilMs = new Map<string, number>();
 
-async function standingsOf(identity: FollowedIdentity, forge: Forge, signal: AbortSignal): Promise<ForgeStanding[]> {
+async function standingsOf(identity: FollowedIdentity, forge: Forge, signal: AbortSignal): Promise<Told> {
   const leftMs = (limitedUntilMs.get(identity.id) ?? 0) - Date.now();
   if (leftMs > 0) throw stillLimited(leftMs);
   limitedUntilMs.delete(identity.id);

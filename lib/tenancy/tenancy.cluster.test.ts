@@ -284,7 +284,7 @@ test('a team follows one of the forge: its maintainers come in as admins, and on
   const sam = await portal.person('sam-tinyland');
   const userToken = portal.github.userToken('sam-tinyland');
   const whose = { userId: sam.person.userId, connectionId: 'github' };
-  await syncMemberships({ ...whose, standings: await standingsBy({ ...whose, userToken }), now: new Date() });
+  await syncMemberships({ ...whose, ...(await standingsBy({ ...whose, userToken })), now: new Date() });
   const theirs = await portal.member('sam-tinyland', 'followers');
   expect(theirs.role).toBe('admin');
   // A team's admin who is none of the organization's does not say whom it follows.

@@ -117,7 +117,7 @@ describe('A11: a callback', () => {
       return Promise.resolve({ accessToken: 'a', refreshToken: null, expiresAt: null });
     },
     fetchProfile: () => Promise.reject(new Error('not asked')),
-    listStandings: () => Promise.resolve([]),
+    listStandings: () => Promise.resolve({ standings: [], untold: new Set(), trouble: null }),
   };
   const request = {
     forges: [forge],

@@ -6,7 +6,8 @@ import { keysFor, seal, unsafeDb, type SecretKey } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { appendAudit } from './audit.ts';
 import { log } from '#lib/log.ts';
-import { syncMemberships, type ForgeStanding } from './standings.ts';
+import type { Told } from './follow.ts';
+import { syncMemberships } from './standings.ts';
 import { cookieName, isSecurePortal, sessionAbsoluteMs, tokenHash } from './session.ts';
 import { sealedTokenPlace, type UserTokens } from './token.ts';
 
@@ -29,7 +30,7 @@ export type SignInForge = {
   confirm: Record<string, string>;
   exchange: (input: { code: string; codeVerifier: string; redirectUri: string }) => Promise<UserTokens>;
   fetchProfile: (accessToken: string) => Promise<SignInProfile>;
-  listStandings: (accessToken: string, userId: string) => Promise<ForgeStanding[]>;
+  listStandings: (accessToken: string, userId: string) => Promise<Told>;
 };
 
 export type SignInRequest = {
@@ -250,8 +251,8 @@ async function recordSignIn(request: SignInRequest, event: SignInEvent): Promise
 /** A forge that is away must not keep a person out; their roles then stay as they were until the next look. */
 async function followForge(userId: string, forge: SignInForge, accessToken: string): Promise<void> {
   try {
-    const standings = await forge.listStandings(accessToken, userId);
-    await syncMemberships({ userId, connectionId: forge.connectionId, standings, now: new Date() });
+    const told = await forge.listStandings(accessToken, userId);
+    await syncMemberships({ userId, connectionId: forge.connectionId, ...told, now: new Date() });
   } catch (error) {
     log().warn({ userId, connectionId: forge.connectionId, reason: String(error) }, 'memberships not refreshed');
   }
