@@ -52,6 +52,11 @@ test('a time that is named is kept to, and a shorter one does not end it', () =>
   expect(() => limits.assertOpen('user')).not.toThrow();
 });
 
+test('a time that no forge means is cut to six hours', () => {
+  const limits = limitsOf(connection(), 'Forge');
+  expect(waitOf(limits, 9e18)).toBe(6 * 60 * minute);
+});
+
 test('I12: it is of one asker at one connection, whoever holds that connection’s value', () => {
   const one = connection();
   limitsOf(one, 'Forge').limited('user', 7000, 'a limit');

@@ -11,6 +11,8 @@ import { AppError } from '../errors.ts';
 const unnamedMs = { first: 60_000, most: 3600_000 };
 /** A limit that comes so long after the end of the one before is the first again. */
 const quietMs = 3600_000;
+/** No forge's window is longer than an hour: a longer wait is a mistake, and would keep an asker out until the process ends. */
+const saidMsMost = 6 * 3600_000;
 /** More askers than any portal has; what has ended longest goes first. */
 const keptMost = 10_000;
 
@@ -50,7 +52,8 @@ export function limitsOf({ id, baseUrl }: { id: string; baseUrl: string }, name:
 }
 
 function nextOf(before: Kept | undefined, said: LimitSaid, nowMs: number): Kept {
-  if (said !== 'unnamed') return { untilMs: Math.max(nowMs + said, before?.untilMs ?? 0), unnamedMs: 0 };
+  if (said !== 'unnamed')
+    return { untilMs: Math.max(nowMs + Math.min(said, saidMsMost), before?.untilMs ?? 0), unnamedMs: 0 };
   // Of several that were under way at once, each is told of the same limit.
   if (before && before.untilMs > nowMs) return before;
   const isAgain = before !== undefined && nowMs - before.untilMs < quietMs;

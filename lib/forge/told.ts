@@ -40,11 +40,15 @@ function telling(
   };
 }
 
+/** For an hour and once, whoever has the code gets the new App's private key. */
+const manifestCode = /(?<=\/app-manifests\/)[^/]+/;
+
 /** Where it goes, for a trace: never the query. The path to somebody's webhook may be all that keeps others out. */
-function placeOf(target: string | URL | Request, what: string): Record<string, string> {
+export function placeOf(target: string | URL | Request, what: string): Record<string, string> {
   const url = URL.parse(target instanceof Request ? target.url : target);
   if (!url) return {};
-  return { 'server.address': url.hostname, ...(what === 'webhook' ? {} : { 'url.path': url.pathname }) };
+  const path = url.pathname.replace(manifestCode, '{code}');
+  return { 'server.address': url.hostname, ...(what === 'webhook' ? {} : { 'url.path': path }) };
 }
 
 export function tellingOfForge(

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { open, seal, unsafeDb } from '#lib/db/index.ts';
+import type { Told } from './follow.ts';
 import { tenantCtx } from './membership.ts';
 import { personOfToken, sessionAbsoluteMs, sessionIdleMs, tokenHash } from './session.ts';
 import { adapter, authOptions, type SignInForge } from './sign-in.ts';
@@ -101,32 +102,33 @@ describe('sessions', () => {
   });
 });
 
+const calls: string[] = [];
+const forge: SignInForge = {
+  connectionId: 'forge',
+  name: 'Forge',
+  clientId: 'client',
+  authorizationUrl: 'https://forge.example/authorize',
+  tokenUrl: 'https://forge.example/token',
+  scopes: [],
+  keepsToken: true,
+  confirm: { prompt: 'again' },
+  exchange: ({ codeVerifier }) => {
+    calls.push(codeVerifier);
+    return Promise.resolve({ accessToken: 'a', refreshToken: null, expiresAt: null });
+  },
+  fetchProfile: () => Promise.reject(new Error('not asked')),
+  listStandings: () => Promise.resolve({ standings: [], untold: new Set(), trouble: null }),
+};
+const request = {
+  forges: [forge],
+  connectionId: 'forge',
+  linking: false,
+  confirming: null,
+  userAgent: null,
+  requestId: 'r',
+};
+
 describe('A11: a callback', () => {
-  const calls: string[] = [];
-  const forge: SignInForge = {
-    connectionId: 'forge',
-    name: 'Forge',
-    clientId: 'client',
-    authorizationUrl: 'https://forge.example/authorize',
-    tokenUrl: 'https://forge.example/token',
-    scopes: [],
-    keepsToken: true,
-    confirm: { prompt: 'again' },
-    exchange: ({ codeVerifier }) => {
-      calls.push(codeVerifier);
-      return Promise.resolve({ accessToken: 'a', refreshToken: null, expiresAt: null });
-    },
-    fetchProfile: () => Promise.reject(new Error('not asked')),
-    listStandings: () => Promise.resolve({ standings: [], untold: new Set(), trouble: null }),
-  };
-  const request = {
-    forges: [forge],
-    connectionId: 'forge',
-    linking: false,
-    confirming: null,
-    userAgent: null,
-    requestId: 'r',
-  };
   type TokenRequest = (context: object) => Promise<unknown>;
 
   function exchange(params: object, checks: object): Promise<unknown> {
@@ -199,6 +201,19 @@ describe('A14: memberships follow the forge', () => {
     syncMemberships({ userId, connectionId, standings, now: new Date() });
   const roleOf = async (userId: string) =>
     (await unsafeDb().membership.findFirst({ where: { userId, tenantId: acme.tenantId } }))?.role ?? null;
+
+  test('at a sign-in, and stay where an account could not be asked about', async () => {
+    const user = await signedUp('forge', 'untold');
+    await sync(user.id, 'forge', standing('admin'));
+    const signIn = async (told: Told) => {
+      const forges = [{ ...forge, listStandings: () => Promise.resolve(told) }];
+      const account = { provider: 'forge', providerAccountId: 'untold', type: 'oauth' as const };
+      await authOptions({ ...request, forges }).events?.signIn?.({ user, account });
+      return roleOf(user.id);
+    };
+    expect(await signIn({ standings: [], untold: new Set(['acme']), trouble: 'away' })).toBe('admin');
+    expect(await signIn({ standings: [], untold: new Set(), trouble: null })).toBeNull();
+  });
 
   test('given, raised, lowered and taken away, each with a record', async () => {
     const { id } = await signedUp('forge', 'member');
