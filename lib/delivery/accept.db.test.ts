@@ -409,6 +409,63 @@ describe('doorbells', () => {
     expect((await stored()).tasks).toMatchObject([{ key: enrollmentId }]);
   });
 
+  describe('a repository that was transferred', () => {
+    const [seller, buyer] = ['100', '201'];
+    const enrolled: string[] = [];
+    const transferred = (tellsOf: string, owner = '8') => ({
+      action: 'transferred',
+      repository: { id: 5, full_name: 'buyer/app', owner: { id: Number(owner), login: 'buyer' } },
+      changes: { owner: { from: { organization: { id: 7, login: 'acme' } } } },
+      installation: { id: Number(tellsOf) },
+    });
+    const woken = async () => (await stored()).tasks.map(({ key }) => key);
+    const observed = async (externalId: string) =>
+      (await unsafeDb().installation.findFirstOrThrow({ where: { externalId } })).observedAt.getTime();
+
+    beforeAll(async () => {
+      const db = unsafeDb();
+      const of = { accountId: '8', accountLogin: 'buyer', accountType: 'Organization' };
+      const installed = { connectionId: 'a', externalId: buyer, repositorySelection: 'all', permissions: {} };
+      await db.installation.create({ data: { ...of, ...installed } });
+      const scope = { tenantId, path: 'acme/app', scopeId: '5', state: 'active' as const };
+      for (const own of [
+        { name: 'app', connectionId: 'a', level: 'repository' as const, installationId: seller },
+        { name: 'elsewhere', connectionId: 'b', level: 'repository' as const, installationId: seller },
+        { name: 'number-5', connectionId: 'a', level: 'organization' as const, installationId: null },
+      ])
+        enrolled.push((await db.enrollment.create({ data: { ...scope, ...own } })).id);
+    });
+    beforeEach(() => unsafeDb().installation.updateMany({ data: { observedAt: new Date(0) } }));
+    afterAll(() => unsafeDb().enrollment.deleteMany({ where: { id: { in: enrolled } } }));
+
+    test('is looked at by its own id when the new owner’s installation tells of it', async () => {
+      const sent = { event: 'repository', payload: transferred(buyer) };
+      expect(await deliver(sent)).toEqual({ status: 202, duplicate: false });
+      // Nobody else of the connection, nobody of another, and no organization that bears the same number.
+      expect(await woken()).toEqual([enrolled[0]]);
+      // And what was seen of the installation that serves it is fresh no longer.
+      expect(await observed(seller)).toBeGreaterThan(0);
+    });
+
+    test('is looked at when the former owner’s installation tells of it, and nothing told is believed', async () => {
+      const before = await unsafeDb().enrollment.findMany({ orderBy: { id: 'asc' } });
+      const sent = { event: 'repository', payload: transferred(seller) };
+      expect(await deliver(sent)).toEqual({ status: 202, duplicate: false });
+      expect(new Set(await woken())).toEqual(new Set([enrollmentId, enrolled[0]]));
+      expect(await unsafeDb().enrollment.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
+    });
+
+    test('A10: is refused of an installation that nobody knows here, and its jobs of another account', async () => {
+      const refused = { code: 'forbidden' };
+      for (const owner of ['7', '8']) {
+        const unknown = deliver({ event: 'repository', payload: transferred('999', owner) });
+        await expect(unknown).rejects.toMatchObject(refused);
+      }
+      await expect(deliver({ payload: job('queued', { owner: '8' }) })).rejects.toMatchObject(refused);
+      expect(await stored()).toEqual({ deliveries: 0, jobs: [], tasks: [] });
+    });
+  });
+
   test('events that we have no use for are kept and wake nobody', async () => {
     await deliver({ event: 'ping', payload: { zen: 'x' } });
     await deliver({

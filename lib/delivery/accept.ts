@@ -143,7 +143,11 @@ async function takeIn(
   if (webhook.about === 'people') await lookAtPeople(tx, connection.id, reader, webhook);
   // What such an event says is not believed: the worker looks.
   if (webhook.about === 'installation' || webhook.about === 'scope') {
-    await wakeEnrollmentsOf(tx, connection.id, webhook.installationId, accountOf(about, reader, webhook));
+    await wakeEnrollmentsOf(tx, connection.id, {
+      installationId: webhook.installationId,
+      accountId: accountOf(about, reader, webhook),
+      repositoryId: reader.readRepository(webhook.payload)?.id ?? null,
+    });
   }
 }
 
@@ -153,7 +157,8 @@ function accountOf(about: InstallationEvent | null, reader: WebhookReader, webho
 
 /**
  * The secret is the App's and not a tenant's, so a right signature does not say whose delivery it is: the installation
- * must be one of this connection's, and the organization or owner that the payload speaks of must be its account.
+ * must be one of this connection's, and the organization or owner that the payload speaks of must be its account. Only an
+ * event that is no more than a reason to look may speak of another, since what it tells of may just have changed hands.
  */
 async function assertOwn(
   tx: Tx,
@@ -165,7 +170,7 @@ async function assertOwn(
   if (kind !== 'github') return;
   // A ping and the App's own events are about no installation and change nothing.
   if (webhook.installationId === null) return;
-  const accountId = reader.readAccountId(webhook.payload);
+  const accountId = webhook.about === 'scope' ? null : reader.readAccountId(webhook.payload);
   if (await isKnownInstallation(tx, connectionId, webhook.installationId, accountId)) return;
   throw notOwnError(connectionId, webhook);
 }

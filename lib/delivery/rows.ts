@@ -1,5 +1,6 @@
 import { Prisma, type UnsafeTx, unsafeDb } from '../db/index.ts';
 import type { InstallationEvent, Webhook, WorkflowJob } from '../forge/index.ts';
+import type { ScopeLevel } from '../model/index.ts';
 import { wake, wakeSql } from '../work/index.ts';
 
 /**
@@ -111,30 +112,37 @@ export async function touchInstallations(tx: UnsafeTx, where: Prisma.Installatio
   await tx.installation.updateMany({ where, data: { observedAt: new Date() } });
 }
 
-/** Asks for a look at every live enrollment of this installation or account: by id, and not by what it was called. */
+/** What an event names, by id and not by what it was called. */
+export type Named = { installationId: string | null; accountId: string | null; repositoryId: string | null };
+
+/** Asks for a look at every live enrollment of what an event names. */
 export async function wakeEnrollmentsOf(
   tx: UnsafeTx,
   connectionId: string,
-  installationId: string | null,
-  accountId: string | null,
+  { installationId, accountId, repositoryId }: Named,
 ): Promise<void> {
-  const any = [
+  const any: Prisma.EnrollmentWhereInput[] = [
     ...(installationId === null ? [] : [{ installationId }]),
     ...(accountId === null ? [] : [{ scopeId: accountId }]),
+    // Repositories are numbered apart from accounts, so the same number may be both.
+    ...(repositoryId === null ? [] : [{ scopeId: repositoryId, level: { in: repositoryLevels } }]),
   ];
   if (any.length === 0) return;
-  await touchInstallations(tx, {
-    connectionId,
-    OR: [
-      ...(installationId === null ? [] : [{ externalId: installationId }]),
-      ...(accountId === null ? [] : [{ accountId }]),
-    ],
-  });
   const live = await tx.enrollment.findMany({
     where: { connectionId, state: { in: ['active', 'withdrawing'] }, OR: any },
-    select: { id: true },
-    // Always the same order, so that two deliveries that wake the same keys cannot wait for each other.
-    orderBy: { id: 'asc' },
+    select: { id: true, installationId: true },
   });
-  for (const { id } of live) await wake(tx, 'enrollment', id);
+  // A transferred repository is served by another installation than the one that tells of it.
+  const serving = [installationId, ...live.map((row) => row.installationId)].filter((id) => id !== null);
+  await touchInstallations(tx, {
+    connectionId,
+    OR: [{ externalId: { in: serving } }, ...(accountId === null ? [] : [{ accountId }])],
+  });
+  await wake(
+    tx,
+    'enrollment',
+    live.map(({ id }) => id),
+  );
 }
+
+const repositoryLevels: ScopeLevel[] = ['repository', 'project'];
