@@ -1,7 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { addTenant, startTestRows, type TenantRows, type TestRows } from '#sandbox/test-support/rows.ts';
 import { seal, unsafeDb } from '../db/index.ts';
+import { secretTokenOf } from '../forge/gitlab/webhook.ts';
 import { hookSecret } from '../forge/index.ts';
 import { acceptDirectedDelivery } from './directed.ts';
 import { rawBodyBytesMax } from './raw-body.ts';
@@ -105,4 +106,74 @@ test('an enrollment that is absent, withdrawn or of another connection has no we
   await unsafeDb().enrollment.update({ where: { id: a.enrollmentId }, data: { state: 'withdrawn' } });
   await expect(deliver({ payload })).rejects.toMatchObject({ code: 'not_found' });
   await unsafeDb().enrollment.update({ where: { id: a.enrollmentId }, data: { state: 'active' } });
+});
+
+describe('at a GitLab', () => {
+  const at = 'lab';
+  let group: string;
+  let project: string;
+
+  beforeAll(async () => {
+    const db = unsafeDb();
+    const sealedWebhookSecret = await seal(connectionSecret, `forge_connection/${at}/webhook_secret`);
+    const connection = { id: at, kind: 'gitlab' as const, name: 'Lab', baseUrl: 'https://lab.example', clientId: 'x' };
+    await db.forgeConnection.create({ data: { ...connection, sealedClientSecret: 'x', sealedWebhookSecret } });
+    const [ofGroup, ofProject] = [
+      { name: 'lab', level: 'group' as const, path: 'acme', scopeId: '70' },
+      { name: 'app', level: 'project' as const, path: 'elsewhere/app', scopeId: '55' },
+    ];
+    const own = { tenantId: a.tenantId, connectionId: at, state: 'active' as const };
+    group = (await db.enrollment.create({ data: { ...own, ...ofGroup } })).id;
+    project = (await db.enrollment.create({ data: { ...own, ...ofProject } })).id;
+  });
+
+  function tell(to: string, id: number, path: string, secret = hookSecret(connectionSecret, to)) {
+    const build = {
+      object_kind: 'build',
+      build_id: 11,
+      build_status: 'pending',
+      build_created_at: '2026-11-01T10:00:00Z',
+    };
+    const payload = { ...build, project_id: id, project: { id, path_with_namespace: path } };
+    const headers = new Headers({
+      'x-gitlab-token': secretTokenOf(secret),
+      'x-gitlab-event': 'Job Hook',
+      'idempotency-key': randomUUID(),
+    });
+    const rawBody = Buffer.from(JSON.stringify(payload));
+    return acceptDirectedDelivery({ connectionId: at, ownerId: to, headers, rawBody });
+  }
+  const woken = async () => (await unsafeDb().task.findMany()).map(({ kind, key }) => [kind, key]);
+
+  test('what is of a project within the scope is kept', async () => {
+    for (const [to, id, path] of [
+      [group, 5, 'acme/deep/app'],
+      [project, 55, 'elsewhere/app'],
+      // Renamed: a project is known by its id.
+      [project, 55, 'acme/renamed'],
+    ] as const)
+      expect(await tell(to, id, path)).toEqual({ status: 202, duplicate: false });
+    expect([await kept(), await woken()]).toEqual([3, []]);
+  });
+
+  test.each([
+    ['a project outside the group', () => group, 5, 'bolt/app'],
+    ['a group whose name only begins alike', () => group, 5, 'acme-too/app'],
+    ['a project of the group that was renamed', () => group, 5, 'acme-new/app'],
+    ['another project than the enrolled one', () => project, 56, 'elsewhere/other'],
+    ['another that took the enrolled one’s path', () => project, 56, 'elsewhere/app'],
+  ])(
+    'A10: %s is refused and nothing of it kept, and the scope whose hook it is is looked at',
+    async (_, to, id, path) => {
+      await expect(tell(to(), id, path)).rejects.toMatchObject({ code: 'forbidden' });
+      expect([await kept(), await jobs()]).toEqual([0, []]);
+      expect(await woken()).toEqual([['enrollment', to()]]);
+    },
+  );
+
+  test('A8: what is not signed by this hook’s own secret wakes nobody', async () => {
+    for (const secret of [connectionSecret, hookSecret(connectionSecret, project), 'x'])
+      await expect(tell(group, 5, 'bolt/app', secret)).rejects.toMatchObject({ code: 'unauthenticated' });
+    expect([await kept(), await woken()]).toEqual([0, []]);
+  });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { open, unsafeDb, unsafeTransaction } from '../db/index.ts';
+import { open, unsafeDb, unsafeTransaction, type UnsafeTx } from '../db/index.ts';
 import { AppError, notFound } from '../errors.ts';
 import { hookSecret, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
 import type { ForgeKind, ScopeLevel } from '../model/index.ts';
@@ -40,15 +40,24 @@ export async function enrollmentHook(connectionId: string, enrollmentId: string)
 async function take(hooked: Hooked, reader: WebhookReader, given: Given): Promise<Accepted> {
   if (given.rawBody.byteLength > rawBodyBytesMax) throw tooLarge();
   const webhook = reader.verifyWebhook(hooked.secret, given);
-  return unsafeTransaction(async (tx) => {
-    const own = { ...webhook, deliveryId: `${hooked.id}:${webhook.deliveryId}` };
-    if (!(await insertDelivery(tx, hooked.connectionId, own))) return { status: 202, duplicate: true };
-    assertWithin(hooked, reader, webhook);
-    const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
-    if (job) await recordJob(tx, hooked.connectionId, job, { id: hooked.id });
-    if (webhook.about === 'scope') await wake(tx, 'enrollment', hooked.id);
-    return { status: 202, duplicate: false };
-  });
+  try {
+    return await unsafeTransaction((tx) => takeIn(tx, hooked, reader, webhook));
+  } catch (error) {
+    // It may be the scope itself under a new path. Nothing of the delivery is kept, so this is no part of its transaction.
+    if (error instanceof AppError && error.code === 'forbidden') await wake(unsafeDb(), 'enrollment', hooked.id);
+    throw error;
+  }
+}
+
+/** Everything that the delivery changes here. Thrown errors take the delivery row back with them. */
+async function takeIn(tx: UnsafeTx, hooked: Hooked, reader: WebhookReader, webhook: Webhook): Promise<Accepted> {
+  const own = { ...webhook, deliveryId: `${hooked.id}:${webhook.deliveryId}` };
+  if (!(await insertDelivery(tx, hooked.connectionId, own))) return { status: 202, duplicate: true };
+  assertWithin(hooked, reader, webhook);
+  const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
+  if (job) await recordJob(tx, hooked.connectionId, job, { id: hooked.id });
+  if (webhook.about === 'scope') await wake(tx, 'enrollment', hooked.id);
+  return { status: 202, duplicate: false };
 }
 
 async function hookedEnrollment(connectionId: string, enrollmentId: string): Promise<Hooked | null> {
@@ -87,7 +96,7 @@ function assertWithin(hooked: Hooked, reader: WebhookReader, webhook: Webhook): 
     log: `webhook: ${webhook.event} of ${repository.path} is not of enrollment ${hooked.id}`,
     screen: {
       happened: 'The delivery is about a repository outside the scope whose webhook this is.',
-      todo: 'Nothing, if the repository was just moved: the portal looks by itself.',
+      todo: 'Nothing, if the scope or the repository was just renamed or moved: the portal looks by itself.',
     },
   });
 }
