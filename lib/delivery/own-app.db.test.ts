@@ -160,6 +160,8 @@ describe('A10: what its owners may sign', () => {
     await expect(deliver({ event: 'installation', payload: installation('108', account.b) })).rejects.toMatchObject({
       code: 'forbidden',
     });
+    const another = deliver({ event: 'installation_target', payload: renamed(account.b) });
+    await expect(another).rejects.toMatchObject({ code: 'forbidden' });
     await expect(deliver({ payload: { action: 'queued' } })).rejects.toMatchObject({ code: 'forbidden' });
     expect([await kept(), await jobs(), await woken()]).toEqual([0, [], []]);
   });
@@ -223,14 +225,22 @@ describe('A10: what its owners may sign', () => {
   });
 });
 
-test.each(['installation', 'installation_repositories', 'organization'])(
-  'an event %s is a reason to look, at what this App serves alone',
-  async (event) => {
-    await unsafeDb().installation.updateMany({ data: { observedAt: new Date(0) } });
-    const payload = event === 'installation' ? installation('107', account.a) : { ...job('x', account.a), action: 'x' };
-    await deliver({ event, payload });
-    expect(await woken()).toEqual([a.enrollmentId]);
-    expect(await observed('107')).toBeGreaterThan(0);
-    expect(await observed('108')).toBe(0);
-  },
-);
+function renamed(owner: string) {
+  const to = { id: Number(owner), login: 'y' };
+  return { action: 'renamed', account: to, target_type: 'Organization', installation: { id: Number(`10${owner}`) } };
+}
+
+const told = { ...job('x', account.a), action: 'x' };
+
+test.each([
+  ['installation', installation('107', account.a)],
+  ['installation_repositories', told],
+  ['installation_target', renamed(account.a)],
+  ['organization', told],
+])('an event %s is a reason to look, at what this App serves alone', async (event, payload) => {
+  await unsafeDb().installation.updateMany({ data: { observedAt: new Date(0) } });
+  await deliver({ event, payload });
+  expect(await woken()).toEqual([a.enrollmentId]);
+  expect(await observed('107')).toBeGreaterThan(0);
+  expect(await observed('108')).toBe(0);
+});

@@ -139,6 +139,8 @@ export const WebhookAccount = z.object({
   repository: z.object({ id: Id, full_name: Text, owner: z.object({ id: Id }) }).nullish(),
   organization: z.object({ id: Id }).nullish(),
   installation: z.object({ account: z.object({ id: Id }).nullish() }).nullish(),
+  /** Of `installation_target`, whose installation is told by its id alone. */
+  account: z.object({ id: Id }).nullish(),
 });
 
 /** `organization` names somebody's membership, `membership` the member of a team. */

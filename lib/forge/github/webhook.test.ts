@@ -177,6 +177,11 @@ describe('a workflow job', () => {
   });
 });
 
+test('an account that stands by itself is the last that is read', () => {
+  expect(githubWebhooks.readAccountId({ account: { id: 7 }, installation: { id: 100 } })).toBe('7');
+  expect(githubWebhooks.readAccountId({ account: { id: 7 }, organization: { id: 8 } })).toBe('8');
+});
+
 test('an installation is read, and its removal', () => {
   const installation = {
     id: 1,

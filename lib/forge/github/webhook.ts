@@ -96,8 +96,8 @@ function readInstallation(payload: unknown): InstallationEvent | null {
 function readAccountId(payload: unknown): string | null {
   const parsed = WebhookAccount.safeParse(payload);
   if (!parsed.success) return null;
-  const { repository, organization, installation } = parsed.data;
-  return repository?.owner.id ?? organization?.id ?? installation?.account?.id ?? null;
+  const { repository, organization, installation, account } = parsed.data;
+  return repository?.owner.id ?? organization?.id ?? installation?.account?.id ?? account?.id ?? null;
 }
 
 function readPerson(payload: unknown): string | null {
