@@ -11,6 +11,7 @@ import {
   renameOrg,
   renameRepo,
   setSuspended,
+  transferRepo,
 } from './installations.ts';
 import type { Jobs } from './jobs.ts';
 import type { App, Enterprise, Installation, Job, Org, Repo, ScaleSet, User } from './model.ts';
@@ -109,6 +110,11 @@ function accountControls(post: Post, web: Routes, world: World, hooks: Webhooks)
   });
   post('/repos/:owner/:repo/rename', z.object({ name: z.string().min(1) }), (to, ask) => {
     renameRepo(world, `${ask.params['owner']}/${ask.params['repo']}`, to.name);
+  });
+  post('/repos/:owner/:repo/transfer', z.object({ owner: z.string().min(1) }), (to, ask) => {
+    const repo = repoNamed(world, `${ask.params['owner']}/${ask.params['repo']}`);
+    const owner = world.org(to.owner) ?? needUser(world, to.owner);
+    transferRepo(world, hooks, repo, owner, senderFor(world, repo.ownerId, undefined));
   });
   peopleControls(web, world, hooks);
   web.on('PUT', '/_sandbox/repos/:owner/:repo/collaborators/:login', (ask) => {

@@ -1,5 +1,13 @@
-import type { App, Installation, Permissions, Repo } from './model.ts';
-import { type Event, installationEvent, renamedEvent, repositoriesEvent, type Webhooks } from './webhooks.ts';
+import type { App, Installation, Org, Permissions, Repo, User } from './model.ts';
+import {
+  type Event,
+  installationEvent,
+  renamedEvent,
+  repositoriesEvent,
+  targetEvent,
+  transferredEvents,
+  type Webhooks,
+} from './webhooks.ts';
 import { same, type World } from './world.ts';
 
 /** What happens to installations and accounts, whoever asks for it: a person on a page, the App, or a test. Each tells the App. */
@@ -105,10 +113,21 @@ export function renameOrg(world: World, hooks: Webhooks, login: string, to: stri
   org.login = to;
   world.save();
   for (const installation of Object.values(world.state.installations)) {
-    const hears =
-      installation.accountId === org.id && installation.events.includes('organization') && !installation.suspendedAt;
-    if (hears) hooks.send(renamedEvent(world, installation, org, from, senderId));
+    if (installation.accountId !== org.id || installation.suspendedAt) continue;
+    if (installation.events.includes('organization'))
+      hooks.send(renamedEvent(world, installation, org, from, senderId));
+    // An App subscribes to it for itself: no installation lists it.
+    if (world.state.apps[installation.appId]?.events.includes('installation_target'))
+      hooks.send(targetEvent(world, installation, org, from, senderId));
   }
+}
+
+export function transferRepo(world: World, hooks: Webhooks, repo: Repo, to: User | Org, senderId: number): void {
+  const from = world.account(repo.ownerId);
+  world.state.moved[world.fullName(repo).toLowerCase()] = repo.id;
+  repo.ownerId = to.id;
+  world.save();
+  for (const event of transferredEvents(world, repo, from, senderId)) hooks.send(event);
 }
 
 export function renameRepo(world: World, fullName: string, to: string): void {

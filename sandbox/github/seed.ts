@@ -44,7 +44,7 @@ export const appPermissions: Permissions = {
   metadata: 'read',
   organization_self_hosted_runners: 'write',
 };
-export const appEvents = ['membership', 'organization', 'team', 'workflow_job'];
+export const appEvents = ['membership', 'organization', 'repository', 'team', 'workflow_job'];
 
 export interface Seed {
   users: { id: number; login: string; name: string }[];

@@ -452,6 +452,8 @@ test('every webhook is as GitHub describes it', async () => {
     await control(`${inOrg}/members/mallory`, {}, 'DELETE');
     await control(`${inOrg}/teams/compilers`, {}, 'DELETE');
     await github.settled();
+    await control('/repos/JessSullivan/dotfiles/transfer', { owner: 'mallory-labs' });
+    github.app.events.push('installation_target');
     await control('/orgs/tinyland-inc/rename', { login: 'bigland' });
     await control(`/installations/${id}/uninstall`);
     await github.settled();
@@ -478,11 +480,13 @@ test('every webhook is as GitHub describes it', async () => {
     'installation.unsuspend',
     'installation_repositories.added',
     'installation_repositories.removed',
+    'installation_target.renamed',
     'membership.added',
     'membership.removed',
     'organization.member_added',
     'organization.member_removed',
     'organization.renamed',
+    'repository.transferred',
     'team.deleted',
     'workflow_job.completed',
     'workflow_job.in_progress',

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import type { App, Delivery, Installation, Job, Org, Repo } from './model.ts';
+import type { App, Delivery, Installation, Job, Org, Repo, User } from './model.ts';
 import * as render from './render.ts';
 import type { World } from './world.ts';
 
@@ -190,6 +190,52 @@ export function renamedEvent(
       sender: render.simpleUser(world, world.account(senderId)),
     },
   };
+}
+
+/** Its account stands at the top, and the installation is told by its id alone. */
+export function targetEvent(world: World, installation: Installation, org: Org, from: string, senderId: number): Event {
+  return {
+    app: world.state.apps[installation.appId] as App,
+    event: 'installation_target',
+    installationId: installation.id,
+    repositoryId: null,
+    payload: {
+      action: 'renamed',
+      account: render.simpleUser(world, org),
+      changes: { login: { from } },
+      target_type: 'Organization',
+      installation: render.installationLite(installation),
+      sender: render.simpleUser(world, world.account(senderId)),
+    },
+  };
+}
+
+/** GitHub tells the new owner alone, whose the repository is in the payload already. */
+export function transferredEvents(world: World, repo: Repo, from: User | Org, senderId: number): Event[] {
+  const org = world.state.orgs[repo.ownerId];
+  const listening = Object.values(world.state.installations).filter(
+    (i) => i.events.includes('repository') && !i.suspendedAt && world.installedRepos(i).includes(repo),
+  );
+  return listening.map((installation) => ({
+    app: world.state.apps[installation.appId] as App,
+    event: 'repository',
+    installationId: installation.id,
+    repositoryId: repo.id,
+    payload: {
+      action: 'transferred',
+      changes: {
+        owner: {
+          from: world.isOrg(from)
+            ? { organization: render.orgSimple(world, from) }
+            : { user: render.simpleUser(world, from) },
+        },
+      },
+      repository: { ...render.repository(world, repo), custom_properties: {} },
+      ...(org ? { organization: render.orgSimple(world, org) } : {}),
+      installation: render.installationLite(installation),
+      sender: render.simpleUser(world, world.account(senderId)),
+    },
+  }));
 }
 
 /** A job's event reaches each App that may see its repository, watches jobs and is not suspended. */
