@@ -5,7 +5,6 @@ import { unsafeDb } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { Condition } from '#lib/model/index.ts';
 import { tenantCtx } from '#lib/tenant/index.ts';
-import { wake } from '#lib/work/index.ts';
 import { testCluster } from '#sandbox/test-support/index.ts';
 import { eventually, startTestPortal, type TestPortal } from '#sandbox/test-support/portal.ts';
 import {
@@ -137,7 +136,7 @@ describe('the shared App', () => {
   test('a repository left out, put back, and transferred away', async () => {
     const owner = 'life-repo';
     const { id: orgId } = portal.github.addOrg({ login: owner, admins: ['ada-tinyland'] });
-    for (const name of ['app', 'other']) portal.github.addRepo({ owner, name, private: true });
+    for (const name of ['app', 'other', 'third']) portal.github.addRepo({ owner, name, private: true });
     const only = (...names: string[]) => ({
       selection: 'selected',
       repositories: names.map((name) => `${owner}/${name}`),
@@ -151,18 +150,12 @@ describe('the shared App', () => {
     // Transferred: GitHub shows the App nothing of it, whether it was left out or is gone; where all are selected it is gone.
     const repository = portal.github.state.repos[Number(scopeId)];
     if (!repository) throw new Error('no repository');
-    repository.ownerId = portal.github.addOrg({ login: 'life-buyer', admins: ['mallory'] }).id;
-    const lookAgain = async () => {
-      await unsafeDb().installation.updateMany({
-        where: { externalId: installation },
-        data: { observedAt: new Date() },
-      });
-      await wake(unsafeDb(), 'enrollment', id);
-    };
-    await lookAgain();
+    portal.github.addOrg({ login: 'life-buyer', admins: ['mallory'] });
+    await control('/installations', { account: 'life-buyer' });
+    await portal.github.settled();
+    await control(`/repos/${owner}/app/transfer`, { owner: 'life-buyer' });
     await says(id, 'RepositoryNotSelected');
     await control(`/installations/${installation}/repositories`, { selection: 'all' });
-    await lookAgain();
     await says(id, 'ScopeGone');
     expect(await conditionOf(id, 'Ready')).toMatchObject({ status: 'False' });
     repository.ownerId = orgId;
