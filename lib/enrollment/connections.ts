@@ -77,7 +77,7 @@ export async function openConnectionFor({
   if (!row) throw notFound('The organization’s own App');
   const privateKey = await open(row.sealedPrivateKey, githubAppPlace(row, 'private_key'));
   const webhookSecret = await open(row.sealedWebhookSecret, githubAppPlace(row, 'webhook_secret'));
-  return { ...connection, webhookSecret, app: { id: row.appId, slug: row.slug, privateKey } };
+  return { ...connection, webhookSecret, app: { id: row.appId, slug: row.slug, privateKey, isOwn: true } };
 }
 
 export async function openForgeFor(by: ActsBy): Promise<Forge> {

@@ -1,8 +1,8 @@
 import type { Clock } from '#lib/clock.ts';
-import { ClusterRefused, type ClusterView } from '#lib/cluster/index.ts';
+import type { ClusterView } from '#lib/cluster/index.ts';
 import { unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
-import { AppError, type ErrorCode } from '#lib/errors.ts';
-import type { Condition, Reason } from '#lib/model/index.ts';
+import { AppError } from '#lib/errors.ts';
+import type { Condition } from '#lib/model/index.ts';
 import { observe, span, stopwatch } from '#lib/telemetry/index.ts';
 import { appendSystemAudit } from '#lib/tenant/index.ts';
 import { wake, type Lease, type Outcome } from '#lib/work/index.ts';
@@ -13,6 +13,7 @@ import { mergedConditions, parsedConditions, readyOf, type PhaseResult } from '.
 import { openForgeFor } from './connections.ts';
 import { leaveBazelPassword } from './credentials.ts';
 import { otherLiveEnrollments, sharedByTenant } from './desired.ts';
+import { isRetryable, resultOf } from './failure.ts';
 import { notReached, once, wasReady, type PassScope, type Phase } from './pass.ts';
 import { enrollPhases } from './phases.ts';
 import { heldBy, prepareElsewhere } from './prepare.ts';
@@ -137,49 +138,6 @@ async function runPhases(
     }
   }
   return { found, error };
-}
-
-function isRetryable(error: AppError): boolean {
-  return ['unavailable', 'rate_limited', 'internal', 'stale'].includes(error.code);
-}
-
-const sideOf: Record<string, PhaseResult['waitingFor']> = {
-  ForgeReady: 'forge',
-  ForgeGone: 'forge',
-  CacheReady: 'cache',
-  CacheGone: 'cache',
-};
-
-const reasonOf: Partial<Record<ErrorCode, Reason>> = {
-  unavailable: 'Away',
-  stale: 'ChangedMeanwhile',
-  rate_limited: 'RateLimited',
-  conflict: 'Conflict',
-  forbidden: 'Refused',
-  invalid: 'Invalid',
-};
-
-/** A create that was cut off is counted though nothing was made, until the cluster counts anew: what is over by that needs nobody. */
-function isOverQuota(error: AppError): boolean {
-  return error instanceof ClusterRefused && error.isOverQuota;
-}
-
-function reasonFor(error: AppError): Reason {
-  if (isOverQuota(error)) return 'QuotaExceeded';
-  const hasFailed = error.code === 'unavailable' && error instanceof ClusterRefused;
-  return hasFailed ? 'ServerFailed' : (reasonOf[error.code] ?? 'Failed');
-}
-
-/** An error as a condition: what heals by itself waits for the other side, what does not waits for a person. */
-function resultOf(phase: Phase, error: AppError): PhaseResult {
-  const message = [error.screen.happened, error.screen.todo].filter(Boolean).join(' ');
-  const heals = isRetryable(error) || isOverQuota(error);
-  return {
-    status: 'False',
-    reason: reasonFor(error),
-    message,
-    waitingFor: heals ? (sideOf[phase.type] ?? 'cluster') : 'operator',
-  };
 }
 
 function sameExceptTime(before: readonly Condition[], after: readonly Condition[]): boolean {

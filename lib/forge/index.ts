@@ -10,6 +10,7 @@
  * meanwhile, and the caller parks the work.
  */
 export { forgeOf, webhookOf } from './registry.ts';
+export { ForgeError } from './forge-error.ts';
 export { guardedFetch, guardOf } from './guard.ts';
 export { tellingOf } from './told.ts';
 export { refusalOf } from './address.ts';

@@ -20,7 +20,13 @@ export type ForgeConnectionValue = {
   caBundle?: string | undefined;
 };
 
-export type AppKey = { id: string; slug: string; privateKey: string };
+export type AppKey = {
+  id: string;
+  slug: string;
+  privateKey: string;
+  /** An organization's own: the admins of its tenant keep its key, and not the operator. */
+  isOwn?: boolean | undefined;
+};
 
 /**
  * What the portal acts by at an enrolled scope: an installation of the connection's App (GitHub), or an access token that an
@@ -294,11 +300,11 @@ export type WebhookReader = {
  *   but questions. After a lost answer, calling again is right.
  * - **Threads.** A Forge holds nothing but tokens it can mint again and limits that it was told of; any number of calls may
  *   run at once.
- * - **Errors** are AppErrors and change nothing unless they say so:
+ * - **Errors** are AppErrors, which `forgeOf` has say whom to wait for (ForgeError), and change nothing unless they say so:
  *   `unavailable` the forge is away, slow or answers nonsense: try again later ·
  *   `rate_limited` with `retryAfterMs`: nothing is sent for this installation or person until then, whoever asks ·
  *   `unauthenticated` the person's token has ended: they sign in again ·
- *   `forbidden` the forge refuses the App (suspended, a permission missing, key replaced): no retry heals it ·
+ *   `forbidden` the forge refuses the App or the token (suspended, a permission missing, key replaced): no retry heals it ·
  *   `not_found` there is no such scope, or the caller may not see it ·
  *   `invalid` the forge is of a kind that is not installed, or something was asked that it never allows.
  */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import type { ForgeKind } from '../model/index.ts';
+import { ofForge } from './forge-error.ts';
 import { forgejoForge, forgejoWebhooks } from './forgejo/index.ts';
 import { githubForge, githubWebhooks } from './github/index.ts';
 import { gitlabForge, gitlabWebhooks } from './gitlab/index.ts';
@@ -23,7 +24,7 @@ const madeMax = 1000;
 export function forgeOf(connection: ForgeConnectionValue): Forge {
   const { forge } = adapterOf(connection.kind);
   const key = createHash('sha256').update(JSON.stringify(connection)).digest('base64');
-  const known = made.get(key) ?? forge(connection);
+  const known = made.get(key) ?? whole(forge(connection));
   made.delete(key);
   made.set(key, known);
   for (const oldest of made.keys()) {
@@ -31,6 +32,10 @@ export function forgeOf(connection: ForgeConnectionValue): Forge {
     made.delete(oldest);
   }
   return known;
+}
+
+function whole(forge: Forge): Forge {
+  return { ...ofForge(forge), signIn: ofForge(forge.signIn), runners: forge.runners && ofForge(forge.runners) };
 }
 
 export function webhookOf(kind: ForgeKind): WebhookReader {

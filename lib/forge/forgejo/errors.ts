@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { ForgeError } from '../forge-error.ts';
 import type { LimitSaid } from '../limits.ts';
 import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
@@ -68,8 +69,9 @@ function tokenEndedError(log: string, forge: string): AppError {
 }
 
 function credentialError(log: string, about: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log,
+    reason: 'TokenEnded',
     screen: { happened: `The access token for ${about} is no longer valid.`, todo: 'Give a new access token.' },
   });
 }
@@ -87,8 +89,9 @@ function forbiddenError({ message }: Refusal, log: string, ask: Ask): AppError {
 }
 
 function scopeMissingError(log: string, lacking: string[]): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log,
+    reason: 'TokenScopeMissing',
     screen: {
       happened: `The access token lacks ${lacking.length > 0 ? lacking.join(', ') : 'a scope'}.`,
       todo: 'Make a new one with it; the scopes of a token cannot be changed.',
@@ -175,8 +178,9 @@ export function notOursError(name: string): AppError {
 
 /** Without a list of runners, one whose registration's answer was lost could never be found again. */
 export function tooOldError(forge: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log: `${forge} has no API for runners`,
+    reason: 'ServerTooOld',
     screen: { happened: tooOldMessage(forge), todo: 'Its operator must upgrade it.' },
   });
 }

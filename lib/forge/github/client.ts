@@ -162,7 +162,7 @@ export function githubClient(connection: ForgeConnectionValue): Client {
       ask.signal?.throwIfAborted();
       const refusal = refusalOf(error);
       if (refusal && (ask.absent ?? isNotFound)(refusal)) return null;
-      throw callError(error, connection.baseUrl, ask);
+      throw callError(error, connection, ask);
     }
     const parsed = schema.safeParse(answer.data);
     if (parsed.success) return { data: parsed.data, headers: answer.headers };

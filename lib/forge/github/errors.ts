@@ -1,8 +1,10 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { ForgeError } from '../forge-error.ts';
 import type { LimitSaid } from '../limits.ts';
 import { loggable } from '../loggable.ts';
+import type { ForgeConnectionValue } from '../port.ts';
 import type { Ask } from './client.ts';
 import { Refused } from './schema.ts';
 
@@ -16,15 +18,18 @@ export function refusalOf(error: unknown): Refusal | undefined {
   return { status: response.status, message: error.message, headers: response.headers ?? {} };
 }
 
+type Asked = Pick<ForgeConnectionValue, 'baseUrl' | 'app'>;
+
 /** What a refused or failed call means to us; see the contract on `Forge`. */
-export function callError(error: unknown, forge: string, ask: Ask): AppError {
+export function callError(error: unknown, connection: Asked, ask: Ask): AppError {
+  const { baseUrl: forge, app } = connection;
   for (let each: unknown = error; each instanceof Error; each = each.cause) {
     if (each instanceof AppError) return each;
   }
   const refusal = refusalOf(error);
-  if (!refusal) return brokenError(error, forge);
+  if (!refusal) return brokenError(error, connection);
   const log = refusalLog(refusal, forge, ask);
-  if (refusal.status === 401) return 'user' in ask.as ? signInAgainError(log) : appRefusedError(log, ask.about);
+  if (refusal.status === 401) return 'user' in ask.as ? signInAgainError(log) : appRefusedError(log, ask.about, app);
   if (refusal.status === 403) return forbiddenError(refusal, log, ask);
   if (refusal.status === 404) return notFoundError(ask.about);
   if (refusal.status === 409) return conflictError(log, ask.about);
@@ -73,20 +78,24 @@ function signInAgainError(log: string): AppError {
   });
 }
 
-function appRefusedError(log: string, about: string): AppError {
-  return new AppError('forbidden', {
-    log,
-    screen: {
-      happened: `GitHub refuses the App’s credentials for ${about}.`,
-      todo: 'The operator must check the App’s id and private key.',
-    },
-  });
+/** Who keeps the App’s key, and what they do. */
+function keptBy(app: Asked['app']): { waitingFor: 'admin' | 'operator'; todo: string } {
+  if (!app?.isOwn) return { waitingFor: 'operator', todo: 'The operator must check the App’s id and private key.' };
+  const todo = `An admin of the tenant must make a new private key for the App ${app.slug} at GitHub, and enter it under Settings, GitHub Apps.`;
+  return { waitingFor: 'admin', todo };
+}
+
+function appRefusedError(log: string, about: string, app: Asked['app']): AppError {
+  const { waitingFor, todo } = keptBy(app);
+  const happened = `GitHub refuses the App’s credentials for ${about}.`;
+  return new ForgeError('forbidden', { log, waitingFor, screen: { happened, todo } });
 }
 
 function forbiddenError({ message }: Refusal, log: string, ask: Ask): AppError {
   const suspended = /suspended/i.test(message);
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log,
+    ...(suspended ? { reason: 'AppSuspended' as const } : {}),
     screen: {
       happened: suspended
         ? `The App’s installation on ${ask.about} is suspended.`
@@ -127,13 +136,12 @@ function unexpectedError(log: string, forge: string): AppError {
 }
 
 /** Neither the forge's answer nor the guard's: a key that is no key, or a mistake of ours. The message could quote it. */
-function brokenError(error: unknown, forge: string): AppError {
-  return new AppError('internal', {
-    log: `${forge}: the request could not be made (${error instanceof Error ? error.name : typeof error})`,
-    screen: {
-      happened: 'The portal could not make its request to the forge.',
-      todo: 'The operator must check the App’s private key.',
-    },
+function brokenError(error: unknown, { baseUrl, app }: Asked): AppError {
+  const { waitingFor, todo } = keptBy(app);
+  return new ForgeError('internal', {
+    log: `${baseUrl}: the request could not be made (${error instanceof Error ? error.name : typeof error})`,
+    waitingFor,
+    screen: { happened: 'The portal could not make its request to the forge.', todo },
   });
 }
 
@@ -148,8 +156,9 @@ export function notFoundError(about: string): AppError {
 }
 
 export function notAnAppError(connectionId: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log: `connection ${connectionId} has no App`,
+    waitingFor: 'operator',
     screen: {
       happened: 'This forge has no App, so nothing can be enrolled on it.',
       todo: 'The operator must register one.',
@@ -191,8 +200,9 @@ export function credentialError(path: string): AppError {
 }
 
 export function tokenEndedError(path: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log: `GitHub does not know the token of ${path}`,
+    reason: 'TokenEnded',
     screen: {
       happened: `The access token of ${path} has ended or was revoked.`,
       todo: 'An owner must enter a new one.',
@@ -201,8 +211,9 @@ export function tokenEndedError(path: string): AppError {
 }
 
 export function mayNotManageError(path: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log: `the token of ${path} may not look at its runner groups`,
+    reason: 'RoleMissing',
     screen: {
       happened: `The access token of ${path} may not manage its runners.`,
       todo: 'Enter a classic token of an owner, with the scopes that are asked for.',

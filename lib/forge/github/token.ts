@@ -1,5 +1,6 @@
-import { AppError } from '../../errors.ts';
+import type { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { ForgeError } from '../forge-error.ts';
 import type { AsUser, Cancel, ForgeConnectionValue, ScopeChoice, ScopeRole, TokenAdvice, TokenFacts } from '../port.ts';
 import type { Client } from './client.ts';
 import { levelError, notFoundError, type Refusal, tokenError } from './errors.ts';
@@ -91,7 +92,8 @@ export async function findEnterprise(
 }
 
 function scopesError(slug: string, type: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
+    reason: 'TokenScopeMissing',
     log: `GitHub answered ${type.slice(0, 60)} about the enterprise ${slug}`,
     screen: {
       happened: `The token may not look at the enterprise ${slug}.`,

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError } from '../../errors.ts';
 import type { ScopeLevel } from '../../model/index.ts';
+import { ForgeError } from '../forge-error.ts';
 import type { LimitSaid } from '../limits.ts';
 import { loggable } from '../loggable.ts';
 import type { Ask } from './client.ts';
@@ -66,8 +67,9 @@ const endedWords = {
 
 function tokenEndedError(log: string, { as, about }: Ask): AppError {
   if (as.whose !== 'scope') return new AppError('unauthenticated', { log, screen: endedWords[as.whose] });
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log,
+    reason: 'TokenEnded',
     screen: {
       happened: `The access token for ${about} has ended or was revoked.`,
       todo: 'Somebody who may must give the enrollment a new one.',
@@ -75,10 +77,15 @@ function tokenEndedError(log: string, { as, about }: Ask): AppError {
   });
 }
 
-function forbiddenError({ message }: Refusal, log: string, { as, about }: Ask): AppError {
-  const scopes = /insufficient_scope|higher privileges/i.test(message);
-  return new AppError('forbidden', {
+export function lacksScope({ message }: Refusal): boolean {
+  return /insufficient_scope|higher privileges/i.test(message);
+}
+
+function forbiddenError(refusal: Refusal, log: string, { as, about }: Ask): AppError {
+  const scopes = lacksScope(refusal);
+  return new ForgeError('forbidden', {
     log,
+    ...(scopes ? { reason: 'TokenScopeMissing' as const } : {}),
     screen: {
       happened: scopes
         ? `The token lacks a scope that ${about} needs.`
@@ -90,10 +97,11 @@ function forbiddenError({ message }: Refusal, log: string, { as, about }: Ask): 
   });
 }
 
-/** The role is right and the answer is no: whoever owns the group or the server has switched it off. */
+/** The role is right and the answer is no: whoever owns the group or the server has switched it off, which no reading tells. */
 export function registrationError(about: string): AppError {
-  return new AppError('forbidden', {
+  return new ForgeError('forbidden', {
     log: `GitLab refuses to make a runner for ${about}`,
+    reason: 'RegistrationDisabled',
     screen: {
       happened: `GitLab lets this access token make no runner for ${about}.`,
       todo: 'Check its role there, and that runners may be registered (Settings, CI/CD, Runners; also in the groups above).',
@@ -145,7 +153,8 @@ function unexpectedError(log: string, forge: string): AppError {
 
 /** Neither GitLab's answer nor the guard's: a mistake of ours. The message could quote what was sent. */
 function brokenError(error: unknown, forge: string): AppError {
-  return new AppError('internal', {
+  return new ForgeError('internal', {
+    waitingFor: 'operator',
     log: `${forge}: the request could not be made (${error instanceof Error ? error.name : typeof error})`,
     screen: { happened: 'The portal could not make its request to GitLab.', todo: 'Tell the operator.' },
   });

@@ -8,6 +8,7 @@ import { type Api, type Client, numberOf, type PageOptions } from './client.ts';
 import {
   awayError,
   foreignRunnerError,
+  lacksScope,
   limitSaid,
   nonsenseError,
   type Refusal,
@@ -53,7 +54,8 @@ export function gitlabRunners(client: Client, fetch: GuardedFetch) {
   }
 
   async function create(input: Wanted): Promise<EnsuredRunner> {
-    const ask = { ...askAt(input), absent: ({ status }: Refusal) => status === 403 };
+    const absent = (refusal: Refusal) => refusal.status === 403 && !lacksScope(refusal);
+    const ask = { ...askAt(input), absent };
     const made = await client.find(NewRunner, ask, (api) =>
       api.users.createCIRunner(runnerTypes[gitlabLevel(input.level)], {
         ...idOf(input),
