@@ -28,7 +28,7 @@ let atticProxy: ResetProxy;
 
 beforeAll(async () => {
   portal = await startTestPortal({
-    runnersOf: ['away-ready', 'away-middle', 'away-other', 'late', 'moved', 'deaf', 'no-attic', 'lost'],
+    runnersOf: ['away-ready', 'away-middle', 'away-other', 'late', 'moved', 'deaf', 'no-attic', 'lost', 'refused'],
   });
   gitlabProxy = await startResetProxy(portal.gitlab.url);
   await unsafeDb().forgeConnection.update({ where: { id: 'gitlab' }, data: { baseUrl: gitlabProxy.url } });
@@ -185,6 +185,29 @@ test('a runner that does not come is asked after less and less, and one that som
   });
   runner.paused = false;
   await passes.until('ready', scope.id, isReady(scope));
+}, 120_000);
+
+test('where runners are registered and looked for, a refusal waits for the admin and an outage for the forge', async () => {
+  const wish = project('refused');
+  const place = Object.values(portal.gitlab.state.projects).find(({ path }) => path === 'refused');
+  if (!place) throw new Error('no project');
+  place.runnerRegistration = false;
+  const scope = await approvedScope(portal, wish);
+  await passes.until('a refusal', scope.id, says(scope, 'PoolsReady', 'RegistrationDisabled'), minuteMs);
+  expect(await conditionOf(scope, 'Ready')).toMatchObject({ reason: 'RegistrationDisabled', waitingFor: 'admin' });
+
+  place.runnerRegistration = true;
+  portal.gitlab.fault({ kind: 'status', status: 502, match: { method: 'POST', path: '/user/runners' }, times: 100 });
+  expect(await passes.pass(scope.id)).toBeNull();
+  expect(await conditionOf(scope, 'PoolsReady')).toMatchObject({ reason: 'Away', waitingFor: 'forge' });
+  await fetch(`${portal.gitlab.url}/_sandbox/faults`, { method: 'DELETE' });
+  await passes.until('ready', scope.id, isReady(scope), minuteMs);
+
+  portal.gitlab.fault({ kind: 'status', status: 502, match: { path: 'projects/\\d+/runners' }, times: 100 });
+  passes.forget();
+  expect(await passes.pass(scope.id)).toBeNull();
+  expect(await conditionOf(scope, 'PoolsReady')).toMatchObject({ status: 'True' });
+  expect(await conditionOf(scope, 'RunnersReady')).toMatchObject({ reason: 'Away', waitingFor: 'forge' });
 }, 120_000);
 
 test('a project that goes to another owner waits until somebody who administers it there approves', async () => {
