@@ -30,6 +30,7 @@ afterAll(() => rows?.stop());
 beforeEach(async () => {
   const db = unsafeDb();
   await db.$transaction([db.delivery.deleteMany(), db.job.deleteMany(), db.task.deleteMany()]);
+  await db.enrollment.updateMany({ data: { toldAt: null } });
 });
 
 type Sent = { to?: string; secret?: string; event?: string; id?: string; payload: object };
@@ -170,6 +171,20 @@ describe('at a GitLab', () => {
       expect(await woken()).toEqual([['enrollment', to()]]);
     },
   );
+
+  test('what is refused is a reason to look once a minute, however often it is sent', async () => {
+    const refuse = () => expect(tell(group, 5, 'bolt/app')).rejects.toMatchObject({ code: 'forbidden' });
+    const told = async () => (await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: group } })).toldAt;
+    await refuse();
+    const first = await told();
+    expect(Date.now() - (first?.getTime() ?? 0)).toBeLessThan(10_000);
+    await unsafeDb().task.deleteMany();
+    await refuse();
+    expect([await told(), await woken()]).toEqual([first, []]);
+    await unsafeDb().enrollment.update({ where: { id: group }, data: { toldAt: new Date(Date.now() - 60_000) } });
+    await refuse();
+    expect(await woken()).toEqual([['enrollment', group]]);
+  });
 
   test('A8: what is not signed by this hook’s own secret wakes nobody', async () => {
     for (const secret of [connectionSecret, hookSecret(connectionSecret, project), 'x'])

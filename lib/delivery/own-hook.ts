@@ -44,9 +44,25 @@ async function take(hooked: Hooked, reader: WebhookReader, given: Given): Promis
     return await unsafeTransaction((tx) => takeIn(tx, hooked, reader, webhook));
   } catch (error) {
     // It may be the scope itself under a new path. Nothing of the delivery is kept, so this is no part of its transaction.
-    if (error instanceof AppError && error.code === 'forbidden') await wake(unsafeDb(), 'enrollment', hooked.id);
+    if (error instanceof AppError && error.code === 'forbidden') await lookAgain(unsafeDb(), hooked.id, lookedMs);
     throw error;
   }
+}
+
+/** Who may sign as the hook could refuse themselves all day: that makes the portal ask the forge this often at most. */
+const lookedMs = 60_000;
+
+/** What was seen of the scope counts no longer, unless it was so long ago at most that this was said before. */
+async function lookAgain(
+  tx: Pick<UnsafeTx, 'enrollment' | '$executeRaw' | '$queryRaw'>,
+  id: string,
+  sinceMs: number,
+): Promise<void> {
+  const now = new Date();
+  const before = new Date(now.getTime() - sinceMs);
+  const where = { id, OR: [{ toldAt: null }, { toldAt: { lte: before } }] };
+  const { count } = await tx.enrollment.updateMany({ where, data: { toldAt: now } });
+  if (count > 0) await wake(tx, 'enrollment', id);
 }
 
 /** Everything that the delivery changes here. Thrown errors take the delivery row back with them. */
@@ -56,7 +72,7 @@ async function takeIn(tx: UnsafeTx, hooked: Hooked, reader: WebhookReader, webho
   assertWithin(hooked, reader, webhook);
   const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
   if (job) await recordJob(tx, hooked.connectionId, job, { id: hooked.id });
-  if (webhook.about === 'scope') await wake(tx, 'enrollment', hooked.id);
+  if (webhook.about === 'scope') await lookAgain(tx, hooked.id, 0);
   return { status: 202, duplicate: false };
 }
 

@@ -183,6 +183,7 @@ describe.each(walks)('$forge $level', (walk) => {
     await eventually('the jobs to end', () => Promise.resolve(ids.every((id) => isDone(walk, id))), 60_000);
     await portal[forge].settled();
     if (walk.level !== 'instance') await heardOf(walk, enrollmentId, label);
+    if (walk.level === 'group') await renamed(walk, enrollmentId);
     await apply(ctx, enrollmentId, 'withdraw');
     await eventually('withdrawn', async () => (await enrollmentView(ctx, enrollmentId)).state === 'withdrawn', 60_000);
     expect(runnersAt(forge, label)).toEqual([]);
@@ -221,6 +222,17 @@ async function rotated(ctx: Ctx, enrollmentId: string): Promise<void> {
   };
   await eventually('it in the cluster', async () => (await config()).includes(runner().token), 20_000);
   await ready(ctx, enrollmentId);
+}
+
+/** Another path is the same scope: GitLab tells of no rename, so that the first delivery of a job, refused, is what makes the portal look. */
+async function renamed(walk: Walk, enrollmentId: string): Promise<void> {
+  const to = `${walk.path}-2`;
+  portal.gitlab.rename(walk.path, to.split('/').at(-1) ?? '');
+  const inside = walk.inside.replace(walk.path, to);
+  queue({ ...walk, inside }, `${walk.slug}-docker`);
+  const pathNow = async () => (await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: enrollmentId } })).path;
+  await eventually('the new path', async () => (await pathNow()) === to, 20_000);
+  portal.gitlab.rename(to, walk.path.split('/').at(-1) ?? '');
 }
 
 /** GitLab is told of a suspension: the runner is paused there with a note, and goes on with the tenant. */

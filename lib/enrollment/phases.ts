@@ -69,7 +69,7 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   const { row } = scope;
   const at = await scope.at();
   if (!at) return withoutPower(row);
-  // A webhook moves `observedAt`, so what it told of is looked at now and not in five minutes.
+  // What a webhook told of is looked at now and not in five minutes.
   if (isFresh(scope, 'forge', await toldAt(row))) return mayRegister(scope, at, hasNoWebhook(row));
   const forge = await scope.forge();
   const now = await forge.observeScope(at);
@@ -111,8 +111,9 @@ function withoutPower({ connection, level }: EnrollmentRow): PhaseResult {
   return wait('TokenMissing', 'The access token that registers its runners is missing.', 'admin');
 }
 
-async function toldAt({ connectionId, installationId }: EnrollmentRow): Promise<Date | null> {
-  if (installationId === null) return null;
+/** By the webhook of the App, where one serves it; by the scope's own elsewhere. */
+async function toldAt({ connectionId, installationId, toldAt: toldByItself }: EnrollmentRow): Promise<Date | null> {
+  if (installationId === null) return toldByItself;
   const installation = await unsafeDb().installation.findUnique({
     where: { connectionId_externalId: { connectionId, externalId: installationId } },
     select: { observedAt: true },
