@@ -30,6 +30,8 @@ const details = {
   'own-app': z.object({
     start: StartInput,
     githubAppId: z.uuid(),
+    /** What GitHub called the App that this one takes the place of, since that is gone; null for the first one. */
+    goneAppId: z.string().nullable().default(null),
     accountId: z.string(),
     accountLogin: z.string(),
   }),

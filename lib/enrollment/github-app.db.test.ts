@@ -4,6 +4,7 @@ import { closeDb, open, seal, unsafeDb } from '#lib/db/index.ts';
 import { githubApps } from '#lib/forge/index.ts';
 import { tenantCtx, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
+import type { App } from '#sandbox/github/model.ts';
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
 import { seed } from '../../prisma/seed.ts';
 import { openConnection, openConnectionFor } from './connections.ts';
@@ -303,6 +304,137 @@ describe('an App of the organization’s own', () => {
     await expect(startEnrollment(mallory, start, own)).rejects.toMatchObject({ code: 'invalid' });
     const fresh = startOf(`${org.login}-2`);
     await expect(startEnrollment(mallory, fresh, own)).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
+describe('an own App that was deleted at GitHub', () => {
+  const rowOf = (id: string) => unsafeDb().githubApp.findUniqueOrThrow({ where: { id } });
+  const deleteAtGithub = async ({ slug }: { slug: string }): Promise<void> => {
+    const answer = await fetch(`${github.url}/_sandbox/apps/${slug}`, { method: 'DELETE' });
+    if (!answer.ok) throw new Error(`delete ${slug}: ${answer.status}`);
+  };
+  const inTenant = (path: string, ctx: Ctx): StartInput => ({ ...startOf(path), tenant: { slug: ctx.tenant.slug } });
+  /** Enrolled, used, given a key once, and then gone. */
+  async function gone() {
+    const enrolled = await enrolOwn();
+    const used = { usedAt: new Date(), keyReplacedAt: new Date() };
+    const before = await unsafeDb().githubApp.update({ where: { id: enrolled.appId }, data: used });
+    await deleteAtGithub(before);
+    return { ...enrolled, before };
+  }
+
+  test('is followed by another in the same row, of which the former’s secrets say nothing', async () => {
+    const { org, ctx, enrollmentId, appId, before } = await gone();
+    await unsafeDb().enrollment.delete({ where: { id: enrollmentId } });
+    const created = await createAtGithub(mallory, await beginOwnApp(mallory, inTenant(org.login, ctx)), 'mallory');
+    expect(await rowOf(appId)).toEqual(before);
+    const page = await finishApp(mallory, codeAndState(created));
+    const after = await rowOf(appId);
+    const made = Object.values(github.state.apps).find((app) => String(app.id) === after.appId);
+    expect(after).toMatchObject({ tenantId: ctx.tenant.id, accountId: org.id, usedAt: null, keyReplacedAt: null });
+    expect(after.appId).not.toBe(before.appId);
+    expect(after.createdAt.getTime()).toBeGreaterThan(before.createdAt.getTime());
+    expect(made).toMatchObject({ slug: after.slug, webhookUrl: `${portal}/api/hooks/github/${appId}` });
+    const acts = { connectionId: 'github', tenantId: ctx.tenant.id, githubAppId: appId };
+    expect(await openConnectionFor(acts)).toMatchObject({
+      webhookSecret: made?.webhookSecret,
+      app: { id: after.appId, slug: after.slug, privateKey: made?.privateKeyPem },
+    });
+    const back = await finishInstall(mallory, installed(await installAtGithub(page, org.id, 'mallory')));
+    expect(back).toMatch(/\/pools$/);
+    const audit = await unsafeDb().audit.findFirst({
+      where: { action: 'github-app:replace', tenantId: ctx.tenant.id },
+    });
+    expect(audit).toMatchObject({
+      actorId: mallory.person.userId,
+      before: { appId: before.appId },
+      after: { appId: after.appId, account: org.login },
+    });
+  });
+
+  test('leaves an enrollment that lives, which is woken for the new one and gone back to', async () => {
+    const { org, ctx, enrollmentId, appId } = await gone();
+    await activate(enrollmentId);
+    const dueOf = () => unsafeDb().task.findFirst({ where: { kind: 'enrollment', key: enrollmentId } });
+    const created = await createAtGithub(mallory, await beginOwnApp(mallory, inTenant(org.login, ctx)), 'mallory');
+    expect(await dueOf()).toBeNull();
+    const page = await finishApp(mallory, codeAndState(created));
+    expect(await dueOf()).not.toBeNull();
+    await unsafeDb().task.deleteMany({ where: { key: enrollmentId } });
+    const back = installed(await installAtGithub(page, org.id, 'mallory'));
+    expect(await finishInstall(mallory, back)).toBe(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
+    expect(await dueOf()).not.toBeNull();
+    const row = await enrollmentRow(enrollmentId);
+    if (!row) throw new Error('no row');
+    expect(await provenScope(mallory, row)).toMatchObject({
+      scopeId: org.id,
+      installation: { id: back.installation_id },
+    });
+    expect(await githubCredentials(row)).toMatchObject({ appId: (await rowOf(appId)).appId });
+    expect(await unsafeDb().enrollment.count({ where: { scopeId: org.id } })).toBe(1);
+    // With an App that is there, what is enrolled is enrolled.
+    await expect(beginOwnApp(mallory, inTenant(org.login, ctx))).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  test('A13: another installation than GitHub made of the new one leads nowhere', async () => {
+    const { org, ctx, enrollmentId } = await gone();
+    await activate(enrollmentId);
+    const created = await createAtGithub(mallory, await beginOwnApp(mallory, inTenant(org.login, ctx)), 'mallory');
+    const page = await finishApp(mallory, codeAndState(created));
+    await unsafeDb().task.deleteMany({ where: { key: enrollmentId } });
+    const { state } = installed(await installAtGithub(page, org.id, 'mallory'));
+    const guessed = finishInstall(mallory, { installation_id: String(ids.installations.tinyland), state });
+    await expect(guessed).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await unsafeDb().task.count({ where: { key: enrollmentId } })).toBe(0);
+    expect(await unsafeDb().enrollment.count({ where: { id: enrollmentId } })).toBe(1);
+  });
+
+  test('is not followed by one that was made for another account, or by whoever is no admin here', async () => {
+    const { org, ctx, appId, before } = await gone();
+    const other = organization();
+    const start = inTenant(org.login, ctx);
+    const address = await beginOwnApp(mallory, start);
+    const elsewhere = await createAtGithub(mallory, address, 'mallory', other.login);
+    await expect(finishApp(mallory, codeAndState(elsewhere))).rejects.toMatchObject({ code: 'forbidden' });
+    const sam = await signedIn('sam-tinyland', ids.users.sam);
+    await expect(beginOwnApp(sam, start)).rejects.toMatchObject({ code: 'invalid' });
+    // The address of somebody else’s errand is worth nothing, and who is an admin no longer keeps nothing.
+    await deleteAtGithub({ slug: `flywheel-${org.login}` });
+    const created = codeAndState(await createAtGithub(mallory, address, 'mallory'));
+    await expect(finishApp(sam, created)).rejects.toMatchObject({ code: 'forbidden' });
+    const who = { tenantId: ctx.tenant.id, userId: mallory.person.userId };
+    await unsafeDb().membership.updateMany({ where: who, data: { role: 'member' } });
+    await expect(finishApp(mallory, created)).rejects.toMatchObject({ code: 'invalid' });
+    expect(await rowOf(appId)).toEqual(before);
+  });
+
+  test('of two who each make another, the second does not end the first one’s', async () => {
+    const { org, ctx, appId } = await gone();
+    const [one, two] = [
+      await beginOwnApp(mallory, inTenant(org.login, ctx)),
+      await beginOwnApp(mallory, inTenant(org.login, ctx)),
+    ];
+    const first = codeAndState(await createAtGithub(mallory, one, 'mallory'));
+    await finishApp(mallory, first);
+    const kept = await rowOf(appId);
+    github.state.apps[kept.appId] = { ...(github.state.apps[kept.appId] as App), slug: 'renamed-meanwhile' };
+    const second = codeAndState(await createAtGithub(mallory, two, 'mallory'));
+    await expect(finishApp(mallory, second)).rejects.toMatchObject({
+      code: 'conflict',
+      screen: { todo: expect.stringContaining(`Delete the App flywheel-${org.login}`) },
+    });
+    expect(await rowOf(appId)).toEqual(kept);
+    await expect(finishApp(mallory, first)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('is not taken for gone where GitHub is away', async () => {
+    const { org, ctx, enrollmentId } = await enrolOwn();
+    await unsafeDb().enrollment.delete({ where: { id: enrollmentId } });
+    await control('/faults', { match: { path: '/app$' }, kind: 'status', status: 502, times: 1 });
+    await expect(beginOwnApp(mallory, inTenant(org.login, ctx))).rejects.toMatchObject({ code: 'unavailable' });
+    expect(
+      await unsafeDb().errand.count({ where: { kind: 'own-app', details: { path: ['accountId'], equals: org.id } } }),
+    ).toBe(0);
   });
 });
 

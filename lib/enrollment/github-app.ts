@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { type Role, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { type Prisma, type Role, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields, notFound, toAppError, type Screen } from '#lib/errors.ts';
 import {
@@ -22,6 +22,7 @@ import {
   adminOf,
   createTenant,
   freeSlug,
+  provenScope,
   refuseEnrolled,
   refusePath,
   startEnrollment,
@@ -31,6 +32,7 @@ import { connectionIdForm, endErrand, errandOf, errandOfKind, sendOff, takeBack,
 import { assertAnswers, CaBundle } from './new-forge.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
 import { accountOf, refuseAnotherIn } from './sharing.ts';
+import { liveStates } from './rows.ts';
 import { RunnerEgress } from './runner-egress.ts';
 import { wakeServedBy } from './served.ts';
 
@@ -163,8 +165,9 @@ function hasAppAlready(): AppError {
 // ------------------------------------------------------------------------------------------------ an organization's own
 
 /**
- * Begins an App of the organization's own, or goes on with the one that is there. Nothing is proven yet and nothing is
- * enrolled: GitHub lets only those make an App for an organization who may, and the scope is proven when they are back.
+ * Begins an App of the organization's own, or goes on with the one that is there; where GitHub does not know that one any
+ * more, another is made to take its place. Nothing is proven yet and nothing is enrolled: GitHub lets only those make an App
+ * for an organization who may, and the scope is proven when they are back.
  */
 export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<string> {
   const { forge, token } = await actAs(by, start.connectionId);
@@ -173,13 +176,17 @@ export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<str
   const scope = await forge.findScope({ userToken: token, level: start.level, path: start.path });
   if (scope.role === 'member')
     throw refusePath(`You do not administer ${scope.path}.`, 'Ask one of its owners to enrol it.');
-  await refuseEnrolled(start.connectionId, scope);
   const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
-  if (existing) await refuseAnotherIn(existing, accountOf({ ...scope, connectionId: start.connectionId }));
   const own = existing && (await ownAppOf(existing.tenant.id, start.connectionId, scope.scopeId));
-  if (own) return installOwn(by, own, start, await pageOf(own));
+  const page = own && (await pageOf(own));
+  // What the App that is gone has served lives on, and waits for the one that takes its place.
+  const waiting = own && page === null ? await servedBy(own) : null;
+  await refuseEnrolled(start.connectionId, scope, waiting?.id);
+  if (existing) await refuseAnotherIn(existing, accountOf({ ...scope, connectionId: start.connectionId }));
+  if (own && page !== null) return installOwn(by, own, start, page);
   const { scopeId: accountId, path: accountLogin } = scope;
-  const details = { start, githubAppId: randomUUID(), accountId, accountLogin };
+  const takesPlace = { githubAppId: own?.id ?? randomUUID(), goneAppId: own?.appId ?? null };
+  const details = { start, ...takesPlace, accountId, accountLogin };
   return unsafeTransaction(async (tx) => {
     // From here on it is theirs until they are back.
     if ('new' in start.tenant) await freeSlug(tx, start.tenant.new.slug, 'tenant.new.slug', by);
@@ -194,9 +201,27 @@ async function ownAppOf(tenantId: string, connectionId: string, accountId: strin
   return unsafeDb().githubApp.findUnique({ where });
 }
 
-async function pageOf(own: OwnApp): Promise<string> {
-  const { htmlUrl } = await githubApps(await openConnectionFor({ ...own, githubAppId: own.id })).itself();
-  return htmlUrl;
+/** Null where GitHub knows neither the App nor its key any more. */
+async function pageOf(own: OwnApp): Promise<string | null> {
+  const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
+  try {
+    return (await apps.itself()).htmlUrl;
+  } catch (error) {
+    if (isUnknownApp(error)) return null;
+    throw error;
+  }
+}
+
+function isUnknownApp(error: unknown): boolean {
+  return error instanceof AppError && ['not_found', 'forbidden'].includes(error.code);
+}
+
+/** The live enrollment of the App's own organization: a scope is enrolled once. */
+async function servedBy({ id, accountId }: OwnApp): Promise<{ id: string; path: string } | null> {
+  return unsafeDb().enrollment.findFirst({
+    where: { githubAppId: id, level: 'organization', scopeId: accountId, state: { in: [...liveStates] } },
+    select: { id: true, path: true },
+  });
 }
 
 /** To GitHub's page on which an owner installs the App, and back with a state of its own. */
@@ -342,7 +367,7 @@ async function sealedConnection(id: string, made: NewApp) {
 
 async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, created: Created): Promise<string> {
   const { connectionId, details } = errand;
-  const { start, githubAppId: id, accountId, accountLogin } = details;
+  const { start, githubAppId: id, goneAppId, accountId, accountLogin } = details;
   const connection = await githubConnection(connectionId);
   const made = await converted(by, connection, created, accountLogin);
   // The page at GitHub was of this organization, but a manifest can be posted to another one's, or to a person's own.
@@ -352,7 +377,8 @@ async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, created: C
     return unsafeTransaction(async (tx) => {
       await endErrand(tx, by, created.state);
       const tenant = existing?.tenant ?? (await createTenant(tx, by, start));
-      return { slug: tenant.slug, app: await keepOwnApp(tx, by, { id, tenantId: tenant.id, connectionId }, made) };
+      const row = { id, tenantId: tenant.id, connectionId };
+      return { slug: tenant.slug, app: await keepOwnApp(tx, by, row, made, goneAppId) };
     });
   });
   return installOwn(by, own.app, { ...start, path: made.owner.login, tenant: { slug: own.slug } }, made.htmlUrl);
@@ -374,26 +400,46 @@ async function keepOwnApp(
   by: PersonCtx,
   row: { id: string; tenantId: string; connectionId: string },
   made: NewApp,
+  goneAppId: string | null,
 ): Promise<OwnApp> {
   const { tenantId, connectionId } = row;
-  const own = await tx.githubApp.create({
-    data: {
-      ...row,
-      accountId: made.owner.id,
-      accountLogin: made.owner.login,
-      appId: made.id,
-      slug: made.slug,
-      sealedPrivateKey: await seal(made.privateKey, githubAppPlace(row, 'private_key')),
-      sealedWebhookSecret: await seal(made.webhookSecret, githubAppPlace(row, 'webhook_secret')),
-      createdById: by.person.userId,
-    },
-  });
+  const data = {
+    ...row,
+    accountId: made.owner.id,
+    accountLogin: made.owner.login,
+    appId: made.id,
+    slug: made.slug,
+    sealedPrivateKey: await seal(made.privateKey, githubAppPlace(row, 'private_key')),
+    sealedWebhookSecret: await seal(made.webhookSecret, githubAppPlace(row, 'webhook_secret')),
+    createdById: by.person.userId,
+  };
+  const own = goneAppId === null ? await tx.githubApp.create({ data }) : await takePlaceOf(tx, goneAppId, data);
   await appendAudit(tx, by, tenantId, {
-    action: 'github-app:create',
+    action: goneAppId === null ? 'github-app:create' : 'github-app:replace',
     target: `github-app/${made.slug}`,
+    ...(goneAppId === null ? {} : { before: { appId: goneAppId } }),
     after: { appId: made.id, account: made.owner.login, connection: connectionId },
   });
   return own;
+}
+
+/**
+ * A new App in the row of one that is gone, so that what rests on the row goes on. Only where that one is still there: of two
+ * people who each made another, the second would end the first one's. What was seen of the former says nothing of this.
+ */
+async function takePlaceOf(
+  tx: UnsafeTx,
+  goneAppId: string,
+  data: Prisma.GithubAppUncheckedCreateInput & { id: string },
+): Promise<OwnApp> {
+  const { id, tenantId, connectionId, accountId } = data;
+  const kept = await tx.githubApp.updateMany({
+    where: { id, tenantId, connectionId, accountId, appId: goneAppId },
+    data: { ...data, createdAt: new Date(), keyReplacedAt: null, usedAt: null },
+  });
+  if (kept.count !== 1) throw changedMeanwhile();
+  await wakeServedBy(tx, { connectionId, githubAppId: id });
+  return tx.githubApp.findUniqueOrThrow({ where: { id } });
 }
 
 // ------------------------------------------------------------------------------------------------ installing
@@ -462,6 +508,8 @@ async function finishOwnInstall(
 ): Promise<string> {
   const own = await unsafeDb().githubApp.findFirst({ where: { id: githubAppId, connectionId } });
   if (!own) throw notFound('The organization’s own App');
+  const waiting = await servedBy(own);
+  if (waiting) return resumeServed(by, own, { start, path: waiting.path, enrollmentId: waiting.id }, id);
   const started = await startEnrollment(by, start, own);
   const row = await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: started.enrollmentId } });
   // The draft rests on what GitHub told the App itself. An address that names another installation was not GitHub's.
@@ -470,6 +518,22 @@ async function finishOwnInstall(
     throw await foreignInstallation(by, id);
   }
   return `/t/${started.tenantSlug}/enroll/${started.enrollmentId}/pools`;
+}
+
+/** An enrollment that outlived its App has nothing to begin: it is looked at again, by the installation that is there now. */
+async function resumeServed(
+  by: PersonCtx,
+  own: OwnApp,
+  { start, path, enrollmentId }: { start: StartInput; path: string; enrollmentId: string },
+  id: string,
+): Promise<string> {
+  const { connectionId, tenantId } = own;
+  const existing = 'slug' in start.tenant ? await adminOf(by, start.tenant.slug) : null;
+  if (existing?.tenant.id !== tenantId) throw notFound('The organization’s own App');
+  const scope = await provenScope(by, { connectionId, tenantId, githubAppId: own.id, level: 'organization', path });
+  if (scope.installation?.id !== id) throw await foreignInstallation(by, id);
+  await unsafeTransaction((tx) => wakeServedBy(tx, { connectionId, githubAppId: own.id }));
+  return `/t/${existing.tenant.slug}/enrollments/${enrollmentId}`;
 }
 
 async function foreignInstallation(by: PersonCtx, id: string): Promise<AppError> {

@@ -14,7 +14,7 @@ import {
   transferRepo,
 } from './installations.ts';
 import type { Jobs } from './jobs.ts';
-import type { App, Enterprise, Installation, Job, Org, Repo, ScaleSet, User } from './model.ts';
+import type { App, Enterprise, Installation, Job, Org, Repo, ScaleSet, Token, User } from './model.ts';
 import { userToken } from './oauth.ts';
 import { newKey } from './seed.ts';
 import { peopleControls } from './teams.ts';
@@ -38,6 +38,7 @@ export function controlRoutes(web: Routes, world: World, hooks: Webhooks, jobs: 
   post('/apps/:slug/keys/revoke-old', z.unknown(), (_, ask) =>
     revokeOldKeys(world, appNamed(world, ask.params['slug'])),
   );
+  web.on('DELETE', '/_sandbox/apps/:slug', (ask) => done(deleteApp(world, appNamed(world, ask.params['slug']))));
   accountControls(post, web, world, hooks);
   installationControls(post, world, hooks);
   post('/tokens', NewToken, ({ login, kind, ...given }) => {
@@ -217,6 +218,19 @@ export function addKey(world: World, app: App): string {
 function revokeOldKeys(world: World, app: App): void {
   app.publicKeyPem = app.morePublicKeyPems?.at(-1) ?? app.publicKeyPem;
   app.morePublicKeyPems = [];
+  world.save();
+}
+
+/** Its installations and all its tokens go with it, and nobody is told: there is no App any more that could hear of it. */
+function deleteApp(world: World, app: App): void {
+  const { apps, installations, tokens } = world.state;
+  const isOfApp = (token: Token): boolean => {
+    if (token.kind === 'user') return token.appId === app.id;
+    return token.kind === 'installation' && installations[token.installationId]?.appId === app.id;
+  };
+  for (const [key, token] of Object.entries(tokens)) if (isOfApp(token)) delete tokens[key];
+  for (const { id, appId } of Object.values(installations)) if (appId === app.id) delete installations[id];
+  delete apps[app.id];
   world.save();
 }
 
