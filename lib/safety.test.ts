@@ -566,6 +566,8 @@ const unsafeUsers: Record<string, string> = {
   'lib/enrollment/rotation.ts': 'a worker acts for all tenants',
   'lib/enrollment/standings.ts': 'a person’s roles are of several tenants',
   'lib/enrollment/rows.ts': 'a worker acts for all tenants',
+  'lib/enrollment/webhook-secret.ts':
+    'an App’s secrets are for the system alone; each statement names its tenant or its forge',
   'lib/enrollment/view.ts': 'installations and cache servers belong to no tenant',
   'lib/enrollment/allocation.ts': 'what is left of a quota depends on the tenants above and below',
   'lib/enrollment/evidence.ts': 'a worker acts for all tenants',

@@ -3,6 +3,7 @@ import { request as plainRequest } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { open, seal, unsafeDb } from '#lib/db/index.ts';
 import { hookSecret } from '#lib/forge/index.ts';
@@ -183,5 +184,74 @@ describe('a forge that is entered', () => {
     });
     await expect(changed('absent')).rejects.toMatchObject({ code: 'not_found' });
     expect((await rowOf('gitlab')).runnerEgress).toBeNull();
+  });
+});
+
+describe('a new webhook secret of the shared App', () => {
+  async function both(): Promise<{ signs: string; kept: string }> {
+    const { sealedWebhookSecret } = await rowOf('github');
+    const kept = await open(sealedWebhookSecret ?? '', connectionPlace('github', 'webhook_secret'));
+    return { signs: portal.github.app.webhookSecret, kept };
+  }
+  async function fault(more: object): Promise<void> {
+    const match = { method: 'PATCH', path: '/app/hook/config$' };
+    const answer = await fetch(`${portal.github.url}/_sandbox/faults`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ match, ...more }),
+    });
+    expect(answer.ok).toBe(true);
+  }
+  const unsure = (happened: string) => ({
+    code: 'unavailable',
+    screen: {
+      happened: expect.stringContaining(happened),
+      changed: 'GitHub may sign with a new secret already, which the portal does not know.',
+    },
+  });
+
+  test('of two at once, GitHub signs with the one that is kept', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      // Whoever is given the first one hears of it last.
+      await fault({ kind: 'delay-after', delayMs: 300 });
+      await Promise.all([
+        changed('github', { newWebhookSecret: 'yes' }),
+        changed('github', { newWebhookSecret: 'yes' }),
+      ]);
+      const { signs, kept } = await both();
+      expect(kept).toBe(signs);
+    }
+  });
+
+  test('whose answer was lost is said so, and done again mends it', async () => {
+    await fault({ kind: 'reset-after' });
+    await expect(changed('github', { newWebhookSecret: 'yes' })).rejects.toMatchObject(unsure('was lost'));
+    await changed('github', { newWebhookSecret: 'yes' });
+    const { signs, kept } = await both();
+    expect(kept).toBe(signs);
+  });
+
+  test('which GitHub has, and which could not be kept, is said so', async () => {
+    const owner = new pg.Client({ connectionString: portal.database.ownerUrl });
+    await owner.connect();
+    try {
+      // At the commit, when all that was written has been written.
+      await owner.query(
+        `create function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$`,
+      );
+      await owner.query(`create constraint trigger refuse after update on forge_connection deferrable initially deferred
+        for each row execute function refuse()`);
+      const before = await both();
+      await expect(changed('github', { newWebhookSecret: 'yes' })).rejects.toMatchObject(unsure('could not be kept'));
+      const { signs, kept } = await both();
+      expect(kept).toBe(before.kept);
+      expect(signs).not.toBe(before.signs);
+    } finally {
+      await owner.query('drop function if exists refuse cascade');
+      await owner.end();
+    }
+    await changed('github', { newWebhookSecret: 'yes' });
+    const { signs, kept } = await both();
+    expect(kept).toBe(signs);
   });
 });

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { seal, unsafeDb, unsafeTransaction } from '#lib/db/index.ts';
+import { seal, unsafeDb } from '#lib/db/index.ts';
 import { AppError, invalidFields, notFound } from '#lib/errors.ts';
-import { forgeOf, githubApps, type ForgeConnectionValue } from '#lib/forge/index.ts';
+import { forgeOf, type ForgeConnectionValue } from '#lib/forge/index.ts';
 import { appendAudit, type PersonCtx } from '#lib/tenant/index.ts';
 import { openConnection } from './connections.ts';
 import { assertAnswers, CaBundle } from './new-forge.ts';
 import { connectionPlace } from './places.ts';
 import { RunnerEgress } from './runner-egress.ts';
 import { wakeServedBy } from './served.ts';
+import { newSecret, withNewSecret, type GiveSecret } from './webhook-secret.ts';
 
 /*
  * What may be changed of a forge that is entered: who vouches for it, where runners reach it, and the secrets that it and
@@ -46,18 +47,20 @@ export async function changeForge(by: PersonCtx, input: ChangeForgeInput): Promi
   const connection = { ...(await openConnection(id)), caBundle: caBundle ?? undefined };
   if (caBundle !== before.caBundle) await assertAnswers({ ...before, caBundle }, 'caBundle');
   if (clientSecret !== null) await assertClientSecret(connection, clientSecret);
-  const webhookSecret = input.newWebhookSecret ? await newWebhookSecret(connection) : null;
-  const data = {
-    caBundle,
-    runnerEgress,
-    ...(clientSecret === null
-      ? {}
-      : { sealedClientSecret: await seal(clientSecret, connectionPlace(id, 'client_secret')) }),
-    ...(webhookSecret === null
-      ? {}
-      : { sealedWebhookSecret: await seal(webhookSecret, connectionPlace(id, 'webhook_secret')) }),
-  };
-  await unsafeTransaction(async (tx) => {
+  if (input.newWebhookSecret) assertSigns(connection);
+  await withNewSecret(async (tx, give) => {
+    await tx.$queryRaw`select 1 from forge_connection where id = ${id} for no key update`;
+    const webhookSecret = input.newWebhookSecret ? await secretFor(connection, give) : null;
+    const data = {
+      caBundle,
+      runnerEgress,
+      ...(clientSecret === null
+        ? {}
+        : { sealedClientSecret: await seal(clientSecret, connectionPlace(id, 'client_secret')) }),
+      ...(webhookSecret === null
+        ? {}
+        : { sealedWebhookSecret: await seal(webhookSecret, connectionPlace(id, 'webhook_secret')) }),
+    };
     await tx.forgeConnection.update({ where: { id }, data });
     await wakeServedBy(tx, { connectionId: id });
     await appendAudit(tx, by, null, {
@@ -92,23 +95,11 @@ async function assertClientSecret(connection: ForgeConnectionValue, clientSecret
   throw invalidFields({ clientSecret: why }, 'The new secret was tried at the forge.');
 }
 
-async function newWebhookSecret(connection: ForgeConnectionValue): Promise<string> {
-  const secret = randomBytes(32).toString('base64url');
-  if (connection.kind !== 'github') return secret;
-  if (!connection.app) throw invalidFields({ newWebhookSecret: 'This forge has no App that signs.' });
-  await githubApps(connection).setWebhookSecret(secret).catch(refusedSecret);
-  return secret;
+function assertSigns({ kind, app }: ForgeConnectionValue): void {
+  if (kind === 'github' && !app) throw invalidFields({ newWebhookSecret: 'This forge has no App that signs.' });
 }
 
-function refusedSecret(error: unknown): never {
-  if (!(error instanceof AppError) || error.code !== 'unavailable') throw error;
-  throw new AppError('unavailable', {
-    log: error.message,
-    cause: error,
-    screen: {
-      happened: `The answer to the new webhook secret was lost. ${error.screen.happened}`,
-      changed: 'GitHub may sign with a new secret already, which the portal does not know.',
-      todo: 'Do it again: until it has gone through, deliveries may be refused.',
-    },
-  });
+/** GitHub signs with one secret for its App; elsewhere each enrollment's hook gets one that is made of this. */
+async function secretFor(connection: ForgeConnectionValue, give: GiveSecret): Promise<string> {
+  return connection.kind === 'github' ? give(connection) : newSecret();
 }

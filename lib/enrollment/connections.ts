@@ -1,4 +1,4 @@
-import { open, unsafeDb, type ForgeConnectionModel } from '#lib/db/index.ts';
+import { open, unsafeDb, type ForgeConnectionModel, type GithubAppModel } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, notFound } from '#lib/errors.ts';
 import { forgeOf, hookSecret, type Forge, type ForgeConnectionValue } from '#lib/forge/index.ts';
@@ -75,6 +75,10 @@ export async function openConnectionFor({
   if (githubAppId === null) return connection;
   const row = await unsafeDb().githubApp.findFirst({ where: { id: githubAppId, tenantId, connectionId } });
   if (!row) throw notFound('The organization’s own App');
+  return withOwnApp(connection, row);
+}
+
+export async function withOwnApp(connection: ForgeConnectionValue, row: GithubAppModel): Promise<ForgeConnectionValue> {
   const privateKey = await open(row.sealedPrivateKey, githubAppPlace(row, 'private_key'));
   const webhookSecret = await open(row.sealedWebhookSecret, githubAppPlace(row, 'webhook_secret'));
   return { ...connection, webhookSecret, app: { id: row.appId, slug: row.slug, privateKey, isOwn: true } };

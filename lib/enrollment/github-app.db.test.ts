@@ -28,8 +28,9 @@ import {
   replacePlatformKey,
   webhookSummary,
 } from './github-app.ts';
-import { connectionPlace } from './places.ts';
+import { connectionPlace, githubAppPlace } from './places.ts';
 import { enrollmentRow } from './rows.ts';
+import { OwnSecretInput, replaceOwnSecret } from './webhook-secret.ts';
 
 /*
  * An App's life against the stand-in for GitHub: the portal's functions, and between them what a browser does on GitHub's own
@@ -796,6 +797,88 @@ describe('a new key', () => {
     `-----BEGIN RSA PRIVATE KEY-----${'x'.repeat(20_001)}-----END RSA PRIVATE KEY-----`,
   ])('that is no key is refused before anybody is asked', (privateKey) => {
     expect(PlatformKeyInput.safeParse({ connectionId: 'github', privateKey }).success).toBe(false);
+  });
+});
+
+describe('a new webhook secret of an own App', () => {
+  const input = (githubAppId: string) => OwnSecretInput.parse({ githubAppId });
+  const atGithub = (appId: string) => Object.values(github.state.apps).find(({ id }) => String(id) === appId);
+  async function both(id: string): Promise<{ signs: string | undefined; kept: string }> {
+    const row = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id } });
+    const kept = await open(row.sealedWebhookSecret, githubAppPlace(row, 'webhook_secret'));
+    return { signs: atGithub(row.appId)?.webhookSecret, kept };
+  }
+
+  test('is given to GitHub and kept for that row, written down, and what it serves is looked at', async () => {
+    const { ctx, appId, enrollmentId } = await enrolOwn();
+    const other = await enrolOwn();
+    await activate(enrollmentId);
+    const before = await both(appId);
+    await replaceOwnSecret(ctx, input(appId));
+    const after = await both(appId);
+    expect(after.kept).toBe(after.signs);
+    expect(after.kept).not.toBe(before.kept);
+    expect(await unsafeDb().task.count({ where: { kind: 'enrollment', key: enrollmentId } })).toBe(1);
+    const audit = await unsafeDb().audit.findMany({ where: { action: 'github-app:replace-secret' } });
+    expect(audit).toMatchObject([{ tenantId: ctx.tenant.id, actorId: mallory.person.userId }]);
+    expect(textOf(audit)).not.toContain(after.kept);
+    // A stranger's App is absent.
+    await expect(replaceOwnSecret(other.ctx, input(appId))).rejects.toMatchObject({ code: 'not_found' });
+    expect(await both(appId)).toEqual(after);
+  });
+
+  test('of two at once, GitHub signs with the one that is kept', async () => {
+    const { ctx, appId } = await enrolOwn();
+    for (let round = 0; round < 3; round += 1) {
+      // Whoever is given the first one hears of it last.
+      await control('/faults', {
+        match: { method: 'PATCH', path: '/app/hook/config$' },
+        kind: 'delay-after',
+        delayMs: 300,
+      });
+      await Promise.all([replaceOwnSecret(ctx, input(appId)), replaceOwnSecret(ctx, input(appId))]);
+      const { signs, kept } = await both(appId);
+      expect(kept).toBe(signs);
+    }
+  });
+
+  test('whose answer was lost is said so, and done again mends it', async () => {
+    const { ctx, appId } = await enrolOwn();
+    await control('/faults', { match: { method: 'PATCH', path: '/app/hook/config$' }, kind: 'reset-after' });
+    await expect(replaceOwnSecret(ctx, input(appId))).rejects.toMatchObject({
+      code: 'unavailable',
+      screen: {
+        happened: expect.stringContaining('was lost'),
+        changed: expect.stringContaining('may sign with a new'),
+      },
+    });
+    expect((await both(appId)).kept).not.toBe((await both(appId)).signs);
+    await replaceOwnSecret(ctx, input(appId));
+    expect((await both(appId)).kept).toBe((await both(appId)).signs);
+  });
+
+  test('that GitHub refuses changes nothing, and is not said to be in doubt', async () => {
+    const { ctx, appId } = await enrolOwn();
+    const before = await both(appId);
+    await control('/faults', { match: { method: 'PATCH', path: '/app/hook/config$' }, kind: 'status', status: 403 });
+    await expect(replaceOwnSecret(ctx, input(appId))).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await both(appId)).toEqual(before);
+  });
+
+  test('its webhook is shown, and an App that is gone as that', async () => {
+    const { ctx, appId, org } = await enrolOwn();
+    const { appId: number } = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    const app = atGithub(number);
+    if (!app) throw new Error('no App');
+    // What GitHub delivers has nowhere to arrive here.
+    await github.settled();
+    expect(await ownAppsOf(ctx)).toMatchObject([
+      { isGone: false, webhook: { tone: 'bad', says: expect.stringContaining('Last delivery') } },
+    ]);
+    app.webhookUrl = 'https://elsewhere.example';
+    expect(await ownAppsOf(ctx)).toMatchObject([{ webhook: { says: 'Goes to https://elsewhere.example' } }]);
+    await fetch(`${github.url}/_sandbox/apps/flywheel-${org.login}`, { method: 'DELETE' });
+    expect(await ownAppsOf(ctx)).toMatchObject([{ isGone: true, webhook: { tone: 'bad' } }]);
   });
 });
 

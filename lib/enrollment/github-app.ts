@@ -17,7 +17,7 @@ import {
   type WebhookState,
 } from '#lib/forge/index.ts';
 import { appendAudit, forgeRolesOf, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
-import { actAs, openConnection, openConnectionFor, reach } from './connections.ts';
+import { actAs, openConnection, openConnectionFor, reach, type ActsBy } from './connections.ts';
 import {
   adminOf,
   createTenant,
@@ -44,6 +44,8 @@ import { wakeServedBy } from './served.ts';
 
 const createdUrl = () => `${env().PORTAL_URL}/api/github/created`;
 const installedUrl = () => `${env().PORTAL_URL}/enroll/installed`;
+const hookUrl = (connectionId: string, githubAppId: string | null) =>
+  `${env().PORTAL_URL}/api/hooks/${connectionId}${githubAppId === null ? '' : `/${githubAppId}`}`;
 const leaveUrl = (state: string) => `/api/github/leave?${new URLSearchParams({ state }).toString()}`;
 
 // ------------------------------------------------------------------------------------------------ leaving
@@ -61,7 +63,7 @@ export async function manifestForm(by: PersonCtx, state: string): Promise<Manife
     return {
       action: manifestFormUrl(baseUrl, organization, state),
       manifest: manifestOf('platform', `Flywheel ${new URL(env().PORTAL_URL).hostname}`, {
-        hookUrl: `${env().PORTAL_URL}/api/hooks/${errand.connectionId}`,
+        hookUrl: hookUrl(errand.connectionId, null),
         callbackUrls: [`${env().PORTAL_URL}/api/auth/callback/${errand.connectionId}`],
       }),
     };
@@ -71,7 +73,7 @@ export async function manifestForm(by: PersonCtx, state: string): Promise<Manife
   return {
     action: manifestFormUrl(baseUrl, accountLogin, state),
     manifest: manifestOf('organization', `Flywheel ${accountLogin}`, {
-      hookUrl: `${env().PORTAL_URL}/api/hooks/${errand.connectionId}/${githubAppId}`,
+      hookUrl: hookUrl(errand.connectionId, githubAppId),
       callbackUrls: [],
     }),
   };
@@ -612,9 +614,12 @@ export type OwnAppRow = {
   enrollments: number;
   createdAt: string;
   keyReplacedAt: string | null;
+  webhook: WebhookSummary;
+  /** GitHub knows neither the App nor its key: another may take its place. */
+  isGone: boolean;
 };
 
-/** A tenant's own Apps, without anything secret. */
+/** A tenant's own Apps, without anything secret. GitHub is asked about each webhook; where it is away, its row says so. */
 export async function ownAppsOf(ctx: Ctx): Promise<OwnAppRow[]> {
   const rows = await ctx.db.githubApp.findMany({
     select: { id: true, slug: true, accountLogin: true, connectionId: true, createdAt: true, keyReplacedAt: true },
@@ -626,15 +631,22 @@ export async function ownAppsOf(ctx: Ctx): Promise<OwnAppRow[]> {
     _count: true,
   });
   const countOf = new Map(used.map(({ githubAppId, _count }) => [githubAppId, _count]));
-  return rows.map(({ id, slug, accountLogin, connectionId, createdAt, keyReplacedAt }) => ({
-    id,
-    slug,
-    account: accountLogin,
-    forge: connectionId,
-    enrollments: countOf.get(id) ?? 0,
-    createdAt: createdAt.toISOString(),
-    keyReplacedAt: keyReplacedAt?.toISOString() ?? null,
-  }));
+  return Promise.all(
+    rows.map(async ({ id, slug, accountLogin, connectionId, createdAt, keyReplacedAt }) => {
+      const webhook = await webhookOf({ connectionId, tenantId: ctx.tenant.id, githubAppId: id });
+      return {
+        id,
+        slug,
+        account: accountLogin,
+        forge: connectionId,
+        enrollments: countOf.get(id) ?? 0,
+        createdAt: createdAt.toISOString(),
+        keyReplacedAt: keyReplacedAt?.toISOString() ?? null,
+        webhook,
+        isGone: webhook === unknownApp,
+      };
+    }),
+  );
 }
 
 export type ForgeRow = {
@@ -671,27 +683,37 @@ export async function forgeRows(): Promise<ForgeRow[]> {
       ownApps: _count.githubApps,
       enrollments: _count.enrollments,
       canSignIn: clientId !== '',
-      webhook: sealedWebhookSecret === null ? noSecret : row.kind === 'github' ? await webhookOf(row.id) : keptSecret,
+      webhook:
+        sealedWebhookSecret === null
+          ? noSecret
+          : row.kind === 'github'
+            ? await webhookOf(sharedApp(row.id))
+            : keptSecret,
     })),
   );
 }
 
 const noSecret: WebhookSummary = { tone: 'idle', says: 'None' };
 const keptSecret: WebhookSummary = { tone: 'good', says: 'Signed' };
+const unknownApp: WebhookSummary = { tone: 'bad', says: 'GitHub knows neither this App nor its key' };
 const askMs = 5_000;
 
-async function webhookOf(id: string): Promise<WebhookSummary> {
+const sharedApp = (connectionId: string): ActsBy => ({ connectionId, tenantId: '', githubAppId: null });
+
+async function webhookOf(acts: ActsBy): Promise<WebhookSummary> {
+  const { connectionId, githubAppId } = acts;
   try {
-    const connection = await openConnection(id);
+    const connection = await openConnectionFor(acts);
     if (!connection.app) return noSecret;
     const state = await githubApps(connection).webhookState({ signal: AbortSignal.timeout(askMs) });
-    return webhookSummary(state, `${env().PORTAL_URL}/api/hooks/${id}`);
+    return webhookSummary(state, hookUrl(connectionId, githubAppId));
   } catch (error) {
+    if (isUnknownApp(error)) return unknownApp;
     return { tone: 'warn', says: error instanceof AppError ? error.screen.happened : 'GitHub does not answer.' };
   }
 }
 
-/** Pure: what an operator reads of a webhook. */
+/** Pure: what a person reads of a webhook. */
 export function webhookSummary({ url, last }: WebhookState, wanted: string): WebhookSummary {
   if (url !== wanted) return { tone: 'bad', says: url === null ? 'Switched off at GitHub' : `Goes to ${url}` };
   if (last === null) return { tone: 'idle', says: 'Nothing sent yet' };

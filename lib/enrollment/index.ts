@@ -35,6 +35,7 @@ export { prunePlans } from './prune-plans.ts';
 export { askForge, followForges, listTeamsOf, standingsBy } from './standings.ts';
 export { clusterLook, exportTenant, type ClusterLook } from './cluster-look.ts';
 export { changeForge, ChangeForgeInput } from './change-forge.ts';
+export { OwnSecretInput, replaceOwnSecret } from './webhook-secret.ts';
 export { listCredentials, rotateCredential, RotateInput, type CredentialRow } from './credential-view.ts';
 export {
   enterPersonToken,

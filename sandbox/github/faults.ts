@@ -7,7 +7,16 @@ import { failure } from './access.ts';
 export const Fault = z.object({
   match: z.object({ method: z.string().optional(), path: z.string().optional() }).default({}),
   times: z.number().int().positive().default(1),
-  kind: z.enum(['status', 'status-after', 'reset-before', 'reset-after', 'delay', 'primary-limit', 'secondary-limit']),
+  kind: z.enum([
+    'status',
+    'status-after',
+    'reset-before',
+    'reset-after',
+    'delay',
+    'delay-after',
+    'primary-limit',
+    'secondary-limit',
+  ]),
   status: z.number().int().min(400).max(599).default(502),
   delayMs: z.number().int().min(0).default(1000),
   retryAfterSeconds: z.number().int().min(0).optional(),
@@ -36,6 +45,7 @@ export class Faults {
     if (fault.kind === 'status') return failure(fault.status, 'Server Error');
     if (fault.kind === 'status-after') return handle().then(() => failure(fault.status, 'Server Error'));
     if (fault.kind === 'delay') return sleep(fault.delayMs).then(handle);
+    if (fault.kind === 'delay-after') return handle().then((answer) => sleep(fault.delayMs, answer));
     if (fault.kind === 'primary-limit') return primaryLimit(now, fault.retryAfterSeconds ?? 2400);
     if (fault.kind === 'secondary-limit') return secondaryLimit(fault);
     const answer = fault.kind === 'reset-after' ? await handle() : failure(502, 'Server Error');
