@@ -335,6 +335,7 @@ const namesThings: Record<string, (of: Rows) => object> = {
   'settings/webhooks replay': (of) => ({ messageId: of.messageId }),
   'settings/webhooks remove': (of) => ({ endpointId: of.endpointId, host: 'hooks.example' }),
   'settings/apps replaceKey': (of) => ({ githubAppId: of.githubAppId, privateKey: appKey }),
+  'settings/apps replaceSecret': (of) => ({ githubAppId: of.githubAppId }),
   'enrollments/[enrollment]/doctor propose': (of) => ({ findingId: of.findingId, kind: 'look-again' }),
   'enrollments/[enrollment]/doctor apply': (of) => ({ repairId: of.repairId }),
   'enrollments/[enrollment]/doctor look': (of) => ({ enrollmentId: of.enrollmentId }),

@@ -20,7 +20,7 @@ import { disable } from '../operator/people/actions.ts';
 import { replaceToken, rotate } from './[tenant]/credentials/actions.ts';
 import { approve } from './[tenant]/enroll/actions.ts';
 import { invite, setRole } from './[tenant]/members/actions.ts';
-import { replaceKey } from './[tenant]/settings/apps/actions.ts';
+import { replaceKey, replaceSecret } from './[tenant]/settings/apps/actions.ts';
 import { leave } from './[tenant]/settings/leave/actions.ts';
 import { remove as removeEndpoint, rotate as rotateEndpoint } from './[tenant]/settings/webhooks/actions.ts';
 
@@ -502,6 +502,7 @@ describe('ASVS 7.5.3: a fresh sign-in', () => {
     const wrong = [
       () => press.rotate(),
       () => replaceKey(slug, null, form({ githubAppId: randomUUID(), privateKey: pem })),
+      () => replaceSecret(slug, null, form({ githubAppId: randomUUID() })),
       () => approve(slug, null, form({ planId, typed: 'wrong' })),
       () => replaceToken(slug, null, form({ enrollmentId: randomUUID(), token: 'x'.repeat(20) })),
       () => leave(slug, null, form({ typed: 'wrong' })),

@@ -3,6 +3,7 @@
 import { useActionState, type ReactNode } from 'react';
 import type { ButtonLook } from '#components/ui/button.tsx';
 import { ErrorCallout } from '#components/ui/states.tsx';
+import { Callout } from '#components/ui/status.tsx';
 import { SubmitButton } from '#components/ui/submit-button.tsx';
 import type { FormAction } from './use-action-form.ts';
 
@@ -11,11 +12,13 @@ type Props = {
   fields?: Record<string, string>;
   look?: ButtonLook;
   small?: boolean;
+  /** What is said once it is done, where the page itself would not show it. */
+  done?: string;
   children: ReactNode;
 };
 
 /** One button that does one thing, and says so where it could not. */
-export function ButtonForm({ action, fields = {}, look = 'primary', small = false, children }: Props) {
+export function ButtonForm({ action, fields = {}, look = 'primary', small = false, done, children }: Props) {
   const [state, submit] = useActionState(action, null);
   return (
     <form action={submit} className="grid gap-3">
@@ -23,6 +26,7 @@ export function ButtonForm({ action, fields = {}, look = 'primary', small = fals
         <input key={name} type="hidden" name={name} value={value} />
       ))}
       {state && !state.ok ? <ErrorCallout error={state.error} /> : null}
+      {state?.ok && done !== undefined ? <Callout tone="good" role="status" title={done} /> : null}
       <div>
         <SubmitButton look={look} small={small}>
           {children}

@@ -1,13 +1,16 @@
 import type { Metadata } from 'next';
-import { ownAppsOf } from '#lib/enrollment/index.ts';
+import Link from 'next/link';
+import { ownAppsOf, type OwnAppRow } from '#lib/enrollment/index.ts';
 import { may, page } from '#lib/tenant/index.ts';
+import { ButtonForm } from '#components/form/button-form.tsx';
 import { KeyForm } from '#components/forge/key-form.tsx';
 import { LinkButton } from '#components/ui/button.tsx';
 import { Card, Facts, PageHeader, Section } from '#components/ui/layout.tsx';
 import { RelativeTime } from '#components/ui/relative-time.tsx';
 import { EmptyState } from '#components/ui/states.tsx';
+import { Badge, Callout } from '#components/ui/status.tsx';
 import { tenantTitle } from '../../title.ts';
-import { replaceKey } from './actions.ts';
+import { replaceKey, replaceSecret } from './actions.ts';
 
 type Params = { tenant: string };
 
@@ -17,7 +20,6 @@ export function generateMetadata(props: { params: Promise<Params> }): Promise<Me
 
 export default page<Params>('settings:see', async (ctx) => {
   const apps = await ownAppsOf(ctx);
-  const act = replaceKey.bind(null, ctx.tenant.slug);
   return (
     <>
       <PageHeader title="GitHub Apps" answer="Apps of your organizations’ own, which register their runners." />
@@ -27,25 +29,62 @@ export default page<Params>('settings:see', async (ctx) => {
           anybody.
         </EmptyState>
       ) : null}
-      {apps.map(({ id, slug, account, forge, enrollments, createdAt, keyReplacedAt }) => (
-        <Section key={id} title={slug}>
-          <Card>
-            <Facts
-              rows={[
-                ['Organization', `${account} on ${forge}`],
-                ['Enrollments', String(enrollments)],
-                ['Made', <RelativeTime key="made" at={createdAt} />],
-                ['Key', keyReplacedAt ? <RelativeTime key="key" at={keyReplacedAt} /> : 'The first one'],
-              ]}
-            />
-          </Card>
-          {may(ctx.role, 'settings:change') ? (
-            <div className="mt-4">
-              <KeyForm action={act} fields={{ githubAppId: id }} label="New private key" />
-            </div>
-          ) : null}
-        </Section>
+      {apps.map((app) => (
+        <OwnApp key={app.id} app={app} slug={ctx.tenant.slug} mayChange={may(ctx.role, 'settings:change')} />
       ))}
     </>
   );
 });
+
+function OwnApp({ app, slug, mayChange }: { app: OwnAppRow; slug: string; mayChange: boolean }) {
+  const { account, forge, enrollments, createdAt, keyReplacedAt, webhook } = app;
+  return (
+    <Section title={app.slug}>
+      <Card>
+        <Facts
+          rows={[
+            ['Organization', `${account} on ${forge}`],
+            ['Enrollments', String(enrollments)],
+            ['Made', <RelativeTime key="made" at={createdAt} />],
+            ['Key', keyReplacedAt ? <RelativeTime key="key" at={keyReplacedAt} /> : 'The first one'],
+            [
+              'Webhook',
+              <Badge key="webhook" tone={webhook.tone}>
+                {webhook.says}
+              </Badge>,
+            ],
+          ]}
+        />
+      </Card>
+      {mayChange ? <Changes app={app} slug={slug} /> : null}
+    </Section>
+  );
+}
+
+/** Of an App that was deleted, whose key may also have been: a new key mends the one, a new App the other. */
+function Changes({ app: { id, slug: name, account, forge, isGone }, slug }: { app: OwnAppRow; slug: string }) {
+  const anew = `/enroll/app?${new URLSearchParams({ connection: forge, path: account }).toString()}`;
+  return (
+    <div className="mt-4 grid gap-4">
+      {isGone ? (
+        <Callout tone="bad" title="GitHub knows neither this App nor its key.">
+          If its key was deleted, give it a new one. If the App itself was, make another for this tenant: it takes the
+          place of this one, and its enrollments go on.{' '}
+          <Link href={anew} className="text-accent underline">
+            Make another App for {account}
+          </Link>
+        </Callout>
+      ) : (
+        <ButtonForm
+          action={replaceSecret.bind(null, slug)}
+          fields={{ githubAppId: id }}
+          look="secondary"
+          done={`GitHub signs the deliveries of ${name} with a new secret.`}
+        >
+          New webhook secret
+        </ButtonForm>
+      )}
+      <KeyForm action={replaceKey.bind(null, slug)} fields={{ githubAppId: id }} label="New private key" />
+    </div>
+  );
+}
