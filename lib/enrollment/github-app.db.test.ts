@@ -7,7 +7,8 @@ import { type Github, ids, startGithub } from '#sandbox/github/index.ts';
 import type { App } from '#sandbox/github/model.ts';
 import { testDatabase, type TestDatabase } from '#sandbox/test-support/index.ts';
 import { seed } from '../../prisma/seed.ts';
-import { openConnection, openConnectionFor } from './connections.ts';
+import { atScope } from './at-scope.ts';
+import { openConnection, openConnectionFor, openForgeFor } from './connections.ts';
 import { githubCredentials } from './desired.ts';
 import { provenScope, startEnrollment, type StartInput } from './draft.ts';
 import {
@@ -357,6 +358,8 @@ describe('an own App that was deleted at GitHub', () => {
     const { org, ctx, enrollmentId, appId } = await gone();
     await activate(enrollmentId);
     const dueOf = () => unsafeDb().task.findFirst({ where: { kind: 'enrollment', key: enrollmentId } });
+    const former = { connectionId: 'github', accountId: org.id };
+    await unsafeDb().installation.updateMany({ where: former, data: { observedAt: new Date(0) } });
     const created = await createAtGithub(mallory, await beginOwnApp(mallory, inTenant(org.login, ctx)), 'mallory');
     expect(await dueOf()).toBeNull();
     const page = await finishApp(mallory, codeAndState(created));
@@ -365,12 +368,20 @@ describe('an own App that was deleted at GitHub', () => {
     const back = installed(await installAtGithub(page, org.id, 'mallory'));
     expect(await finishInstall(mallory, back)).toBe(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
     expect(await dueOf()).not.toBeNull();
+    // What a pass saw before that counts no more, however lately it was.
+    const { observedAt } = await unsafeDb().installation.findFirstOrThrow({ where: former });
+    expect(observedAt.getTime()).toBeGreaterThan(Date.now() - 60_000);
     const row = await enrollmentRow(enrollmentId);
     if (!row) throw new Error('no row');
     expect(await provenScope(mallory, row)).toMatchObject({
       scopeId: org.id,
       installation: { id: back.installation_id },
     });
+    // The next pass finds it by the installation that took the place of the one that went with the former App.
+    expect(row.installationId).not.toBe(back.installation_id);
+    const at = await atScope(row);
+    const seen = at && (await (await openForgeFor(row)).observeScope(at));
+    expect(seen).toMatchObject({ exists: true, problem: null, installation: { id: back.installation_id } });
     expect(await githubCredentials(row)).toMatchObject({ appId: (await rowOf(appId)).appId });
     expect(await unsafeDb().enrollment.count({ where: { scopeId: org.id } })).toBe(1);
     // With an App that is there, what is enrolled is enrolled.

@@ -440,8 +440,15 @@ async function takePlaceOf(
     data: { ...data, createdAt: new Date(), keyReplacedAt: null, usedAt: null },
   });
   if (kept.count !== 1) throw changedMeanwhile();
+  const own = await tx.githubApp.findUniqueOrThrow({ where: { id } });
+  await lookAgain(tx, own);
+  return own;
+}
+
+/** Wakes what the App serves, and has GitHub asked anew, where a pass would else go by what it saw minutes ago. */
+async function lookAgain(tx: UnsafeTx, { id, connectionId, accountId }: OwnApp): Promise<void> {
+  await tx.installation.updateMany({ where: { connectionId, accountId }, data: { observedAt: new Date() } });
   await wakeServedBy(tx, { connectionId, githubAppId: id });
-  return tx.githubApp.findUniqueOrThrow({ where: { id } });
 }
 
 // ------------------------------------------------------------------------------------------------ installing
@@ -534,7 +541,7 @@ async function resumeServed(
   if (existing?.tenant.id !== tenantId) throw notFound('The organization’s own App');
   const scope = await provenScope(by, { connectionId, tenantId, githubAppId: own.id, level: 'organization', path });
   if (scope.installation?.id !== id) throw await foreignInstallation(by, id);
-  await unsafeTransaction((tx) => wakeServedBy(tx, { connectionId, githubAppId: own.id }));
+  await unsafeTransaction((tx) => lookAgain(tx, own));
   return `/t/${existing.tenant.slug}/enrollments/${enrollmentId}`;
 }
 
