@@ -72,6 +72,8 @@ async function replaceKey(page: Page): Promise<void> {
   await key.fill(pem);
   await replace.click();
   await expect(page.getByText('GitHub answers to the new key.')).toBeVisible();
+  await page.getByRole('button', { name: 'New webhook secret' }).click();
+  await expect(page.getByText('signs the deliveries of')).toBeVisible();
   await expectAccessible(page);
   expect(await page.content()).not.toContain(pem.split('\n')[1]);
   const inCluster = () =>

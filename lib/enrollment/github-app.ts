@@ -617,7 +617,9 @@ export type OwnAppRow = {
   id: string;
   slug: string;
   account: string;
+  /** The connection, and what it is called. */
   forge: string;
+  forgeName: string;
   enrollments: number;
   createdAt: string;
   keyReplacedAt: string | null;
@@ -629,7 +631,15 @@ export type OwnAppRow = {
 /** A tenant's own Apps, without anything secret. GitHub is asked about each webhook; where it is away, its row says so. */
 export async function ownAppsOf(ctx: Ctx): Promise<OwnAppRow[]> {
   const rows = await ctx.db.githubApp.findMany({
-    select: { id: true, slug: true, accountLogin: true, connectionId: true, createdAt: true, keyReplacedAt: true },
+    select: {
+      id: true,
+      slug: true,
+      accountLogin: true,
+      connectionId: true,
+      createdAt: true,
+      keyReplacedAt: true,
+      connection: { select: { name: true } },
+    },
     orderBy: { slug: 'asc' },
   });
   const used = await ctx.db.enrollment.groupBy({
@@ -639,13 +649,14 @@ export async function ownAppsOf(ctx: Ctx): Promise<OwnAppRow[]> {
   });
   const countOf = new Map(used.map(({ githubAppId, _count }) => [githubAppId, _count]));
   return Promise.all(
-    rows.map(async ({ id, slug, accountLogin, connectionId, createdAt, keyReplacedAt }) => {
+    rows.map(async ({ id, slug, accountLogin, connectionId, connection, createdAt, keyReplacedAt }) => {
       const webhook = await webhookOf({ connectionId, tenantId: ctx.tenant.id, githubAppId: id });
       return {
         id,
         slug,
         account: accountLogin,
         forge: connectionId,
+        forgeName: connection.name,
         enrollments: countOf.get(id) ?? 0,
         createdAt: createdAt.toISOString(),
         keyReplacedAt: keyReplacedAt?.toISOString() ?? null,
@@ -702,7 +713,7 @@ export async function forgeRows(): Promise<ForgeRow[]> {
 
 const noSecret: WebhookSummary = { tone: 'idle', says: 'None' };
 const keptSecret: WebhookSummary = { tone: 'good', says: 'Signed' };
-const unknownApp: WebhookSummary = { tone: 'bad', says: 'GitHub knows neither this App nor its key' };
+const unknownApp: WebhookSummary = { tone: 'bad', says: 'Not known at GitHub' };
 const askMs = 5_000;
 
 const sharedApp = (connectionId: string): ActsBy => ({ connectionId, tenantId: '', githubAppId: null });

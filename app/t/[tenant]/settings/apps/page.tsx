@@ -37,21 +37,22 @@ export default page<Params>('settings:see', async (ctx) => {
 });
 
 function OwnApp({ app, slug, mayChange }: { app: OwnAppRow; slug: string; mayChange: boolean }) {
-  const { account, forge, enrollments, createdAt, keyReplacedAt, webhook } = app;
+  const { account, forgeName, enrollments, createdAt, keyReplacedAt, webhook } = app;
   return (
     <Section title={app.slug}>
       <Card>
         <Facts
           rows={[
-            ['Organization', `${account} on ${forge}`],
+            ['Organization', `${account} on ${forgeName}`],
             ['Enrollments', String(enrollments)],
             ['Made', <RelativeTime key="made" at={createdAt} />],
             ['Key', keyReplacedAt ? <RelativeTime key="key" at={keyReplacedAt} /> : 'The first one'],
             [
               'Webhook',
-              <Badge key="webhook" tone={webhook.tone}>
-                {webhook.says}
-              </Badge>,
+              // It may be a sentence.
+              <span key="webhook" className="*:wrap-anywhere *:whitespace-normal">
+                <Badge tone={webhook.tone}>{webhook.says}</Badge>
+              </span>,
             ],
           ]}
         />
