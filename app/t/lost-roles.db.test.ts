@@ -398,8 +398,12 @@ describe('what only one organization’s App, or one repository, tells', () => {
       expect(await ended(press.approve())).toBe('not_found');
       expect(await ended(press.approve(own))).toBe('not_found');
       expect(await ended(replaceKey(own, null, form({})))).toBe('invalid');
-      pass(3 * hourMs);
+      pass(7 * hourMs);
       expect([await see(), await see(own)]).toEqual([200, 200]);
+      pass(6 * hourMs);
+      // Whoever broke it to keep a role that they lost, keeps it no longer than this, however often they sign in.
+      await signIn('ada-tinyland');
+      expect([await see(), await see(own)]).toEqual([200, 401]);
     },
   );
 

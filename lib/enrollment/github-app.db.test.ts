@@ -277,7 +277,7 @@ describe('an App of the organization’s own', () => {
   });
 
   test('A14: a sign-in keeps, lowers and ends the role that only the own App can tell', async () => {
-    const { org, ctx } = await enrolOwn();
+    const { org } = await enrolOwn();
     const own = { of: 'account' as const, ownerId: String(ids.users.mallory), login: 'mallory' };
     const told = [{ ...own, role: 'admin' as const }];
     const roleNow = async () =>
@@ -293,10 +293,11 @@ describe('an App of the organization’s own', () => {
     expect(await roleNow()).toBe('member');
     await member('DELETE');
     expect(await roleNow()).toBeNull();
-    // An App that is removed can tell nothing: the role stays as it is, and proves nothing.
+    // An App that is removed can tell nothing, and nothing is told in its place.
     const installation = Object.values(github.state.installations).find((each) => each.accountId === Number(org.id));
     await control(`/installations/${installation?.id}/uninstall`);
-    expect(await roleNow()).toBe(ctx.role);
+    expect(await roleNow()).toBeNull();
+    expect([...(await ownAppStandings('github', told)).broken]).toContain(org.id);
   });
 
   test('a tenant’s App serves no other tenant', async () => {

@@ -743,73 +743,59 @@ export function webhookSummary({ url, last }: WebhookState, wanted: string): Web
 
 type Standing = MembershipScope;
 
+/** Accounts of which nothing could be told, and why: by what is broken, or by what is only so for now. */
+export type OwnAppsTold = { standings: Standing[]; broken: Set<string>; limited: Set<string> };
+
 /**
  * What a person is in organizations that only an App of their own reaches, to be added to what the person's own token
  * tells. Asked for those tenants alone that they are in already, so that a role which is lost at GitHub is lost here. Each App
- * is its organization's, and what ails one tells nothing of the others: whose App could not be asked is `untold`.
+ * is its organization's, and what ails one tells nothing of the others.
  */
-export async function ownAppStandings(
-  connectionId: string,
-  told: readonly Standing[],
-): Promise<{ standings: Standing[]; untold: Set<string> }> {
-  const untold = new Set<string>();
+export async function ownAppStandings(connectionId: string, told: readonly Standing[]): Promise<OwnAppsTold> {
+  const found: OwnAppsTold = { standings: [...told], broken: new Set(), limited: new Set() };
   // The first is the account itself: `listMembershipScopes`.
   const [self] = told;
-  if (!self) return { standings: [...told], untold };
+  if (!self) return found;
   const known = new Set(told.flatMap(({ of, ownerId }) => (of === 'account' ? ownerId : [])));
   const identity = await unsafeDb().identity.findUnique({
     where: { connectionId_subject: { connectionId, subject: self.ownerId } },
     select: { userId: true },
   });
-  if (!identity) return { standings: [...told], untold };
+  if (!identity) return found;
   const apps = await unsafeDb().githubApp.findMany({
     where: { connectionId, tenant: { members: { some: { userId: identity.userId } } } },
-    include: {
-      tenant: { select: { members: { where: { userId: identity.userId }, select: { role: true, forgeRoles: true } } } },
-    },
   });
-  const asked = apps.filter(({ accountId }) => !known.has(accountId));
   const person = { subject: self.ownerId, login: self.login };
-  const found = await Promise.all(
-    asked.map(async (own) => {
-      const role = await roleBy(own, person, knownRole(own.tenant.members[0], connectionId));
-      if (role === 'untold') untold.add(own.accountId);
-      return role === 'none' || role === 'untold' ? [] : { of: 'account' as const, ownerId: own.accountId, ...role };
-    }),
-  );
-  return { standings: [...told, ...found.flat()], untold };
-}
-
-function knownRole(
-  member: { role: Role | null; forgeRoles: unknown } | undefined,
-  connectionId: string,
-): Standing['role'] {
-  const said = member && (forgeRolesOf(member)[connectionId] ?? member.role);
-  return said === 'admin' ? 'admin' : 'member';
+  const asked = apps.filter(({ accountId }) => !known.has(accountId));
+  const answers = await Promise.all(asked.map((own) => roleBy(own, person)));
+  for (const [place, { accountId: ownerId }] of asked.entries()) {
+    const answer = answers[place];
+    if (answer === 'broken' || answer === 'limited') found[answer].add(ownerId);
+    else if (answer) found.standings.push({ of: 'account', ownerId, ...answer });
+  }
+  return found;
 }
 
 /** Such an App can tell nobody anything until its owners mend it. */
 const tellsNothing = ['unauthenticated', 'forbidden', 'not_found'];
 
 /**
- * An App that is suspended, removed, deleted, or whose key or permission was taken away can tell nobody's role: it stays as it
- * is, so that an admin can still mend the App or withdraw. Only the organization's owners can bring that about; to enrol or approve
- * they would have to prove their role anew. One that is limited, which whoever has its key can bring about, proves nothing: `untold`.
+ * Null where they are nothing there. An App that is suspended, removed, deleted, or whose key or permission was taken away is
+ * `broken`: what was known stands for hours, with a fresh sign-in for what changes something, so that an admin can mend the App or
+ * withdraw, and somebody who lost their role and broke the App keeps it no longer than that. One that is `limited` answers soon.
  */
 async function roleBy(
   own: OwnApp,
   person: { subject: string; login: string },
-  before: Standing['role'],
-): Promise<Pick<Standing, 'login' | 'role'> | 'none' | 'untold'> {
-  const kept = { login: own.accountId, role: before };
+): Promise<Pick<Standing, 'login' | 'role'> | null | 'broken' | 'limited'> {
   try {
     const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
     const { role, path, installation } = await apps.ownScope({ accountId: own.accountId, person });
-    if (installation === null || installation.suspended) return kept;
-    return role === 'none' ? 'none' : { login: path, role };
+    if (installation === null || installation.suspended) return 'broken';
+    return role === 'none' ? null : { login: path, role };
   } catch (error) {
     // A GitHub that is away is away for all of them.
     if (!(error instanceof AppError) || error.code === 'unavailable') throw error;
-    return tellsNothing.includes(error.code) ? kept : 'untold';
+    return tellsNothing.includes(error.code) ? 'broken' : 'limited';
   }
 }

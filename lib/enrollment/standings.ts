@@ -25,10 +25,13 @@ export async function standingsBy(whose: Whose): Promise<Told> {
   const forge = await openForge(connectionId);
   const teamIds = await followedTeams(connectionId);
   const listed = await forge.listMembershipScopes({ userToken, teamIds, signal });
-  const { standings: accounts, untold } = await ownAppStandings(connectionId, listed);
+  const { standings: accounts, broken, limited } = await ownAppStandings(connectionId, listed);
   const scopes = await scopeStandings(forge, whose, accounts);
-  for (const key of scopes.untold) untold.add(key);
-  return { standings: [...accounts, ...scopes.found], untold, trouble: untold.size > 0 ? 'away' : null };
+  const untold = new Set([...broken, ...limited, ...scopes.untold]);
+  const standings = [...accounts, ...scopes.found];
+  // The stricter of two: what can be asked again in a while proves nothing meanwhile.
+  if (untold.size > broken.size) return { standings, untold, trouble: 'away' };
+  return { standings, untold, trouble: broken.size > 0 ? 'untold' : null };
 }
 
 type Whose = Cancel & { connectionId: string; userId: string; userToken: string };

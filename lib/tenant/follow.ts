@@ -211,7 +211,7 @@ function signInAgain(): AppError {
     log: 'the kept sign-in no longer tells what the person is on the forge',
     screen: {
       happened: 'Your forge no longer tells us whether you belong here.',
-      todo: 'Sign in with it again, and you come back to this page.',
+      todo: 'Sign in with it again, and you come back to this page. If it says the same then, ask the operator.',
     },
   });
 }
