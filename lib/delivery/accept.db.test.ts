@@ -448,11 +448,15 @@ describe('doorbells', () => {
     });
 
     test('is looked at when the former owner’s installation tells of it, and nothing told is believed', async () => {
-      const before = await unsafeDb().enrollment.findMany({ orderBy: { id: 'asc' } });
+      // That something was told is kept, and nothing of what.
+      const all = () => unsafeDb().enrollment.findMany({ orderBy: { id: 'asc' }, omit: { toldAt: true } });
+      const before = await all();
       const sent = { event: 'repository', payload: transferred(seller) };
       expect(await deliver(sent)).toEqual({ status: 202, duplicate: false });
       expect(new Set(await woken())).toEqual(new Set([enrollmentId, enrolled[0]]));
-      expect(await unsafeDb().enrollment.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
+      expect(await all()).toEqual(before);
+      const told = { toldAt: { not: null }, id: { in: [enrollmentId, enrolled[0] ?? ''] } };
+      expect(await unsafeDb().enrollment.count({ where: told })).toBe(2);
     });
 
     test('A10: is refused of an installation that nobody knows here, and its jobs of another account', async () => {

@@ -8,7 +8,7 @@ import type { Accepted, Given, Hook } from './hook.ts';
 import { recordJob } from './jobs.ts';
 import { lookAtPeople } from './people.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
-import { insertDelivery, touchInstallations } from './rows.ts';
+import { insertDelivery, touchInstallations, wakeTold } from './rows.ts';
 
 type OwnApp = { id: string; connectionId: string; accountId: string };
 
@@ -77,9 +77,8 @@ async function lookAgain(tx: UnsafeTx, { id, connectionId, accountId }: OwnApp):
   });
   const installations = rows.flatMap(({ installationId }) => installationId ?? []);
   await touchInstallations(tx, { connectionId, accountId, externalId: { in: installations } });
-  await wake(
+  await wakeTold(
     tx,
-    'enrollment',
     rows.map((row) => row.id),
   );
 }

@@ -65,6 +65,15 @@ test('a job of the scope is kept for the pool that its label names; a repeat is 
   expect(await kept()).toBe(1);
 });
 
+test('a run that ended wakes the scope, and only what may have moved it has the forge asked anew', async () => {
+  const toldAt = async () => (await unsafeDb().enrollment.findUniqueOrThrow({ where: { id: a.enrollmentId } })).toldAt;
+  const payload = { repository: job('', '7').repository };
+  await deliver({ event: 'action_run_success', payload });
+  expect([await unsafeDb().task.count({ where: { key: a.enrollmentId } }), await toldAt()]).toEqual([1, null]);
+  await deliver({ event: 'repository', payload });
+  expect(await toldAt()).not.toBeNull();
+});
+
 test('A8: the connection’s secret, another enrollment’s and no secret sign nothing here', async () => {
   const payload = job(a.scaleSetName, '7');
   for (const secret of [connectionSecret, hookSecret(connectionSecret, b.enrollmentId), 'x'])

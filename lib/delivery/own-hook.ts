@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { open, unsafeDb, unsafeTransaction, type UnsafeTx } from '../db/index.ts';
 import { AppError, notFound } from '../errors.ts';
+import { log } from '../log.ts';
 import { hookSecret, type Webhook, type WebhookReader, webhookOf } from '../forge/index.ts';
 import type { ForgeKind, ScopeLevel } from '../model/index.ts';
 import { wake } from '../work/index.ts';
@@ -44,7 +45,7 @@ async function take(hooked: Hooked, reader: WebhookReader, given: Given): Promis
     return await unsafeTransaction((tx) => takeIn(tx, hooked, reader, webhook));
   } catch (error) {
     // It may be the scope itself under a new path. Nothing of the delivery is kept, so this is no part of its transaction.
-    if (error instanceof AppError && error.code === 'forbidden') await lookAgain(unsafeDb(), hooked.id, lookedMs);
+    if (error instanceof AppError && error.code === 'forbidden') await lookAgainAtMost(hooked.id);
     throw error;
   }
 }
@@ -52,17 +53,19 @@ async function take(hooked: Hooked, reader: WebhookReader, given: Given): Promis
 /** Who may sign as the hook could refuse themselves all day: that makes the portal ask the forge this often at most. */
 const lookedMs = 60_000;
 
-/** What was seen of the scope counts no longer, unless it was so long ago at most that this was said before. */
-async function lookAgain(
-  tx: Pick<UnsafeTx, 'enrollment' | '$executeRaw' | '$queryRaw'>,
-  id: string,
-  sinceMs: number,
-): Promise<void> {
+async function lookAgainAtMost(id: string): Promise<void> {
   const now = new Date();
-  const before = new Date(now.getTime() - sinceMs);
+  const before = new Date(now.getTime() - lookedMs);
   const where = { id, OR: [{ toldAt: null }, { toldAt: { lte: before } }] };
-  const { count } = await tx.enrollment.updateMany({ where, data: { toldAt: now } });
-  if (count > 0) await wake(tx, 'enrollment', id);
+  try {
+    await unsafeTransaction(async (tx) => {
+      const { count } = await tx.enrollment.updateMany({ where, data: { toldAt: now } });
+      if (count > 0) await wake(tx, 'enrollment', id);
+    });
+  } catch (error) {
+    // The sender is told why it was refused; that nobody looks now, the next refusal makes good.
+    log().warn({ enrollmentId: id, reason: String(error) }, 'a scope could not be woken');
+  }
 }
 
 /** Everything that the delivery changes here. Thrown errors take the delivery row back with them. */
@@ -72,8 +75,14 @@ async function takeIn(tx: UnsafeTx, hooked: Hooked, reader: WebhookReader, webho
   assertWithin(hooked, reader, webhook);
   const job = webhook.about === 'job' ? reader.readWorkflowJob(webhook.payload) : null;
   if (job) await recordJob(tx, hooked.connectionId, job, { id: hooked.id });
-  if (webhook.about === 'scope') await lookAgain(tx, hooked.id, 0);
+  if (webhook.about === 'scope') await wakeBy(tx, hooked.id, webhook);
   return { status: 202, duplicate: false };
+}
+
+/** A run that has ended says that there was work, and nothing of the scope itself, which the forge need not be asked about for each. */
+async function wakeBy(tx: UnsafeTx, id: string, { event }: Webhook): Promise<void> {
+  if (!event.startsWith('action_run_')) await tx.enrollment.update({ where: { id }, data: { toldAt: new Date() } });
+  await wake(tx, 'enrollment', id);
 }
 
 async function hookedEnrollment(connectionId: string, enrollmentId: string): Promise<Hooked | null> {

@@ -138,11 +138,16 @@ export async function wakeEnrollmentsOf(
     connectionId,
     OR: [{ externalId: { in: serving } }, ...(accountId === null ? [] : [{ accountId }])],
   });
-  await wake(
+  await wakeTold(
     tx,
-    'enrollment',
     live.map(({ id }) => id),
   );
+}
+
+/** Wakes these, and has the forge asked anew, where a pass would else go by what it saw minutes ago. */
+export async function wakeTold(tx: UnsafeTx, ids: readonly string[]): Promise<void> {
+  await tx.enrollment.updateMany({ where: { id: { in: [...ids] } }, data: { toldAt: new Date() } });
+  await wake(tx, 'enrollment', ids);
 }
 
 const repositoryLevels: ScopeLevel[] = ['repository', 'project'];

@@ -187,7 +187,7 @@ async function noteApplied(row: EnrollmentRow, repair: Approved, steps: Steps, l
       after: { repair: repair.kind, finding: repair.finding.title, for: repair.decidedBy, changes: steps.changes },
     });
     if (steps.catalog) await changeCatalog(tx, steps.catalog, repair);
-    if (repair.kind === 'look-again') await doubtInstallation(tx, row, now);
+    if (repair.kind === 'look-again') await doubtScope(tx, row, now);
     await wake(tx, 'enrollment', row.id);
   });
 }
@@ -229,10 +229,6 @@ async function changeCatalog(tx: UnsafeTx, change: NonNullable<Steps['catalog']>
 }
 
 /** What was seen of it lately counts no longer: the next pass asks the forge. */
-async function doubtInstallation(tx: UnsafeTx, row: EnrollmentRow, now: Date): Promise<void> {
-  if (row.installationId === null) return;
-  await tx.installation.updateMany({
-    where: { connectionId: row.connectionId, externalId: row.installationId },
-    data: { observedAt: now },
-  });
+async function doubtScope(tx: UnsafeTx, row: EnrollmentRow, now: Date): Promise<void> {
+  await tx.enrollment.update({ where: { id: row.id }, data: { toldAt: now } });
 }

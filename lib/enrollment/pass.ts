@@ -96,8 +96,9 @@ export function isFresh(scope: PassScope, what: string, since?: Date | null): bo
   return nowMs - at < lookAgainMs && (since === null || since === undefined || since.getTime() <= at);
 }
 
-export function markSeen(scope: PassScope, what: string): void {
-  scope.seen.set(`${scope.row.id}/${what}`, scope.clock.now().getTime());
+/** `atMs`: when it was asked for, where that matters. */
+export function markSeen(scope: PassScope, what: string, atMs = scope.clock.now().getTime()): void {
+  scope.seen.set(`${scope.row.id}/${what}`, atMs);
 }
 
 export async function clusterKnown({ view, lease }: PassScope): Promise<PhaseResult | null> {

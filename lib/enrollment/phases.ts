@@ -72,6 +72,8 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   // What a webhook told of is looked at now and not in five minutes.
   if (isFresh(scope, 'forge', await toldAt(row))) return mayRegister(scope, at, hasNoWebhook(row));
   const forge = await scope.forge();
+  // What is told while the forge is asked may be newer than its answer.
+  const fromMs = scope.clock.now().getTime();
   const now = await forge.observeScope(at);
   await keepObserved(scope, now);
   const moved = movedTo(row, now);
@@ -79,7 +81,7 @@ async function forgeReady(scope: PassScope): Promise<PhaseResult> {
   if (now.problem) return wait(now.problem.reason, now.problem.message, 'admin');
   if (now.runnerGroups) await ensureGroup(scope, forge);
   const isDeaf = forge.runners !== null && !(await heardOf(scope, forge, at));
-  markSeen(scope, 'forge');
+  markSeen(scope, 'forge', fromMs);
   return mayRegister(scope, at, isDeaf);
 }
 
@@ -111,14 +113,15 @@ function withoutPower({ connection, level }: EnrollmentRow): PhaseResult {
   return wait('TokenMissing', 'The access token that registers its runners is missing.', 'admin');
 }
 
-/** By the webhook of the App, where one serves it; by the scope's own elsewhere. */
-async function toldAt({ connectionId, installationId, toldAt: toldByItself }: EnrollmentRow): Promise<Date | null> {
-  if (installationId === null) return toldByItself;
+/** By a delivery that was about it, or about the installation that serves it. */
+async function toldAt({ connectionId, installationId, toldAt: told }: EnrollmentRow): Promise<Date | null> {
+  if (installationId === null) return told;
   const installation = await unsafeDb().installation.findUnique({
     where: { connectionId_externalId: { connectionId, externalId: installationId } },
     select: { observedAt: true },
   });
-  return installation?.observedAt ?? null;
+  const observedAt = installation?.observedAt ?? null;
+  return told && (observedAt === null || told > observedAt) ? told : observedAt;
 }
 
 /** Names move, ids stay: what the forge calls the scope now is what we call it. Of what is not there nothing is taken over. */

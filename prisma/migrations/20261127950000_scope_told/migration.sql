@@ -1,2 +1,2 @@
--- When the scope's own webhook gave a reason to look at it, for forges that have no installation to keep that beside.
+-- When something gave a reason to look at the scope itself: beside its installation, which not every forge has, nor every scope.
 ALTER TABLE "enrollment" ADD COLUMN "told_at" TIMESTAMPTZ(3);
