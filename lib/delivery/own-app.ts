@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { open, unsafeDb, unsafeTransaction, type UnsafeTx } from '../db/index.ts';
 import { AppError, notFound } from '../errors.ts';
 import { type Webhook, webhookOf } from '../forge/index.ts';
-import { wake } from '../work/index.ts';
 import type { DeliveryInput } from './accept.ts';
 import type { Accepted, Given, Hook } from './hook.ts';
 import { recordJob } from './jobs.ts';

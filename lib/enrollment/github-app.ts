@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { type Prisma, type Role, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { type Prisma, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { env } from '#lib/env.ts';
 import { AppError, invalidFields, notFound, toAppError, type Screen } from '#lib/errors.ts';
 import {
@@ -16,7 +16,7 @@ import {
   type NewApp,
   type WebhookState,
 } from '#lib/forge/index.ts';
-import { appendAudit, forgeRolesOf, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
+import { appendAudit, type Ctx, type PersonCtx } from '#lib/tenant/index.ts';
 import { actAs, openConnection, openConnectionFor, reach, type ActsBy } from './connections.ts';
 import {
   adminOf,
