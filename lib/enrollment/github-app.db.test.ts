@@ -359,8 +359,7 @@ describe('an own App that was deleted at GitHub', () => {
     const { org, ctx, enrollmentId, appId } = await gone();
     await activate(enrollmentId);
     const dueOf = () => unsafeDb().task.findFirst({ where: { kind: 'enrollment', key: enrollmentId } });
-    const former = { connectionId: 'github', accountId: org.id };
-    await unsafeDb().installation.updateMany({ where: former, data: { observedAt: new Date(0) } });
+    await unsafeDb().enrollment.update({ where: { id: enrollmentId }, data: { toldAt: null } });
     const created = await createAtGithub(mallory, await beginOwnApp(mallory, inTenant(org.login, ctx)), 'mallory');
     expect(await dueOf()).toBeNull();
     const page = await finishApp(mallory, codeAndState(created));
@@ -370,10 +369,9 @@ describe('an own App that was deleted at GitHub', () => {
     expect(await finishInstall(mallory, back)).toBe(`/t/${ctx.tenant.slug}/enrollments/${enrollmentId}`);
     expect(await dueOf()).not.toBeNull();
     // What a pass saw before that counts no more, however lately it was.
-    const { observedAt } = await unsafeDb().installation.findFirstOrThrow({ where: former });
-    expect(observedAt.getTime()).toBeGreaterThan(Date.now() - 60_000);
     const row = await enrollmentRow(enrollmentId);
     if (!row) throw new Error('no row');
+    expect(row.toldAt?.getTime()).toBeGreaterThan(Date.now() - 60_000);
     expect(await provenScope(mallory, row)).toMatchObject({
       scopeId: org.id,
       installation: { id: back.installation_id },

@@ -446,8 +446,8 @@ async function takePlaceOf(
 }
 
 /** Wakes what the App serves, and has GitHub asked anew, where a pass would else go by what it saw minutes ago. */
-async function lookAgain(tx: UnsafeTx, { id, connectionId, accountId }: OwnApp): Promise<void> {
-  await tx.installation.updateMany({ where: { connectionId, accountId }, data: { observedAt: new Date() } });
+async function lookAgain(tx: UnsafeTx, { id, connectionId }: OwnApp): Promise<void> {
+  await tx.enrollment.updateMany({ where: { connectionId, githubAppId: id }, data: { toldAt: new Date() } });
   await wakeServedBy(tx, { connectionId, githubAppId: id });
 }
 
