@@ -210,13 +210,20 @@ describe('a new webhook secret of the shared App', () => {
     },
   });
 
-  test('of two at once, GitHub signs with the one that is kept', async () => {
+  test('of two at once one is told so without waiting, and GitHub signs with the other’s, which is kept', async () => {
     for (let round = 0; round < 3; round += 1) {
       // Whoever is given the first one hears of it last.
-      await fault({ kind: 'delay-after', delayMs: 300 });
-      await Promise.all([
+      await fault({ kind: 'delay-after', delayMs: 500 });
+      const pressed = await Promise.allSettled([
         changed('github', { newWebhookSecret: 'yes' }),
         changed('github', { newWebhookSecret: 'yes' }),
+      ]);
+      const refused = pressed.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+      expect(refused).toMatchObject([
+        {
+          code: 'conflict',
+          screen: { happened: expect.stringContaining('just now'), changed: 'Nothing was changed.' },
+        },
       ]);
       const { signs, kept } = await both();
       expect(kept).toBe(signs);

@@ -49,7 +49,7 @@ export async function changeForge(by: PersonCtx, input: ChangeForgeInput): Promi
   if (clientSecret !== null) await assertClientSecret(connection, clientSecret);
   if (input.newWebhookSecret) assertSigns(connection);
   await withNewSecret(async (tx, give) => {
-    await tx.$queryRaw`select 1 from forge_connection where id = ${id} for no key update`;
+    await tx.$queryRaw`select 1 from forge_connection where id = ${id} for no key update nowait`;
     const webhookSecret = input.newWebhookSecret ? await secretFor(connection, give) : null;
     const data = {
       caBundle,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { closeDb, open, seal, unsafeDb } from '#lib/db/index.ts';
 import { githubApps } from '#lib/forge/index.ts';
@@ -31,7 +32,7 @@ import {
 } from './github-app.ts';
 import { connectionPlace, githubAppPlace } from './places.ts';
 import { enrollmentRow } from './rows.ts';
-import { OwnSecretInput, replaceOwnSecret } from './webhook-secret.ts';
+import { OwnSecretInput, replaceOwnSecret, withNewSecret } from './webhook-secret.ts';
 
 /*
  * An App's life against the stand-in for GitHub: the portal's functions, and between them what a browser does on GitHub's own
@@ -818,6 +819,12 @@ describe('a new webhook secret of an own App', () => {
     const kept = await open(row.sealedWebhookSecret, githubAppPlace(row, 'webhook_secret'));
     return { signs: atGithub(row.appId)?.webhookSecret, kept };
   }
+  const ofSecret = { match: { method: 'PATCH', path: '/app/hook/config$' } };
+  /** All that ends after some time ends after a twentieth of it. */
+  function hasten(): void {
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 20));
+  }
 
   test('is given to GitHub and kept for that row, written down, and what it serves is looked at', async () => {
     const { ctx, appId, enrollmentId } = await enrolOwn();
@@ -837,19 +844,69 @@ describe('a new webhook secret of an own App', () => {
     expect(await both(appId)).toEqual(after);
   });
 
-  test('of two at once, GitHub signs with the one that is kept', async () => {
+  test('of two at once one is told so without waiting, and GitHub signs with the other’s, which is kept', async () => {
     const { ctx, appId } = await enrolOwn();
     for (let round = 0; round < 3; round += 1) {
       // Whoever is given the first one hears of it last.
-      await control('/faults', {
-        match: { method: 'PATCH', path: '/app/hook/config$' },
-        kind: 'delay-after',
-        delayMs: 300,
-      });
-      await Promise.all([replaceOwnSecret(ctx, input(appId)), replaceOwnSecret(ctx, input(appId))]);
+      await control('/faults', { ...ofSecret, kind: 'delay-after', delayMs: 500 });
+      const pressed = await Promise.allSettled([
+        replaceOwnSecret(ctx, input(appId)),
+        replaceOwnSecret(ctx, input(appId)),
+      ]);
+      const refused = pressed.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+      expect(refused).toMatchObject([
+        {
+          code: 'conflict',
+          screen: { happened: expect.stringContaining('just now'), changed: 'Nothing was changed.' },
+        },
+      ]);
       const { signs, kept } = await both(appId);
       expect(kept).toBe(signs);
     }
+  });
+
+  test('that many ask for at once leaves the pool to others', async () => {
+    const { ctx, appId } = await enrolOwn();
+    await control('/faults', { ...ofSecret, kind: 'delay-after', delayMs: 2_000 });
+    const presses = Array.from({ length: 12 }, () => replaceOwnSecret(ctx, input(appId)));
+    const all = Promise.allSettled(presses);
+    await sleep(500);
+    const begun = Date.now();
+    await unsafeDb().githubApp.count();
+    expect(Date.now() - begun).toBeLessThan(1_000);
+    expect((await all).filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  test('that GitHub is too slow to answer may be there, and is said as an answer that was lost', async () => {
+    const { ctx, appId } = await enrolOwn();
+    hasten();
+    await control('/faults', { ...ofSecret, kind: 'delay-after', delayMs: 1_500 });
+    await expect(replaceOwnSecret(ctx, input(appId))).rejects.toMatchObject({
+      code: 'unavailable',
+      screen: {
+        happened: 'The answer to the new webhook secret was lost. GitHub did not answer in time.',
+        changed: expect.stringContaining('may sign with a new'),
+      },
+    });
+    vi.restoreAllMocks();
+    await replaceOwnSecret(ctx, input(appId));
+    const { signs, kept } = await both(appId);
+    expect(kept).toBe(signs);
+  });
+
+  test('has the whole time from when GitHub is asked, and before that nothing is in doubt', async () => {
+    const { appId } = await enrolOwn();
+    const own = await unsafeDb().githubApp.findUniqueOrThrow({ where: { id: appId } });
+    const connection = await openConnectionFor({ ...own, githubAppId: appId });
+    hasten();
+    await withNewSecret(async (_, give) => {
+      await sleep(800);
+      await give(connection);
+    });
+    const noKey = { ...connection, app: { id: own.appId, slug: own.slug, privateKey: '' } };
+    const refused = await withNewSecret(async (_, give) => void (await give(noKey))).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Error);
+    expect(refused).not.toMatchObject({ code: 'unavailable' });
   });
 
   test('whose answer was lost is said so, and done again mends it', async () => {

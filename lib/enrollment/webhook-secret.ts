@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { Prisma, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
 import { AppError, notFound, toAppError } from '#lib/errors.ts';
 import { githubApps, type ForgeConnectionValue } from '#lib/forge/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
@@ -20,25 +20,59 @@ export type GiveSecret = (connection: ForgeConnectionValue) => Promise<string>;
 
 /**
  * A transaction in which GitHub is given a new secret to sign with. It is to lock the row that keeps the secret before it gives
- * one: of two at once the later one is then the later one at both ends. What fails once GitHub was asked, be it the commit,
- * is said as what it is: nobody here may know what GitHub signs with.
+ * one, so that two at once do not leave GitHub with the one and the row with the other; and with `nowait`: whoever waited would
+ * hold one of the pool's few connections for as long as GitHub takes. What fails once GitHub was asked, be it the commit, is
+ * said as what it is: nobody here may know what GitHub signs with.
  */
 export async function withNewSecret(run: (tx: UnsafeTx, give: GiveSecret) => Promise<void>): Promise<void> {
   let at: 'before' | 'asked' | 'given' = 'before';
   try {
-    await unsafeTransaction((tx) => {
-      const signal = AbortSignal.timeout(askMs);
-      return run(tx, async (connection) => {
+    await unsafeTransaction((tx) =>
+      run(tx, async (connection) => {
         const secret = newSecret();
+        const apps = githubApps(connection);
         at = 'asked';
-        await githubApps(connection).setWebhookSecret(secret, { signal });
+        await setInTime(apps, secret);
         at = 'given';
         return secret;
-      });
-    });
+      }),
+    );
   } catch (error) {
+    if (isLockHeld(error)) throw givenJustNow(error);
     throw isUnsure(at, error) ? unsureSecret(at, toAppError(error)) : error;
   }
+}
+
+async function setInTime(apps: ReturnType<typeof githubApps>, secret: string): Promise<void> {
+  const signal = AbortSignal.timeout(askMs);
+  try {
+    await apps.setWebhookSecret(secret, { signal });
+  } catch (error) {
+    throw error === signal.reason ? noAnswer(error) : error;
+  }
+}
+
+function noAnswer(cause: unknown): AppError {
+  return new AppError('unavailable', {
+    log: `GitHub did not answer within ${askMs} ms`,
+    cause,
+    screen: { happened: 'GitHub did not answer in time.', todo: 'Try again in a minute.' },
+  });
+}
+
+/** `lock_not_available`: https://www.postgresql.org/docs/current/errcodes-appendix.html. The code of a raw query is always P2010. */
+function isLockHeld(error: unknown): boolean {
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
+  const meta = error.meta as { driverAdapterError?: { cause?: { originalCode?: unknown } } } | undefined;
+  return meta?.driverAdapterError?.cause?.originalCode === '55P03';
+}
+
+function givenJustNow(cause: unknown): AppError {
+  return new AppError('conflict', {
+    log: 'the row of the webhook secret is locked',
+    cause,
+    screen: { happened: 'Somebody is giving it a new secret just now.', todo: 'Try again in a minute.' },
+  });
 }
 
 /** A refusal changed nothing at GitHub; an answer that was lost, or is awaited no longer, leaves it open. */
@@ -73,7 +107,7 @@ export async function replaceOwnSecret(ctx: Ctx, { githubAppId: id }: z.output<t
   const { connectionId } = known;
   const connection = await openConnection(connectionId);
   await withNewSecret(async (tx, give) => {
-    await tx.$queryRaw`select 1 from github_app where id = ${id}::uuid for no key update`;
+    await tx.$queryRaw`select 1 from github_app where id = ${id}::uuid for no key update nowait`;
     // Read under the lock: another App may have taken its place meanwhile, and its key is the one that GitHub answers to.
     const own = await tx.githubApp.findFirstOrThrow({ where });
     const secret = await give(await withOwnApp(connection, own));
