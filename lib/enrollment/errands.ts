@@ -32,6 +32,8 @@ const details = {
     githubAppId: z.uuid(),
     /** What GitHub called the App that this one takes the place of, since that is gone; null for the first one. */
     goneAppId: z.string().nullable().default(null),
+    /** When that one had last been given a key; one that is given another meanwhile is in use. */
+    goneKeyReplacedAt: z.iso.datetime().nullable().default(null),
     accountId: z.string(),
     accountLogin: z.string(),
   }),

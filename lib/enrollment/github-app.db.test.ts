@@ -439,6 +439,28 @@ describe('an own App that was deleted at GitHub', () => {
     await expect(finishApp(mallory, first)).rejects.toMatchObject({ code: 'forbidden' });
   });
 
+  test.each([null, new Date(0)])('that is given a new key meanwhile (last: %s) keeps its place', async (last) => {
+    const { org, ctx, appId } = await enrolOwn();
+    const before = await unsafeDb().githubApp.update({ where: { id: appId }, data: { keyReplacedAt: last } });
+    const app = github.state.apps[before.appId] as App;
+    // Without a key that GitHub knows it cannot be told from one that is gone.
+    const privateKey = github.addKey(before.slug);
+    await control(`/apps/${before.slug}/keys/revoke-old`);
+    const address = await beginOwnApp(mallory, inTenant(org.login, ctx));
+    await replaceOwnKey(ctx, OwnKeyInput.parse({ githubAppId: appId, privateKey }));
+    const kept = await rowOf(appId);
+    github.state.apps[before.appId] = { ...app, slug: `${app.slug}-renamed` };
+    const created = codeAndState(await createAtGithub(mallory, address, 'mallory'));
+    await expect(finishApp(mallory, created)).rejects.toMatchObject({
+      code: 'conflict',
+      screen: {
+        happened: expect.stringContaining('at the same time'),
+        todo: expect.stringContaining(`Delete the App flywheel-${org.login}`),
+      },
+    });
+    expect(await rowOf(appId)).toEqual(kept);
+  });
+
   test('is not taken for gone where GitHub is away', async () => {
     const { org, ctx, enrollmentId } = await enrolOwn();
     await unsafeDb().enrollment.delete({ where: { id: enrollmentId } });

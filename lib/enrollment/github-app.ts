@@ -187,7 +187,11 @@ export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<str
   if (existing) await refuseAnotherIn(existing, accountOf({ ...scope, connectionId: start.connectionId }));
   if (own && page !== null) return installOwn(by, own, start, page);
   const { scopeId: accountId, path: accountLogin } = scope;
-  const takesPlace = { githubAppId: own?.id ?? randomUUID(), goneAppId: own?.appId ?? null };
+  const takesPlace = {
+    githubAppId: own?.id ?? randomUUID(),
+    goneAppId: own?.appId ?? null,
+    goneKeyReplacedAt: own?.keyReplacedAt?.toISOString() ?? null,
+  };
   const details = { start, ...takesPlace, accountId, accountLogin };
   return unsafeTransaction(async (tx) => {
     // From here on it is theirs until they are back.
@@ -196,7 +200,15 @@ export async function beginOwnApp(by: PersonCtx, start: StartInput): Promise<str
   });
 }
 
-type OwnApp = { id: string; tenantId: string; connectionId: string; accountId: string; slug: string; appId: string };
+type OwnApp = {
+  id: string;
+  tenantId: string;
+  connectionId: string;
+  accountId: string;
+  slug: string;
+  appId: string;
+  keyReplacedAt: Date | null;
+};
 
 async function ownAppOf(tenantId: string, connectionId: string, accountId: string): Promise<OwnApp | null> {
   const where = { tenantId_connectionId_accountId: { tenantId, connectionId, accountId } };
@@ -369,7 +381,7 @@ async function sealedConnection(id: string, made: NewApp) {
 
 async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, created: Created): Promise<string> {
   const { connectionId, details } = errand;
-  const { start, githubAppId: id, goneAppId, accountId, accountLogin } = details;
+  const { start, githubAppId: id, accountId, accountLogin } = details;
   const connection = await githubConnection(connectionId);
   const made = await converted(by, connection, created, accountLogin);
   // The page at GitHub was of this organization, but a manifest can be posted to another one's, or to a person's own.
@@ -380,10 +392,17 @@ async function finishOwnApp(by: PersonCtx, errand: Errand<'own-app'>, created: C
       await endErrand(tx, by, created.state);
       const tenant = existing?.tenant ?? (await createTenant(tx, by, start));
       const row = { id, tenantId: tenant.id, connectionId };
-      return { slug: tenant.slug, app: await keepOwnApp(tx, by, row, made, goneAppId) };
+      return { slug: tenant.slug, app: await keepOwnApp(tx, by, row, made, goneOf(details)) };
     });
   });
   return installOwn(by, own.app, { ...start, path: made.owner.login, tenant: { slug: own.slug } }, made.htmlUrl);
+}
+
+/** An App whose place another takes, as it was when that was begun. */
+type Gone = { appId: string; keyReplacedAt: string | null };
+
+function goneOf({ goneAppId: appId, goneKeyReplacedAt: keyReplacedAt }: Errand<'own-app'>['details']): Gone | null {
+  return appId === null ? null : { appId, keyReplacedAt };
 }
 
 function wrongOwner({ owner, slug }: NewApp, wanted: string): AppError {
@@ -402,7 +421,7 @@ async function keepOwnApp(
   by: PersonCtx,
   row: { id: string; tenantId: string; connectionId: string },
   made: NewApp,
-  goneAppId: string | null,
+  gone: Gone | null,
 ): Promise<OwnApp> {
   const { tenantId, connectionId } = row;
   const data = {
@@ -415,11 +434,11 @@ async function keepOwnApp(
     sealedWebhookSecret: await seal(made.webhookSecret, githubAppPlace(row, 'webhook_secret')),
     createdById: by.person.userId,
   };
-  const own = goneAppId === null ? await tx.githubApp.create({ data }) : await takePlaceOf(tx, goneAppId, data);
+  const own = gone === null ? await tx.githubApp.create({ data }) : await takePlaceOf(tx, gone, data);
   await appendAudit(tx, by, tenantId, {
-    action: goneAppId === null ? 'github-app:create' : 'github-app:replace',
+    action: gone === null ? 'github-app:create' : 'github-app:replace',
     target: `github-app/${made.slug}`,
-    ...(goneAppId === null ? {} : { before: { appId: goneAppId } }),
+    ...(gone === null ? {} : { before: { appId: gone.appId } }),
     after: { appId: made.id, account: made.owner.login, connection: connectionId },
   });
   return own;
@@ -427,16 +446,17 @@ async function keepOwnApp(
 
 /**
  * A new App in the row of one that is gone, so that what rests on the row goes on. Only where that one is still there: of two
- * people who each made another, the second would end the first one's. What was seen of the former says nothing of this.
+ * people who each made another, the second would end the first one's; and one that was given a new key meanwhile is not gone,
+ * but in use again. What was seen of the former says nothing of this.
  */
 async function takePlaceOf(
   tx: UnsafeTx,
-  goneAppId: string,
+  { appId, keyReplacedAt }: Gone,
   data: Prisma.GithubAppUncheckedCreateInput & { id: string },
 ): Promise<OwnApp> {
   const { id, tenantId, connectionId, accountId } = data;
   const kept = await tx.githubApp.updateMany({
-    where: { id, tenantId, connectionId, accountId, appId: goneAppId },
+    where: { id, tenantId, connectionId, accountId, appId, keyReplacedAt },
     data: { ...data, createdAt: new Date(), keyReplacedAt: null, usedAt: null },
   });
   if (kept.count !== 1) throw changedMeanwhile();
