@@ -969,6 +969,37 @@ describe('a new webhook secret of an own App', () => {
     await fetch(`${github.url}/_sandbox/apps/flywheel-${org.login}`, { method: 'DELETE' });
     expect(await ownAppsOf(ctx)).toMatchObject([{ isGone: true, webhook: { tone: 'bad' } }]);
   });
+
+  test('an App is gone where GitHub does not know it, and not where it refuses something else', async () => {
+    const { ctx, org, enrollmentId } = await enrolOwn();
+    await unsafeDb().enrollment.delete({ where: { id: enrollmentId } });
+    const refuse = (path: string, status: number) =>
+      control('/faults', { match: { method: 'GET', path }, kind: 'status', status });
+    for (const [path, status] of [
+      ['/app/hook/config$', 403],
+      ['/app/hook/config$', 404],
+      ['/app/hook/deliveries$', 404],
+      ['/app$', 403],
+    ] as const) {
+      await refuse(path, status);
+      expect(await ownAppsOf(ctx), `${path} ${status}`).toMatchObject([{ isGone: false, webhook: { tone: 'warn' } }]);
+    }
+    for (const status of [401, 404]) {
+      await refuse('/app$', status);
+      expect(await ownAppsOf(ctx), `${status}`).toMatchObject([{ isGone: true }]);
+    }
+    // Nor does another take its place then.
+    await refuse('/app$', 403);
+    const again = beginOwnApp(mallory, { ...startOf(org.login), tenant: { slug: ctx.tenant.slug } });
+    await expect(again).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('what GitHub refuses the shared App is told as it is', async () => {
+    await control('/faults', { match: { path: '/app/hook/config$' }, kind: 'status', status: 401 });
+    const shared = (await forgeRows()).find(({ id }) => id === 'github');
+    const says = 'GitHub refuses the App’s credentials for the App’s webhook.';
+    expect(shared?.webhook).toEqual({ tone: 'warn', says });
+  });
 });
 
 test('what an operator reads of a webhook', () => {

@@ -217,17 +217,8 @@ async function ownAppOf(tenantId: string, connectionId: string, accountId: strin
 
 /** Null where GitHub knows neither the App nor its key any more. */
 async function pageOf(own: OwnApp): Promise<string | null> {
-  const apps = githubApps(await openConnectionFor({ ...own, githubAppId: own.id }));
-  try {
-    return (await apps.itself()).htmlUrl;
-  } catch (error) {
-    if (isUnknownApp(error)) return null;
-    throw error;
-  }
-}
-
-function isUnknownApp(error: unknown): boolean {
-  return error instanceof AppError && ['not_found', 'forbidden'].includes(error.code);
+  const app = await githubApps(await openConnectionFor({ ...own, githubAppId: own.id })).known();
+  return app && app.htmlUrl;
 }
 
 /** The live enrollment of the App's own organization: a scope is enrolled once. */
@@ -743,10 +734,12 @@ async function webhookOf(acts: ActsBy): Promise<WebhookSummary> {
   try {
     const connection = await openConnectionFor(acts);
     if (!connection.app) return noSecret;
-    const state = await githubApps(connection).webhookState({ signal: AbortSignal.timeout(askMs) });
-    return webhookSummary(state, hookUrl(connectionId, githubAppId));
+    const apps = githubApps(connection);
+    const signal = AbortSignal.timeout(askMs);
+    // Of the shared App, whose place none takes, what GitHub refuses is told as it is.
+    if (githubAppId !== null && (await apps.known({ signal })) === null) return unknownApp;
+    return webhookSummary(await apps.webhookState({ signal }), hookUrl(connectionId, githubAppId));
   } catch (error) {
-    if (isUnknownApp(error)) return unknownApp;
     return { tone: 'warn', says: error instanceof AppError ? error.screen.happened : 'GitHub does not answer.' };
   }
 }

@@ -147,8 +147,14 @@ export function githubApps(connection: ForgeConnectionValue) {
 
     /** Whose key the connection carries: GitHub answers only to a key that is the App's. */
     async itself(cancel?: Cancel): Promise<AppItself> {
-      const app = await client.call('GET /app', AppOfOwner, askAsApp('the App', cancel));
-      return { id: app.id, slug: app.slug, htmlUrl: app.html_url, owner: { id: app.owner.id, login: app.owner.login } };
+      return portApp(await client.call('GET /app', AppOfOwner, askAsApp('the App', cancel)));
+    },
+
+    /** The same; null where GitHub knows no such App, or not by this key. What it refuses otherwise tells of neither. */
+    async known(cancel?: Cancel): Promise<AppItself | null> {
+      const absent = ({ status }: Refusal) => status === 401 || status === 404;
+      const app = await client.find('GET /app', AppOfOwner, { ...askAsApp('the App', cancel), absent });
+      return app && portApp(app);
     },
 
     /** An installation as this very person is shown it; null where they are shown none of that id. */
@@ -199,6 +205,10 @@ export function githubApps(connection: ForgeConnectionValue) {
 
 function askAsApp(about: string, cancel: Cancel | undefined) {
   return { as: { app: true as const }, signal: cancel?.signal, about };
+}
+
+function portApp({ id, slug, html_url: htmlUrl, owner }: z.output<typeof AppOfOwner>): AppItself {
+  return { id, slug, htmlUrl, owner: { id: owner.id, login: owner.login } };
 }
 
 function portInstallation({ id, account }: Installation): InstallationOf {
