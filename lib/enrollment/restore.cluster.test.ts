@@ -25,7 +25,10 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => portal?.stop());
 
-/** The copy that a restore puts back, byte for byte; nobody may be connected while it is made. */
+/**
+ * The copy that a restore puts back, byte for byte; nobody may be connected while it is made, and nobody may come: the stand-ins
+ * go on delivering webhooks.
+ */
 async function asAdmin(use: (client: pg.Client, name: string) => Promise<void>): Promise<void> {
   await closeDb();
   const url = new URL(portal.database.adminUrl);
@@ -34,8 +37,10 @@ async function asAdmin(use: (client: pg.Client, name: string) => Promise<void>):
   const client = new pg.Client({ connectionString: url.href });
   await client.connect();
   try {
+    await client.query(`alter database ${name} allow_connections false`);
     await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
     await use(client, name);
+    await client.query(`alter database ${name} allow_connections true`);
   } finally {
     await client.end();
   }
