@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ClusterClient, clusterConnection, listObjects, viewKinds } from '#lib/cluster/index.ts';
@@ -38,7 +39,11 @@ async function asAdmin(use: (client: pg.Client, name: string) => Promise<void>):
   await client.connect();
   try {
     await client.query(`alter database ${name} allow_connections false`);
-    await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
+    // Who was just coming is seen a moment later.
+    for (const waitMs of [0, 500]) {
+      await sleep(waitMs);
+      await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
+    }
     await use(client, name);
     await client.query(`alter database ${name} allow_connections true`);
   } finally {
