@@ -99,13 +99,24 @@ const awayCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']
 /** What a raw query says instead, whose own code is always P2010 (DriverAdapterError of @prisma/driver-adapter-utils 7). */
 const awayKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
 
-type DatabaseError = { code?: unknown; meta?: { driverAdapterError?: { cause?: { kind?: unknown } } } };
+type DatabaseError = {
+  code?: unknown;
+  meta?: { driverAdapterError?: { cause?: { kind?: unknown; originalCode?: unknown } } };
+};
 
 /** Known by shape: this file stands below the room of the database. */
 export function isDatabaseAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const { code, meta } = error as DatabaseError;
   return awayCodes.has(String(code)) || awayKinds.has(String(meta?.driverAdapterError?.cause?.kind));
+}
+
+/**
+ * What a raw statement with `nowait` ends in where somebody holds the row: `lock_not_available`
+ * (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ */
+export function isLockHeld(error: unknown): boolean {
+  return (error as DatabaseError | null)?.meta?.driverAdapterError?.cause?.originalCode === '55P03';
 }
 
 const databaseRetryMs = 5_000;

@@ -9,7 +9,7 @@ import type { DeliveryInput } from './accept.ts';
 import type { Accepted, Given, Hook } from './hook.ts';
 import { recordJob } from './jobs.ts';
 import { rawBodyBytesMax, tooLarge } from './raw-body.ts';
-import { insertDelivery } from './rows.ts';
+import { insertDelivery, wakeTold } from './rows.ts';
 import { servesRepository } from './serves.ts';
 
 type Hooked = {
@@ -81,8 +81,8 @@ async function takeIn(tx: UnsafeTx, hooked: Hooked, reader: WebhookReader, webho
 
 /** A run that has ended says that there was work, and nothing of the scope itself, which the forge need not be asked about for each. */
 async function wakeBy(tx: UnsafeTx, id: string, { event }: Webhook): Promise<void> {
-  if (!event.startsWith('action_run_')) await tx.enrollment.update({ where: { id }, data: { toldAt: new Date() } });
-  await wake(tx, 'enrollment', id);
+  if (event.startsWith('action_run_')) await wake(tx, 'enrollment', id);
+  else await wakeTold(tx, [id]);
 }
 
 async function hookedEnrollment(connectionId: string, enrollmentId: string): Promise<Hooked | null> {

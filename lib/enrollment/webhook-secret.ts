@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { Prisma, seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
-import { AppError, notFound, toAppError } from '#lib/errors.ts';
+import { seal, unsafeDb, unsafeTransaction, type UnsafeTx } from '#lib/db/index.ts';
+import { AppError, isLockHeld, notFound, toAppError } from '#lib/errors.ts';
 import { githubApps, type ForgeConnectionValue } from '#lib/forge/index.ts';
 import type { Ctx } from '#lib/tenant/index.ts';
 import { openConnection, withOwnApp } from './connections.ts';
@@ -38,7 +38,7 @@ export async function withNewSecret(run: (tx: UnsafeTx, give: GiveSecret) => Pro
       }),
     );
   } catch (error) {
-    if (isLockHeld(error)) throw givenJustNow(error);
+    if (isLockHeld(error)) throw changedJustNow(error);
     throw isUnsure(at, error) ? unsureSecret(at, toAppError(error)) : error;
   }
 }
@@ -60,18 +60,11 @@ function noAnswer(cause: unknown): AppError {
   });
 }
 
-/** `lock_not_available`: https://www.postgresql.org/docs/current/errcodes-appendix.html. The code of a raw query is always P2010. */
-function isLockHeld(error: unknown): boolean {
-  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
-  const meta = error.meta as { driverAdapterError?: { cause?: { originalCode?: unknown } } } | undefined;
-  return meta?.driverAdapterError?.cause?.originalCode === '55P03';
-}
-
-function givenJustNow(cause: unknown): AppError {
+function changedJustNow(cause: unknown): AppError {
   return new AppError('conflict', {
     log: 'the row of the webhook secret is locked',
     cause,
-    screen: { happened: 'Somebody is giving it a new secret just now.', todo: 'Try again in a minute.' },
+    screen: { happened: 'Somebody is changing it just now.', todo: 'Try again in a minute.' },
   });
 }
 

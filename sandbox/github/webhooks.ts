@@ -170,6 +170,12 @@ export function repositoriesEvent(
   };
 }
 
+/** What is about the account and about no repository of it. */
+function ofAccount(world: World, installation: Installation, event: string, payload: Event['payload']): Event {
+  const app = world.state.apps[installation.appId] as App;
+  return { app, event, installationId: installation.id, repositoryId: null, payload };
+}
+
 export function renamedEvent(
   world: World,
   installation: Installation,
@@ -177,37 +183,25 @@ export function renamedEvent(
   from: string,
   senderId: number,
 ): Event {
-  return {
-    app: world.state.apps[installation.appId] as App,
-    event: 'organization',
-    installationId: installation.id,
-    repositoryId: null,
-    payload: {
-      action: 'renamed',
-      changes: { login: { from } },
-      organization: render.orgSimple(world, org),
-      installation: render.installationLite(installation),
-      sender: render.simpleUser(world, world.account(senderId)),
-    },
-  };
+  return ofAccount(world, installation, 'organization', {
+    action: 'renamed',
+    changes: { login: { from } },
+    organization: render.orgSimple(world, org),
+    installation: render.installationLite(installation),
+    sender: render.simpleUser(world, world.account(senderId)),
+  });
 }
 
 /** Its account stands at the top, and the installation is told by its id alone. */
 export function targetEvent(world: World, installation: Installation, org: Org, from: string, senderId: number): Event {
-  return {
-    app: world.state.apps[installation.appId] as App,
-    event: 'installation_target',
-    installationId: installation.id,
-    repositoryId: null,
-    payload: {
-      action: 'renamed',
-      account: render.simpleUser(world, org),
-      changes: { login: { from } },
-      target_type: 'Organization',
-      installation: render.installationLite(installation),
-      sender: render.simpleUser(world, world.account(senderId)),
-    },
-  };
+  return ofAccount(world, installation, 'installation_target', {
+    action: 'renamed',
+    account: render.simpleUser(world, org),
+    changes: { login: { from } },
+    target_type: 'Organization',
+    installation: render.installationLite(installation),
+    sender: render.simpleUser(world, world.account(senderId)),
+  });
 }
 
 /** GitHub tells the new owner alone, whose the repository is in the payload already. */
